@@ -1,0 +1,69 @@
+# What there is to do here: `make help`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := dev run gateway rooms auth
+
+export PYTHONDONTWRITEBYTECODE ?=
+
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 DATA=.data NATS_URL=…
+	@exec $(BIN)/python -m services
+
+test: $(VENV)/.dev ## run every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, layering
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
+	@$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.dev ## write docs/configuration.md from the settings
+	@$(BIN)/python -m docs.configuration
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.uv ## write requirements/*.txt from pyproject.toml
+	@compile="$$(cat $(VENV)/.uv) pip compile --universal --generate-hashes --quiet --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command 'make lock'"; \
+	for group in $(LOCKS); do \
+	  same=$$( [ $$group = dev ] || echo --constraints requirements/dev.txt ); \
+	  eval "$$compile pyproject.toml --group $$group $$same $(ARGS) --output-file requirements/$$group.txt" || exit 1; \
+	done; \
+	echo uv | eval "$$compile - $(ARGS) --output-file requirements/uv.txt"
+
+clean: ## remove what was installed and built (not .data)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build
+
+# uv installs from the hashed locks; where it is missing it is fetched from the package index, from its own lock.
+$(VENV)/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Parley needs Python 3.11 or later; this is " + sys.version.split()[0] + " (choose one with PYTHON=…)" if sys.version_info < (3, 11) else 0)'
+	@if uv --version >/dev/null 2>&1; then \
+	  [ -x $(BIN)/python ] || uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	  echo uv > $@; \
+	else \
+	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is incomplete here; on Debian: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt && echo $(BIN)/uv > $@; \
+	fi
+
+$(VENV)/.run: requirements/run.txt $(VENV)/.uv
+	@echo "installing what Parley runs with (requirements/run.txt)"
+	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.uv
+	@echo "installing what the checks and tests need (requirements/dev.txt)"
+	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@ $(VENV)/.run
+
+.PHONY: help run test check bench docs format lock clean

@@ -1,0 +1,299 @@
+"""Every service and an embedded NATS server, as separate processes: development and small installations.
+
+`python -m services`: prints where it is and how to use it; Ctrl-C stops everything.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nats
+import nats.errors
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from services.auth.settings import AuthSettings
+from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from services.gateway.settings import GatewaySettings
+from services.rooms.settings import RoomsSettings
+from shared.nats_bus import OLDEST_SERVER
+from shared.settings import PREFIX, ServiceSettings, SettingsError
+
+SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
+COLOURS = {"gateway": "cyan", "rooms": "green", "auth": "magenta", "parley": "bold"}
+STOP_SECONDS = 4.0  # for the services; the NATS server is stopped after them
+READY_SECONDS = 20.0
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class CannotStart(Exception):  # noqa: N818 - what ends the launcher, in one sentence
+    """The message is one sentence for whoever started it."""
+
+
+def say(who: str, line: str) -> None:
+    """One line of somebody's, with a prefix."""
+    console.print(Text.assemble((f"{who:>7} ", COLOURS.get(who, "")), "│ ", line))
+
+
+@dataclass
+class Plan:
+    """What is asked for by the environment and the options."""
+
+    host: str
+    port: int
+    data: Path
+    nats_url: str | None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where the gateway will be."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+class Launcher:
+    """Starts the processes, copies their lines, stops them in order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._nats: EmbeddedNats | None = None
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._copying: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Until Ctrl-C (0), or until one of the processes ends by itself (1)."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        started = time.monotonic()
+        try:
+            await asyncio.to_thread(self._check_port)
+            url = await self._broker()
+            for name, settings in SERVICES.items():
+                await self._spawn(name, settings, url)
+            if await self._until_ready(stop):
+                await self._welcome(time.monotonic() - started)
+                return await self._watch(stop)
+            return 0 if stop.is_set() else 1
+        finally:
+            await self._stop()
+
+    def _check_port(self) -> None:
+        """Said before anything is started, in one sentence."""
+        family = socket.AF_INET6 if ":" in self._plan.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._plan.host, self._plan.port))
+                self._plan.port = probe.getsockname()[1]
+            except OSError as error:
+                raise CannotStart(
+                    f"{self._plan.host}:{self._plan.port} cannot be used ({error.strerror}); choose another with PORT=…"
+                ) from None
+
+    # -- NATS ----------------------------------------------------------------------------------------------------------
+
+    async def _broker(self) -> str:
+        if self._plan.nats_url is not None:
+            await self._check_server(self._plan.nats_url)
+            return self._plan.nats_url
+        self._nats = EmbeddedNats(self._plan.data / "nats")
+        try:
+            await self._nats.start()
+        except EmbeddedNatsError as error:
+            raise CannotStart(str(error)) from None
+        say("parley", f"NATS server at {self._nats.url}, data in {self._plan.data}")
+        return self._nats.url
+
+    async def _check_server(self, url: str) -> None:
+        shown = ", ".join(part.rpartition("@")[2] for part in url.split(","))
+        try:
+            client = await nats.connect(
+                url.split(","), allow_reconnect=False, connect_timeout=3, max_reconnect_attempts=1, error_cb=_ignore
+            )
+        except Exception as error:
+            raise CannotStart(f"the NATS server at {shown} (NATS_URL) cannot be used: {_reason(error)}") from None
+        version = client.connected_server_version
+        jetstream = client._server_info.get("jetstream")
+        await client.close()
+        if (version.major, version.minor) < OLDEST_SERVER:
+            oldest = ".".join(map(str, OLDEST_SERVER))
+            raise CannotStart(f"the NATS server at {shown} is version {version}; Parley needs {oldest} or later")
+        if not jetstream:
+            raise CannotStart(f"the NATS server at {shown} runs without JetStream; start it with -js")
+
+    # -- the services --------------------------------------------------------------------------------------------------
+
+    async def _spawn(self, name: str, settings: type[ServiceSettings], nats_url: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        environment |= {k: v for k, v in self._plan.environment.items() if k in settings.environment_names()}
+        defaults = {"MODE": "development", "LOG_FORMAT": "console", "NATS_URL": nats_url}
+        if name == "gateway":
+            defaults |= {"HOST": self._plan.host, "PORT": str(self._plan.port)}
+        if self._nats is not None:
+            defaults |= {"NATS_USER": name, "NATS_PASSWORD": self._nats.passwords[name]}
+        for key, value in defaults.items():
+            environment.setdefault(PREFIX + key, value)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"services.{name}"),
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the launcher, which passes it on in order
+        )
+        self._processes[name] = process
+        copying = asyncio.create_task(self._copy(name, process))
+        self._copying.add(copying)
+
+    async def _copy(self, name: str, process: asyncio.subprocess.Process) -> None:
+        while process.stdout is not None and (line := await process.stdout.readline()):
+            say(name, line.decode(errors="replace").rstrip())
+
+    async def _until_ready(self, stop: asyncio.Event) -> bool:
+        deadline = time.monotonic() + READY_SECONDS
+        while not stop.is_set() and time.monotonic() < deadline:
+            if any(process.returncode is not None for process in self._processes.values()):
+                await asyncio.wait(self._copying, timeout=1)
+                return False
+            if await asyncio.to_thread(_answers, self._plan.url + "/readyz"):
+                return True
+            await asyncio.sleep(0.05)
+        if not stop.is_set():
+            raise CannotStart(f"the services were not ready within {READY_SECONDS:.0f} s; their lines above say why")
+        return False
+
+    async def _watch(self, stop: asyncio.Event) -> int:
+        """Until told to stop, or one of them ends."""
+        ends = {asyncio.create_task(process.wait()): name for name, process in self._processes.items()}
+        stopping = asyncio.create_task(stop.wait())
+        if self._nats is not None and self._nats.process is not None:
+            ends[asyncio.create_task(asyncio.to_thread(self._nats.process.wait))] = "NATS"
+        done, _ = await asyncio.wait({stopping, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping in done:
+            return 0
+        stopping.cancel()
+        name = ends[next(task for task in done if task is not stopping)]
+        errors.print(f"{name} has ended by itself; stopping everything")
+        return 1
+
+    async def _stop(self) -> None:
+        for process in self._processes.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+        waiting = [asyncio.create_task(process.wait()) for process in self._processes.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=STOP_SECONDS)
+        for process in self._processes.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if self._copying:
+            await asyncio.wait(self._copying, timeout=0.5)
+        if self._nats is not None:
+            await self._nats.stop()
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+
+    async def _welcome(self, seconds: float) -> None:
+        url = self._plan.url
+        say("parley", f"ready in {seconds:.1f} s")
+        console.print()
+        console.print(
+            f"  [bold]URL[/]    {url}    (REST: {url}/api/docs, WebSocket: {url.replace('http', 'ws', 1)}/ws)"
+        )
+        token = await asyncio.to_thread(_dev_token, url)
+        if token is not None:
+            console.print(f"  [bold]token[/]  {token}")
+            console.print()
+            console.print("  [bold]try[/]    " + _paste(url, token))
+        if self._nats is not None:
+            console.print()
+            passwords = self._nats.folder / "passwords.json"
+            console.print(
+                f"  [bold]NATS[/]   {self._nats.url}    (room events: user observer, password in {passwords})"
+            )
+        console.print()
+
+
+async def _ignore(_error: Exception) -> None:
+    """nats-py would print it; the launcher says it in one sentence."""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, nats.errors.NoServersError | OSError | asyncio.TimeoutError):
+        return "nobody answers there"
+    return str(error).removeprefix("nats: ")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - our own gateway
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _dev_token(url: str) -> str | None:
+    body = json.dumps({"agentId": "you", "ttl": 86400}).encode()
+    request = urllib.request.Request(  # noqa: S310 - our own gateway
+        url + "/api/dev/token", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return str(json.load(answer)["token"])
+    except (OSError, ValueError, KeyError):
+        return None  # not development mode, or not a loopback address
+
+
+def _paste(url: str, token: str) -> str:
+    return (
+        f"curl -s {url}/api/rooms -H 'Authorization: Bearer {token}' "
+        '-H \'Content-Type: application/json\' -d \'{"name": "First room", "type": "video"}\''
+    )
+
+
+def read_plan(host: str, port: int, data: Path, nats_url: str | None) -> Plan:
+    """The plan. Every PARLEY_ name must be known to one of the services. Raises SettingsError."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
+    unknown = sorted(environment.keys() - known)
+    if unknown:
+        raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
+    return Plan(host, port, data, nats_url, environment)
+
+
+def main(
+    host: str = typer.Option("127.0.0.1", envvar="HOST", help="Address of the gateway's port."),
+    port: int = typer.Option(8080, envvar="PORT", min=0, max=65535, help="The gateway's port; 0 takes a free one."),
+    data: Path = typer.Option(Path(".data"), envvar="DATA", help="Folder of the embedded NATS server's data."),  # noqa: B008
+    nats_url: str | None = typer.Option(
+        None, envvar="NATS_URL", help="An existing NATS server, instead of the embedded one."
+    ),
+) -> None:
+    """Run the gateway, rooms and auth with an embedded NATS server."""
+    try:
+        status = asyncio.run(Launcher(read_plan(host, port, data, nats_url or None)).run())
+    except (CannotStart, SettingsError) as error:
+        errors.print(f"parley cannot start: {error}")
+        status = 1
+    raise SystemExit(status)
+
+
+if __name__ == "__main__":
+    typer.run(main)

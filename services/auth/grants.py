@@ -1,0 +1,126 @@
+"""The tokens auth issues itself: join tokens (one agent, one room, once) and resume tokens (one session). Pure.
+
+Each purpose has its own audience and its own key, derived from one secret, so that none passes for another, nor for an
+agent-link token, whatever its claims say. There is no leeway: issuer and judge are the same service.
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import jwt
+from pydantic import ValidationError
+
+from services.auth.keys import KeyRing
+from services.auth.tokens import SignedClaims, TokenId, signed_claims
+from shared.commands import Grant, Issued, IssueJoinToken
+from shared.errors import Code, Refused
+from shared.ids import AgentId, AgentIdField, RoomId, RoomIdField, SessionId, fingerprint, mint
+from shared.moment import rfc3339
+from shared.room import Role
+
+JTI_BYTES = 16
+
+
+class _JoinClaims(SignedClaims):
+    iss: Literal["parley:auth"]
+    aud: Literal["parley:join"]
+    sub: AgentIdField
+    room: RoomIdField
+    role: Role
+    iat: int
+    exp: int
+    jti: TokenId
+
+
+class _ResumeClaims(SignedClaims):
+    iss: Literal["parley:auth"]
+    aud: Literal["parley:resume"]
+    sub: AgentIdField
+    session: str
+    iat: int
+    exp: int
+
+
+_Claims = TypeVar("_Claims", _JoinClaims, _ResumeClaims)
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Issues and checks auth's own tokens. Times are Unix seconds; `chance` is 16 random bytes."""
+
+    _join: bytes = field(repr=False)
+    _resume: bytes = field(repr=False)
+
+    @classmethod
+    def under(cls, secret: bytes) -> "Grants":
+        """With keys derived from this secret (at least 32 bytes)."""
+        return cls(_derived(secret, "join"), _derived(secret, "resume"))
+
+    def issue_join_token(self, order: IssueJoinToken, ttl: int, now: float, chance: bytes) -> Issued:
+        """A join token that ends after `ttl` seconds. Raises Refused with `bad_message` for ids that cannot be."""
+        start = int(now)
+        try:
+            claims = _JoinClaims(
+                iss="parley:auth",
+                aud="parley:join",
+                sub=order.agent_id,
+                room=order.room_id,
+                role=order.role,
+                iat=start,
+                exp=start + ttl,
+                jti=mint("", chance),
+            )
+        except ValidationError:
+            raise Refused(Code.BAD_MESSAGE, "a join token needs a well-formed agent id and room id") from None
+        return Issued(token=_sign(claims, self._join), expires_at=rfc3339(claims.exp))
+
+    def check_join_token(self, token: str, room_id: RoomId, agent_id: AgentId, now: float) -> Grant:
+        """What the token allows this agent in this room. Raises Refused with `forbidden`."""
+        claims = _verified(_JoinClaims, token, self._join, now, "join token")
+        if claims.room != room_id:
+            raise Refused(Code.FORBIDDEN, "the join token is for another room")
+        if claims.sub != agent_id:
+            raise Refused(Code.FORBIDDEN, "the join token is for another agent")
+        return Grant(
+            room_id=claims.room, agent_id=claims.sub, role=claims.role, key=fingerprint(claims.jti), until=claims.exp
+        )
+
+    def issue_resume_token(self, session_id: SessionId, agent_id: AgentId, now: float, life: float) -> str:
+        """The secret with which this agent's session can be resumed for `life` seconds."""
+        start = int(now)
+        claims = _ResumeClaims(
+            iss="parley:auth",
+            aud="parley:resume",
+            sub=agent_id,
+            session=session_id,
+            iat=start,
+            exp=start + int(life),
+        )
+        return _sign(claims, self._resume)
+
+    def check_resume_token(self, token: str, agent_id: AgentId, now: float) -> SessionId:
+        """The session that the token resumes, for the agent it was issued to. Raises Refused with `forbidden`."""
+        claims = _verified(_ResumeClaims, token, self._resume, now, "resume token")
+        if claims.sub != agent_id:
+            raise Refused(Code.FORBIDDEN, "the resume token is for another agent")
+        return SessionId(claims.session)
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    """A key of its own per purpose: HMAC-SHA-256 of a label that no JWS can be (it has no dot)."""
+    return hmac.digest(secret, f"parley {purpose} token, key 1".encode(), "sha256")
+
+
+def _sign(claims: SignedClaims, key: bytes) -> str:
+    return jwt.encode(claims.model_dump(mode="json"), key, algorithm="HS256")
+
+
+def _verified(kind: type[_Claims], token: str, key: bytes, now: float, name: str) -> _Claims:
+    try:
+        claims = kind.model_validate(signed_claims(token, KeyRing.from_secret(key)))
+    except (Refused, ValidationError):
+        raise Refused(Code.FORBIDDEN, f"the {name} is not valid") from None
+    if claims.exp <= now:
+        raise Refused(Code.FORBIDDEN, f"the {name} has expired")
+    return claims

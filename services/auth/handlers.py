@@ -1,0 +1,123 @@
+"""What auth answers: each endpoint's request to its reply. Clock, chance and keys are given, rules elsewhere."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import jwt
+
+from services.auth.grants import JTI_BYTES, Grants
+from services.auth.jwks import KeySource
+from services.auth.settings import AuthSettings
+from services.auth.tokens import TokenRules, check_token
+from shared import subjects
+from shared.commands import (
+    CheckJoinToken,
+    Grant,
+    Identity,
+    Issued,
+    IssueDevToken,
+    IssueJoinToken,
+    OpenSession,
+    SessionOpened,
+    Validate,
+)
+from shared.errors import Code, Refused
+from shared.ids import SessionId, mint
+from shared.moment import rfc3339, unix
+from shared.subjects import Endpoint
+
+# A session ends with its agent-link token, and each renewal brings a new resume token. This much longer, in seconds,
+# a resume token is good, so that leeway and grace time never make it end before the session does.
+RESUME_MARGIN = 3600
+DEV_TOKEN_SECONDS = 3600
+
+
+class AuthHandlers:
+    """The endpoints of auth. `clock` gives Unix seconds, `chance` that many random bytes."""
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        source: KeySource,
+        *,
+        clock: Callable[[], float],
+        chance: Callable[[int], bytes],
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._clock = clock
+        self._chance = chance
+        self._grants = Grants.under(settings.grant_key())
+        self._rules = TokenRules(
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            leeway=settings.token_leeway,
+            max_life=settings.token_max_life,
+            default_permissions=tuple(settings.default_permissions),
+        )
+
+    async def validate(self, request: Validate) -> Identity:
+        """The agent a token names. Raises Refused with a code of protocol section 3, or `unavailable` without keys."""
+        return check_token(request.token, self._source.keys, self._rules, self._clock())
+
+    async def open_session(self, request: OpenSession) -> SessionOpened:
+        """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`."""
+        now = self._clock()
+        identity = check_token(request.token, self._source.keys, self._rules, now)
+        if request.subject is not None and identity.agent_id != request.subject:
+            raise Refused(Code.SUBJECT_MISMATCH, "the token names another agent than the session's")
+        life = unix(identity.expires_at) - now + RESUME_MARGIN
+        token = self._grants.issue_resume_token(SessionId(request.session_id), identity.agent_id, now, life)
+        good_until = unix(identity.expires_at) + self._settings.token_leeway
+        return SessionOpened(identity=identity, good_until=good_until, resume_token=token)
+
+    async def check_join_token(self, request: CheckJoinToken) -> Grant:
+        """What a join token allows. Raises Refused with `forbidden`."""
+        return self._grants.check_join_token(request.token, request.room_id, request.agent_id, self._clock())
+
+    async def issue_join_token(self, request: IssueJoinToken) -> Issued:
+        """A join token; without `ttl` it lives as long as the settings say. Raises Refused with `bad_message`."""
+        ttl = self._settings.grant_seconds if request.ttl is None else request.ttl
+        _check_ttl(ttl, self._settings.grant_max_seconds)
+        return self._grants.issue_join_token(request, ttl, self._clock(), self._chance(JTI_BYTES))
+
+    async def issue_dev_token(self, request: IssueDevToken) -> Issued:
+        """An agent-link token, in development mode with HS256 only. Raises Refused with `forbidden`, `bad_message`."""
+        if not self._settings.development:
+            raise Refused(Code.FORBIDDEN, "auth issues agent-link tokens in development mode only")
+        if self._settings.token_algorithm != "HS256":
+            raise Refused(Code.FORBIDDEN, "auth cannot issue agent-link tokens, as it has only the issuer's public key")
+        ttl = DEV_TOKEN_SECONDS if request.ttl is None else request.ttl
+        _check_ttl(ttl, self._settings.token_max_life)
+        now = self._clock()
+        claims: dict[str, Any] = {
+            "iss": self._rules.issuer,
+            "aud": self._rules.audience,
+            "sub": request.agent_id,
+            "iat": int(now),
+            "exp": int(now) + ttl,
+            "jti": mint("dev_", self._chance(JTI_BYTES)),
+        }
+        claims |= request.model_dump(mode="json", include={"name", "kind", "permissions"}, exclude_none=True)
+        token = jwt.encode(claims, self._settings.token_key(), algorithm="HS256")
+        try:
+            check_token(token, self._source.keys, self._rules, now)
+        except Refused as refused:
+            raise Refused(Code.BAD_MESSAGE, f"such a token would be refused: {refused.message}") from None
+        return Issued(token=token, expires_at=rfc3339(claims["exp"]))
+
+
+def _check_ttl(ttl: int, longest: int) -> None:
+    if not 1 <= ttl <= longest:
+        raise Refused(Code.BAD_MESSAGE, f"`ttl` must be from 1 to {longest} seconds")
+
+
+def endpoints(handlers: AuthHandlers) -> list[tuple[Endpoint[Any, Any], Callable[[Any], Awaitable[Any]]]]:
+    """Which question each handler answers."""
+    return [
+        (subjects.VALIDATE, handlers.validate),
+        (subjects.OPEN_SESSION, handlers.open_session),
+        (subjects.CHECK_JOIN_TOKEN, handlers.check_join_token),
+        (subjects.ISSUE_JOIN_TOKEN, handlers.issue_join_token),
+        (subjects.ISSUE_DEV_TOKEN, handlers.issue_dev_token),
+    ]

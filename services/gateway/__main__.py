@@ -1,0 +1,58 @@
+"""Composition root of the gateway: settings → bus → rooms it follows → server; nothing else."""
+
+import asyncio
+import os
+import time
+
+from services.gateway.farewells import Farewells
+from services.gateway.followed import FollowedRooms
+from services.gateway.relay import Checks
+from services.gateway.rest.app import rest_app
+from services.gateway.sealing import Sealer
+from services.gateway.server import GatewayServer, url_of
+from services.gateway.session import FailedLogins, Shared
+from services.gateway.settings import GatewaySettings
+from services.gateway.stays import Surroundings
+from shared import lifecycle, ops, process
+from shared.bus import Bus, Service
+from shared.ids import GatewayId, mint
+from shared.lifecycle import Failed
+
+
+def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewayServer:
+    """The gateway's parts, put together. Raises Failed when the port cannot be had."""
+    try:
+        listening = ops.listen(settings.host, settings.port)
+    except OSError as error:
+        raise Failed(f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another") from None
+    sealer = Sealer(settings.sealing_keys(), os.urandom)
+    around = Surroundings(
+        bus=bus,
+        rooms=FollowedRooms(bus, sealer),
+        farewells=Farewells(bus),
+        gateway=GatewayId(mint("g_", os.urandom(9))),
+        clock=time.time,
+        chance=os.urandom,
+        request_seconds=settings.request_timeout,
+        rooms_per_session=settings.rooms_per_session,
+    )
+    shared = Shared(settings, around, sealer, Checks(settings), FailedLogins(settings.failed_logins))
+    app = rest_app(bus, settings, lambda: url_of(listening), ready, time.time)
+    return GatewayServer(shared, app, listening)
+
+
+async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop`."""
+    async with process.on_the_bus("gateway", settings, stop) as running:
+        server = compose(settings, running.bus, running.ready)
+        await server.start()
+        description = "Holds the clients' WebSockets; thin, and without any state of its own."
+        await running.bus.serve(Service("gateway", description, []))
+        try:
+            await running.until_stopped()
+        finally:
+            await server.stop(settings.shutdown_seconds / 2)
+
+
+if __name__ == "__main__":
+    lifecycle.run("gateway", GatewaySettings, serve)

@@ -1,0 +1,58 @@
+"""Whom the gateway lets open a WebSocket: path, origin, no secrets in the URL. Pure."""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+WEBSOCKET_PATH = "/ws"
+SECRET_PARAMETERS = frozenset({"token", "access_token", "authorization", "auth", "jwt", "resume"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An HTTP answer instead of the upgrade."""
+
+    status: HTTPStatus
+    sentence: str
+
+
+def check(target: str, headers: Mapping[str, str], allowed_origins: Sequence[str]) -> Rejection | None:
+    """None to go on with the handshake. `headers` has lower-case names."""
+    url = urlsplit(target)
+    if url.path != WEBSOCKET_PATH:
+        return Rejection(HTTPStatus.NOT_FOUND, "the WebSocket is at /ws")
+    if SECRET_PARAMETERS & parse_qs(url.query, keep_blank_values=True).keys():
+        return Rejection(HTTPStatus.BAD_REQUEST, "a token does not belong in a URL: send it in the first message")
+    origin = headers.get("origin")
+    if origin is not None and not origin_allowed(origin, headers.get("host", ""), allowed_origins):
+        return Rejection(HTTPStatus.FORBIDDEN, "this origin may not connect")
+    return None
+
+
+def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
+    """Whether a page of this origin may talk to us: it is on the list, or it came from this very host and port."""
+    if "*" in allowed or origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
+        return False
+    return bool(host) and parts.netloc.lower() == host.lower()
+
+
+def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str]) -> str:
+    """The client's address: the last hop of `X-Forwarded-For` that is no proxy of ours, if our peer is one."""
+    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+    address = peer
+    while hops and _is_in(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def _is_in(address: str, networks: Sequence[str]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+        return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
+    except ValueError:
+        return False

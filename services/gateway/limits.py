@@ -1,0 +1,86 @@
+"""How much a client may do: token buckets without a clock."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Bucket:
+    """A token bucket: `rate` tokens a second, at most `burst` at once."""
+
+    __slots__ = ("_at", "_tokens", "burst", "rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self._tokens = burst
+        self._at: float | None = None
+
+    def take(self, now: float, cost: float = 1.0) -> float:
+        """Take `cost` tokens: 0.0 when they were there, else the seconds until they would be (and none is taken)."""
+        if self.level(now) >= cost:
+            self._tokens -= cost
+            return 0.0
+        return (cost - self._tokens) / self.rate
+
+    def level(self, now: float) -> float:
+        """The tokens there are. `now` is in seconds of any clock that only goes forward."""
+        if self._at is not None:
+            self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        return self._tokens
+
+    def borrow(self, now: float, cost: float) -> float:
+        """Take tokens that are not there yet; the seconds until the debt is paid back."""
+        self._tokens = self.level(now) - cost
+        return max(0.0, -self._tokens / self.rate)
+
+
+class Verdict(Enum):
+    """What becomes of a message."""
+
+    PASS = "pass"
+    SLOW_DOWN = "slow down"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A verdict; `seconds` is how long to stop reading, or when to try again."""
+
+    verdict: Verdict
+    seconds: float = 0.0
+
+
+PASS = Ruling(Verdict.PASS)
+
+
+class MessageRate:
+    """Over its rate, a client is first read more slowly for `patience` seconds, then refused until it calms down."""
+
+    __slots__ = ("_bucket", "_patience", "_since")
+
+    def __init__(self, rate: float, burst: float, patience: float) -> None:
+        self._bucket = Bucket(rate, burst)
+        self._patience = patience
+        self._since: float | None = None
+
+    def allow_burst(self, burst: float) -> None:
+        """Change how much may come at once (each participant of a room adds to it)."""
+        grown = burst - self._bucket.burst
+        self._bucket.burst = burst
+        if grown > 0:
+            self._bucket._tokens += grown
+
+    def rule(self, now: float, cost: float = 1.0) -> Ruling:
+        """What becomes of the next message. `cost` is its number of receivers."""
+        bucket = self._bucket
+        if self._since is not None and bucket.level(now) >= bucket.burst / 4:
+            self._since = None
+        wait = bucket.take(now, cost)
+        if wait == 0.0:
+            return PASS
+        if self._since is None:
+            self._since = now
+        if now - self._since >= self._patience:
+            return Ruling(Verdict.REFUSE, wait)
+        return Ruling(Verdict.SLOW_DOWN, min(bucket.borrow(now, cost), self._patience))

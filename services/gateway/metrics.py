@@ -1,0 +1,33 @@
+"""What the gateway counts (docs/operations.md says what to watch)."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared.telemetry import LATENCY_BUCKETS
+
+CONNECTIONS = Gauge("parley_connections", "Open WebSocket connections.")
+SESSIONS = Gauge("parley_sessions", "Authenticated sessions.")
+HANDSHAKES_REFUSED = Counter(
+    "parley_handshakes_refused_total", "WebSocket upgrades refused, by HTTP status.", ["status"]
+)
+MALFORMED = Counter("parley_malformed_frames_total", "Connections ended by a malformed frame.", ["error"])
+CUTS = Counter("parley_outbox_cuts_total", "Clients cut off, by reason.", ["reason"])
+CLOSES = Counter("parley_closes_total", "Connections closed by us, by close code.", ["code"])
+LOGINS = Counter("parley_logins_total", "authenticate messages, by result.", ["result"])
+REFUSALS = Counter("parley_refusals_total", "Errors sent to clients, by code.", ["code"])
+SIGNALS = Counter("parley_signals_relayed_total", "Signals stored for a receiver.", ["type"])
+DELIVERED = Counter("parley_signals_delivered_total", "Signals handed to a local participant.")
+DROPPED = Counter("parley_signals_dropped_total", "Signals not handed over, by reason.", ["reason"])
+RELAY_SECONDS = Histogram(
+    "parley_relay_seconds", "Seconds from reading a signal to its being stored.", buckets=LATENCY_BUCKETS
+)
+FOLLOWED_ROOMS = Gauge("parley_followed_rooms", "Rooms with local participants.")
+HOLES = Counter(
+    "parley_replica_holes_total", "Times a replica had to read on from the log, by what showed it.", ["reason"]
+)
+FAREWELLS = Gauge("parley_farewells_waiting", "Participants whose leaving has not reached the log yet.")
+HTTP_SECONDS = Histogram(
+    "parley_http_request_seconds",
+    "Seconds until a REST request was answered.",
+    ["method", "route", "status"],
+    buckets=LATENCY_BUCKETS,
+)

@@ -1,0 +1,90 @@
+"""What waits for one client: frames in order, bounded, written by nobody else."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from websockets.frames import Frame, Opcode
+
+
+class Sink(Protocol):
+    """The part of an asyncio transport an outbox needs."""
+
+    def write(self, data: bytes) -> None:
+        """Write, or buffer."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes the transport holds back."""
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A text message as a WebSocket frame from server to client (RFC 6455): unmasked, so the same for all receivers."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class Outbox:
+    """Frames go straight to the socket while it takes them, and wait here while it does not.
+
+    More than `max_messages` or `max_bytes` waiting: `overflow` is called once, and the client is cut off. Snapshots are
+    not counted, since a room of 250 may be larger than what is fair to let wait.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_counted",
+        "_max_bytes",
+        "_max_messages",
+        "_overflow",
+        "_paused",
+        "_sink",
+        "_waiting",
+        "stuck_since",
+    )
+
+    def __init__(self, sink: Sink, max_messages: int, max_bytes: int, overflow: Callable[[], None]) -> None:
+        self._sink = sink
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self._waiting: deque[tuple[bytes, bool]] | None = None  # most clients never need one
+        self._counted = 0
+        self._bytes = 0
+        self._paused = False
+        self.stuck_since: float | None = None
+
+    def push(self, frame: bytes, *, counted: bool = True) -> None:
+        """Send a frame after those before it."""
+        if not self._paused:
+            self._sink.write(frame)
+            return
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append((frame, counted))
+        if counted:
+            self._counted += 1
+            self._bytes += len(frame)
+            if self._counted > self._max_messages or self._bytes > self._max_bytes:
+                self._overflow()
+
+    def pause(self) -> None:
+        """The socket takes no more (asyncio's `pause_writing`)."""
+        self._paused = True
+        self.stuck_since = asyncio.get_running_loop().time()
+
+    def resume(self) -> None:
+        """The socket takes more again (asyncio's `resume_writing`)."""
+        self._paused = False
+        self.stuck_since = None
+        while self._waiting and not self._paused:
+            frame, counted = self._waiting.popleft()
+            if counted:
+                self._counted -= 1
+                self._bytes -= len(frame)
+            self._sink.write(frame)
+
+    def clear(self) -> None:
+        """The client is gone."""
+        self._waiting = None
+        self._paused = False
+        self.stuck_since = None

@@ -1,0 +1,105 @@
+"""Offers, answers and candidates of one session: validated, sealed, stored by the broker for each receiver."""
+
+import asyncio
+from collections.abc import Callable
+
+from services.gateway import metrics
+from services.gateway.limits import Bucket
+from services.gateway.sealing import Sealer, bound
+from services.gateway.settings import GatewaySettings
+from services.gateway.stays import Stay
+from shared import protocol
+from shared.bus import Bus, Signal
+from shared.candidate import CandidatePolicy, check_candidate
+from shared.errors import Code, Refused
+from shared.ids import AgentId, ParticipantId, RoomId, SessionKey
+from shared.sdp import check_sdp
+
+
+class Checks:
+    """The validators with this gateway's limits."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._sdp_bytes = settings.sdp_bytes
+        self._candidate_bytes = settings.candidate_bytes
+        self._policy = CandidatePolicy(allow_loopback=settings.loopback_candidates)
+
+    def check(self, message: protocol.Signal) -> None:
+        """Accept verbatim or raise Refused; nothing of it is ever logged."""
+        if isinstance(message, protocol.Description):
+            check_sdp(message.sdp, message.type, max_bytes=self._sdp_bytes, policy=self._policy)
+        elif message.candidate is not None:
+            check_candidate(message.candidate.candidate, max_bytes=self._candidate_bytes, policy=self._policy)
+
+
+class Relay:
+    """Sends one session's signals."""
+
+    def __init__(
+        self, bus: Bus, sealer: Sealer, checks: Checks, settings: GatewaySettings, session: SessionKey
+    ) -> None:
+        self._bus = bus
+        self._sealer = sealer
+        self._checks = checks
+        self._session = session
+        self._seconds = settings.signal_seconds
+        self._receivers = settings.broadcast_receivers
+        self._bytes = Bucket(settings.signal_byte_rate, settings.signal_byte_burst)
+        # Pairs whose last description was not stored: a candidate must never arrive without it.
+        self._broken: set[tuple[RoomId, ParticipantId]] = set()
+
+    async def send(
+        self, message: protocol.Signal, stay: Stay, agent_id: AgentId, now: float, charge: Callable[[int], None]
+    ) -> None:
+        """Returns when the signal is stored for every receiver. `charge` is told how many there are, and may refuse."""
+        self._checks.check(message)
+        receivers = self._addressed(message, stay)
+        charge(len(receivers))
+        body = protocol.signal_body(message, stay.room_id, stay.participant_id, agent_id)
+        wait = self._bytes.take(now, len(body) * len(receivers))
+        if wait:
+            raise Refused(
+                Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
+            )
+        if len(receivers) == 1:
+            await self._post(message, stay, receivers[0], body)
+            return
+        results = await asyncio.gather(
+            *(self._post(message, stay, to, body) for to in receivers), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _addressed(self, message: protocol.Signal, stay: Stay) -> list[ParticipantId]:
+        roster = stay.room.replica.roster
+        seats = roster.seats if roster else {}
+        if message.to is not None:
+            to = ParticipantId(message.to)
+            if to not in seats or to == stay.participant_id:
+                raise Refused(Code.PARTICIPANT_NOT_FOUND, "no such participant in this room")
+            return [to]
+        others = [participant_id for participant_id in seats if participant_id != stay.participant_id]
+        if len(others) > self._receivers:
+            raise Refused(Code.PARTICIPANT_NOT_FOUND, f"more than {self._receivers} receivers: name one")
+        return others
+
+    async def _post(self, message: protocol.Signal, stay: Stay, to: ParticipantId, body: bytes) -> None:
+        pair = (stay.room_id, to)
+        if pair in self._broken and isinstance(message, protocol.Candidate):
+            raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")
+        sealed = self._sealer.seal(body, bound(stay.room_id, stay.participant_id, stay.epoch, to))
+        key = f"{self._session}:{message.id}:{to}" if message.id is not None else None
+        signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
+        try:
+            await self._bus.post(signal)
+        except Refused:
+            self._broken.add(pair)
+            raise
+        if self._broken:
+            self._broken.discard(pair)
+        metrics.SIGNALS.labels(message.type).inc()
+
+    def forget(self, room_id: RoomId) -> None:
+        """The session left this room."""
+        self._broken = {pair for pair in self._broken if pair[0] != room_id}

@@ -1,0 +1,38 @@
+"""Which requests of a session were done: the same one sent again has no second effect. Pure."""
+
+from collections import OrderedDict
+from enum import Enum
+
+REMEMBERED = 256
+
+
+class Seen(Enum):
+    """What is known of a request id."""
+
+    NEW = "new"
+    DONE = "done"  # this very request was done
+    TAKEN = "taken"  # the id stands for another request
+
+
+class DoneRequests:
+    """The ids of the last requests that succeeded, with the fingerprint of each. Refused ones may be tried again."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self) -> None:
+        self._done: OrderedDict[str, int] | None = None
+
+    def seen(self, request_id: str, text: str) -> Seen:
+        """Whether the request with this id and text was done."""
+        known = self._done.get(request_id) if self._done else None
+        if known is None:
+            return Seen.NEW
+        return Seen.DONE if known == hash(text) else Seen.TAKEN
+
+    def done(self, request_id: str, text: str) -> None:
+        """It succeeded."""
+        if self._done is None:
+            self._done = OrderedDict()
+        self._done[request_id] = hash(text)
+        if len(self._done) > REMEMBERED:
+            self._done.popitem(last=False)

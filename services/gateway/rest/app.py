@@ -1,0 +1,80 @@
+"""The REST side of the gateway, put together: routes, refusals, CORS, documentation."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from services.gateway.rest import dev, docs, health, problems, rooms
+from services.gateway.rest.caller import Callers
+from services.gateway.rest.cors import Cors
+from services.gateway.rest.frame import BugStop, Frame
+from services.gateway.rest.route import Rest
+from services.gateway.settings import GatewaySettings
+from shared.bus import Bus
+from shared.ops import Ready
+from shared.version import __version__
+
+DESCRIPTION = """Rooms and join tokens. The calls themselves are set up over the WebSocket at `/ws`.
+
+Every refusal is a problem document (RFC 9457) with a stable `code`. Fields that are not described here are refused."""
+
+TAGS = [
+    {"name": "rooms", "description": "Make, find, change and close rooms, and let agents in."},
+    {"name": "health", "description": "For load balancers; no token needed."},
+]
+DEVELOPMENT_TAG = {"name": "development", "description": "Development mode only, for loopback hosts only."}
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, with what FastAPI does not know: the problem documents that the routes refer to."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            document["components"]["schemas"] |= {**schema.pop("$defs"), "Problem": schema}
+            _drop_unused(document)
+        return super().openapi()
+
+
+def _drop_unused(document: dict[str, Any]) -> None:
+    """FastAPI describes its own answer to ill-formed parameters where a route describes none; none is ever sent."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+
+
+def rest_app(
+    bus: Bus, settings: GatewaySettings, public_url: Callable[[], str], ready: Ready, clock: Callable[[], float]
+) -> FastAPI:
+    """The ASGI application. It needs no lifespan.
+
+    `public_url` gives the listening address as a URL, for when the settings name none. `clock` is in seconds and only
+    goes forward.
+    """
+    app = _App(
+        title="Parley",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        openapi_tags=[*TAGS, DEVELOPMENT_TAG] if settings.development else TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from the request's Host
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins), Middleware(BugStop)],
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
+    )
+    app.state.rest = Rest(bus, settings, public_url, ready, Callers(bus, settings, clock))
+    problems.install(app)
+    app.include_router(rooms.router)
+    if settings.development:
+        app.include_router(dev.router)
+    app.include_router(health.router)
+    app.add_route("/api/docs", docs.page(app), include_in_schema=False)
+    return app

@@ -1,0 +1,86 @@
+"""What surrounds every REST request: headers of every answer, how long it took, and the end of what is a bug."""
+
+import time
+import traceback
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.metrics import HTTP_SECONDS
+from services.gateway.rest import problems
+from shared.bus import internal_error
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+FRAMES = 12
+
+
+class Frame:
+    """Headers and measurement. Outermost."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                labels = _method(scope), _path(scope), str(message["status"])
+                HTTP_SECONDS.labels(*labels).observe(time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class BugStop:
+    """Records a bug without anything the request carried, and tells nothing but that there was one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            # Not the exception's text: it may quote the request (a ValidationError does).
+            frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+            where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+            what = {"method": _method(scope), "path": _path(scope), "error": type(error).__name__}
+            log.error("request failed", **what, where=where)
+            await problems.answer(internal_error())(scope, receive, send)
+
+
+def _method(scope: Scope) -> str:
+    """Of the known ones, so that strangers cannot make up labels."""
+    return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _path(scope: Scope) -> str:
+    """The route's template, not what was asked for."""
+    return str(getattr(scope.get("route"), "path", "unknown"))

@@ -1,0 +1,29 @@
+"""Whether the process lives, and whether it can serve: for load balancers, without a token."""
+
+from fastapi import APIRouter
+
+from services.gateway.rest.models import Health
+from services.gateway.rest.problems import documented
+from services.gateway.rest.route import RestOf
+from shared.errors import Code
+from shared.version import __version__
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?", response_description="It is.")
+async def healthz() -> Health:
+    """Answers as long as the process does, whatever else is broken."""
+    return Health(version=__version__)
+
+
+@router.get(
+    "/readyz",
+    summary="Can it serve?",
+    response_description="The broker is reachable and answers.",
+    responses=documented(Code.UNAVAILABLE),
+)
+async def readyz(rest: RestOf) -> Health:
+    """503 with the reason while requests would fail."""
+    await rest.ready()
+    return Health(version=__version__)

@@ -1,0 +1,143 @@
+"""How a request becomes an operation's arguments: no secrets in the URL, then who sends it, then its body, strictly."""
+
+import asyncio
+import email.message
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from opentelemetry.trace import SpanKind
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.gateway.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
+from services.gateway.rest.caller import Callers
+from services.gateway.rest.problems import BadRequest
+from services.gateway.settings import GatewaySettings
+from shared import strict_json, telemetry
+from shared.bus import Bus
+from shared.commands import Caller
+from shared.errors import Code, Refused
+from shared.ops import Ready
+
+BODY_SECONDS = 10.0
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the operations work with."""
+
+    bus: Bus
+    settings: GatewaySettings
+    public_url: Callable[[], str]
+    ready: Ready
+    callers: Callers
+
+    def websocket_url(self) -> str:
+        """Where clients open the WebSocket: from the settings or the listening address, never from a request."""
+        base = (self.settings.public_url or self.public_url()).rstrip("/")
+        for scheme, replacement in (("https://", "wss://"), ("http://", "ws://")):
+            if base.startswith(scheme):
+                base = replacement + base.removeprefix(scheme)
+        return base + WEBSOCKET_PATH
+
+
+async def rest_of(request: Request) -> Rest:
+    """What `rest_app` was given."""
+    rest: Rest = request.app.state.rest
+    return rest
+
+
+_bearer = HTTPBearer(bearerFormat="JWT", scheme_name="agentLink", description="An agent-link token.", auto_error=False)
+
+
+async def _caller(request: Request, _described: Annotated[Any, Security(_bearer)]) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+RestOf = Annotated[Rest, Depends(rest_of)]
+CallerOf = Annotated[Caller, Depends(_caller)]
+
+
+class _Received(Request):
+    """A request whose body was read and understood before FastAPI asks for it."""
+
+    def __init__(self, request: Request, body: bytes, value: Any) -> None:
+        super().__init__(request.scope, request.receive)
+        self._bytes = body
+        self._value = value
+
+    async def body(self) -> bytes:
+        """As it came."""
+        return self._bytes
+
+    async def json(self) -> Any:
+        """What it says."""
+        return self._value
+
+
+class PublicRoute(APIRoute):
+    """An operation for anybody."""
+
+    def get_route_handler(self) -> Handler:
+        """Refuse in this order, so that strangers cost little: URL, sender, body; then FastAPI's own checks."""
+        operation = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            with telemetry.span(f"{request.method} {self.path}", SpanKind.SERVER):
+                rest = await rest_of(request)
+                if SECRET_PARAMETERS & request.query_params.keys():
+                    raise BadRequest("a token does not belong in a URL: send it as `Authorization: Bearer`")
+                await self.admit(request, rest)
+                body = await _read(request, rest.settings.rest_body_bytes)
+                value = _parse(request, body) if body and self.body_field is not None else None
+                return await operation(_Received(request, body, value))
+
+        return handle
+
+    async def admit(self, request: Request, rest: Rest) -> None:
+        """Raises Refused for those who may not ask."""
+
+
+class AgentRoute(PublicRoute):
+    """An operation for agents with a token."""
+
+    async def admit(self, request: Request, rest: Rest) -> None:
+        """Raises Refused without a good token, and for agents that ask too often."""
+        request.state.caller = await rest.callers.identify(request)
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """The body, however it is framed. Raises Refused before more than `limit` bytes are kept."""
+    length = request.headers.get("content-length", "")
+    too_large = Refused(Code.TOO_LARGE, f"a body may have {limit} bytes", details={"maxBytes": limit})
+    if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+    except TimeoutError:
+        raise BadRequest("the body did not arrive in time", HTTPStatus.REQUEST_TIMEOUT) from None
+    return bytes(body)
+
+
+def _parse(request: Request, body: bytes) -> Any:
+    content_type = email.message.Message()
+    content_type["content-type"] = request.headers.get("content-type", "")
+    if content_type.get_content_type() != "application/json":
+        raise BadRequest("send the body as `Content-Type: application/json`", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    try:
+        return strict_json.loads(body)
+    except strict_json.InvalidJson as error:
+        raise BadRequest(str(error)) from None

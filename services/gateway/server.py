@@ -1,0 +1,127 @@
+"""The gateway's one port: WebSockets and REST by uvicorn, and the count of who is connected."""
+
+import asyncio
+import contextlib
+import random
+import socket
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.gateway import metrics
+from services.gateway.connection import Connection
+from services.gateway.handshake import Rejection
+from services.gateway.heartbeat import Heartbeat
+from services.gateway.session import Session, Shared
+from services.gateway.settings import GatewaySettings
+from shared.ops import EmbeddedServer
+
+BACKLOG = 2048
+RECONNECT_SPREAD_SECONDS = 2.0
+
+
+class GatewayServer:
+    """Listens; makes a session of every connection; ends them all when told to stop."""
+
+    def __init__(self, shared: Shared, app: ASGIApp, listening: socket.socket) -> None:
+        self.settings: GatewaySettings = shared.settings
+        self._shared = shared
+        self._sessions: dict[Connection, Session] = {}
+        self._addresses: dict[str, int] = {}
+        self._socket = listening
+        self._stopping = False
+        self._heartbeat = Heartbeat(self._sessions.values, shared.settings, shared.around.clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # URLs may hold what does not belong in a log
+            lifespan="off",
+            http="httptools",
+            ws=self._connection,  # type: ignore[arg-type]  # any callable that makes an asyncio protocol
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=2,
+        )
+        self._uvicorn = EmbeddedServer(config)
+
+    def _connection(self, **_uvicorn: Any) -> Connection:
+        """What uvicorn calls to hand an upgrade request over."""
+        return Connection(self)
+
+    # -- Host of the connections ---------------------------------------------------------------------------------------
+
+    def admit(self, address: str) -> Rejection | None:
+        """Count a connection in, or reject it."""
+        if self._stopping:
+            return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is shutting down")
+        count = self._addresses.get(address, 0)
+        if count >= self.settings.connections_per_address:
+            return Rejection(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
+        self._addresses[address] = count + 1
+        return None
+
+    def opened(self, connection: Connection) -> Session:
+        """The handshake is done."""
+        session = self._sessions[connection] = Session(self._shared, connection)
+        # Pings are spread, so that ten thousand clients that came at once are not pinged at once for ever.
+        connection.next_ping = connection.opened_at + random.uniform(0.5, 1) * self.settings.ping_seconds  # noqa: S311
+        metrics.CONNECTIONS.set(len(self._sessions))
+        return session
+
+    def gone(self, connection: Connection) -> None:
+        """An admitted connection is gone."""
+        session = self._sessions.pop(connection, None)
+        if session is not None and session.identity is not None:
+            metrics.SESSIONS.dec()
+        left = self._addresses.get(connection.address, 1) - 1
+        if left:
+            self._addresses[connection.address] = left
+        else:
+            self._addresses.pop(connection.address, None)
+        metrics.CONNECTIONS.set(len(self._sessions))
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    def url(self, scheme: str = "http") -> str:
+        """Where this gateway listens, as a URL."""
+        return url_of(self._socket, scheme)
+
+    async def start(self) -> None:
+        """Serve in the background."""
+        self._tasks = [
+            asyncio.create_task(self._uvicorn.run_on(self._socket), name="port"),
+            asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
+            asyncio.create_task(self._shared.around.rooms.compare(), name="compare"),
+        ]
+        while not self._uvicorn.started:
+            await asyncio.sleep(0.005)
+
+    async def stop(self, seconds: float) -> None:
+        """No new connections; ask everyone to come back elsewhere; wait so long for them to be gone."""
+        self._stopping = True
+        for session in list(self._sessions.values()):
+            after = random.uniform(0, RECONNECT_SPREAD_SECONDS)  # noqa: S311
+            session.go_away("shutdown", int(after * 1000))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self._sessions and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self._sessions):
+            connection.abort()
+        await self._shared.around.farewells.finish(max(0.5, deadline - loop.time()))
+        self._uvicorn.should_exit = True
+        port, *others = self._tasks
+        for task in others:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await port
+
+
+def url_of(listening: socket.socket, scheme: str = "http") -> str:
+    """The URL of a listening socket; of one that listens everywhere, the loopback one."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

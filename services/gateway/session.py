@@ -1,0 +1,371 @@
+"""One authenticated presence: the conversation of a client with the system. Knows no rule about rooms or tokens.
+
+Messages are handled in the order they came, one at a time; only `ping` is answered at once.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+
+from services.gateway import metrics
+from services.gateway.connection import Connection
+from services.gateway.limits import Bucket, MessageRate, Verdict
+from services.gateway.outbox import text_frame
+from services.gateway.relay import Checks, Relay
+from services.gateway.requests import DoneRequests, Seen
+from services.gateway.sealing import Sealer
+from services.gateway.settings import GatewaySettings
+from services.gateway.stays import Stays, Surroundings
+from shared import moment, protocol
+from shared.bus import internal_error
+from shared.commands import Identity, OpenSession
+from shared.errors import TOKEN_CODES, CloseCode, Code, Refused
+from shared.ids import RoomId, SessionId, SessionKey, fingerprint, mint
+from shared.protocol import Address
+from shared.room import LeaveReason
+from shared.subjects import OPEN_SESSION
+
+log = structlog.get_logger()
+
+WAITING_MESSAGES = 64  # of one client; then its socket is not read
+EXPIRY_NOTICE_SECONDS = 60.0
+
+Request = (
+    protocol.Authenticate
+    | protocol.JoinRoom
+    | protocol.GetRoom
+    | protocol.LeaveRoom
+    | protocol.UpdateSelf
+    | protocol.Description
+    | protocol.Candidate
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of a gateway use."""
+
+    settings: GatewaySettings
+    around: Surroundings
+    sealer: Sealer
+    checks: Checks
+    failed_logins: "FailedLogins"
+
+
+class FailedLogins:
+    """How many tokens of one address were refused lately; guessing gets `throttled`."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._buckets: dict[str, Bucket] = {}
+
+    def check(self, address: str, now: float) -> None:
+        """Raises Refused while there were too many."""
+        bucket = self._buckets.get(address)
+        if bucket is not None and bucket.level(now) < 1:
+            raise Refused(
+                Code.THROTTLED, "too many refused tokens from your address", retry_after_ms=60_000 // self._per_minute
+            )
+
+    def count(self, address: str, now: float) -> None:
+        """One more."""
+        if len(self._buckets) > 10_000:
+            self._buckets = {a: b for a, b in self._buckets.items() if b.level(now) < self._per_minute}
+        self._buckets.setdefault(address, Bucket(self._per_minute / 60, self._per_minute)).take(now)
+
+
+class Session:
+    """The listener of one connection."""
+
+    def __init__(self, shared: Shared, connection: Connection) -> None:
+        settings = shared.settings
+        self.connection = connection
+        self.identity: Identity | None = None
+        self._good_until = 0.0  # Unix seconds
+        self._announce_at = 0.0
+        self._announced = False
+        self.session_id = SessionId(mint("s_", shared.around.chance(16)))
+        self._key = SessionKey(fingerprint(self.session_id))
+        self._shared = shared
+        self._stays: Stays | None = None
+        self._relay: Relay | None = None
+        self._waiting: deque[tuple[Request, str]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._held_back = False
+        self._rate = MessageRate(settings.message_rate, settings.message_burst, settings.throttle_seconds)
+        self._done = DoneRequests()
+        self._bad = 0
+        self._over_rate = 0
+        self._leave_reason: LeaveReason = "left"
+
+    # -- what the connection brings ------------------------------------------------------------------------------------
+
+    def received(self, text: str) -> None:
+        """A message: refused, answered at once, or put in line."""
+        if not self.connection.is_open:
+            return
+        about = Address(None, {})
+        try:
+            try:
+                message = protocol.decode(text)
+            except protocol.BadMessage as bad:
+                about = bad.about
+                self._bad += 1
+                raise
+            self._bad = 0
+            about = _address(message)
+            self._meter()
+            if self.identity is None and not isinstance(message, protocol.Authenticate):
+                raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
+            if isinstance(message, protocol.Ping):
+                now = moment.rfc3339(self._shared.around.clock())
+                self._send(protocol.Pong(id=message.id, server_time=now))
+            else:
+                self._put_in_line(message, text)
+        except Refused as refused:
+            self._refuse(refused, about)
+        if self._bad >= self._shared.settings.bad_messages:
+            self._close(CloseCode.BAD_CLIENT, "too many bad messages in a row")
+
+    def _meter(self, receivers: int = 1) -> None:
+        """Slow a client down that sends too much, then refuse. Raises Refused."""
+        now = asyncio.get_running_loop().time()
+        ruling = self._rate.rule(now, receivers)
+        if ruling.verdict is Verdict.SLOW_DOWN:
+            self.connection.stop_reading()
+            asyncio.get_running_loop().call_later(ruling.seconds, self.connection.go_on_reading)
+        elif ruling.verdict is Verdict.REFUSE:
+            self._over_rate += 1
+            if self._over_rate > self._shared.settings.rate_limited_errors:
+                self._close(CloseCode.RATE_LIMITED, "it went on after rate_limited")
+            raise Refused(Code.RATE_LIMITED, "too many messages", retry_after_ms=max(1, int(ruling.seconds * 1000)))
+        else:
+            self._over_rate = 0
+
+    def _put_in_line(self, message: Request, text: str) -> None:
+        self._waiting.append((message, text))
+        if len(self._waiting) >= WAITING_MESSAGES and not self._held_back:
+            self._held_back = True
+            self.connection.stop_reading()
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="session")
+
+    async def _work(self) -> None:
+        """Handle what waits; ends when nothing does, so that an idle client costs no task."""
+        while self._waiting:
+            message, text = self._waiting.popleft()
+            if self._held_back and len(self._waiting) < WAITING_MESSAGES // 2:
+                self._held_back = False
+                self.connection.go_on_reading()
+            try:
+                await self._handle(message, text)
+            except Refused as refused:
+                self._refuse(refused, _address(message))
+            except Exception:
+                log.exception("a message was not handled", type=message.type)
+                self._refuse(internal_error(), _address(message))
+        self._worker = None
+
+    def closed(self) -> None:
+        """The connection is gone: give every seat up."""
+        if self._worker is not None:
+            self._waiting.clear()
+            self._worker.cancel()
+        if self._stays is not None:
+            self._stays.leave_all(self._leave_reason)
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    async def _handle(self, message: Request, text: str) -> None:
+        if message.id is not None and not isinstance(message, protocol.Authenticate):
+            seen = self._done.seen(message.id, text)
+            if seen is Seen.TAKEN:
+                raise Refused(Code.BAD_MESSAGE, "this id was used for another request")
+            if seen is Seen.DONE and not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
+                return self._send(protocol.Ok(id=message.id))
+        match message:
+            case protocol.Authenticate():
+                return await self._authenticate(message)
+            case protocol.JoinRoom():
+                await self._join(message)
+            case protocol.GetRoom():
+                await self._show(message)
+            case protocol.LeaveRoom():
+                await self._in().leave(message.room_id)
+            case protocol.UpdateSelf():
+                operation = f"{self._key}:{message.id or mint('', self._shared.around.chance(8))}"
+                await self._in().update(message, self._who(), operation)
+            case protocol.Description() | protocol.Candidate():
+                await self._signal(message)
+        if message.id is not None:
+            self._done.done(message.id, text)
+            if not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
+                self._send(protocol.Ok(id=message.id))
+        return None
+
+    async def _authenticate(self, message: protocol.Authenticate) -> None:
+        loop = asyncio.get_running_loop()
+        failed = self._shared.failed_logins
+        renewal = self.identity
+        try:
+            failed.check(self.connection.address, loop.time())
+            opened = await self._shared.around.bus.request(
+                OPEN_SESSION,
+                OpenSession(
+                    token=message.token, session_id=self.session_id, subject=renewal.agent_id if renewal else None
+                ),
+            )
+        except Refused as refused:
+            metrics.LOGINS.labels(refused.code).inc()
+            if refused.code in TOKEN_CODES:
+                failed.count(self.connection.address, loop.time())
+                self._send(protocol.AuthError(id=message.id, code=refused.code, message=refused.message))
+                self._close(CloseCode.UNAUTHENTICATED, refused.code)
+                return
+            self._refuse(refused, _address(message))
+            if renewal is None:
+                self._close(CloseCode.UNAVAILABLE, "auth cannot answer now")
+            return
+        metrics.LOGINS.labels("ok").inc()
+        self._open(opened.identity, opened.good_until, message)
+        self._send(self._auth_ok(opened.identity, opened.resume_token, message.id))
+
+    def _open(self, identity: Identity, good_until: float, message: protocol.Authenticate) -> None:
+        if self._stays is None:
+            metrics.SESSIONS.inc()
+            shared = self._shared
+            device_id = message.device_id or mint("d_", shared.around.chance(16))
+            self._stays = Stays(shared.around, self, self._key, device_id)
+            self._relay = Relay(shared.around.bus, shared.sealer, shared.checks, shared.settings, self._key)
+        self.identity = identity
+        self._good_until = good_until
+        left = moment.unix(identity.expires_at) - self._shared.around.clock()
+        self._announce_at = moment.unix(identity.expires_at) - min(EXPIRY_NOTICE_SECONDS, left / 2)
+        self._announced = False
+
+    def _auth_ok(self, identity: Identity, resume_token: str, request_id: str | None) -> protocol.AuthOk:
+        settings = self._shared.settings
+        return protocol.AuthOk(
+            id=request_id,
+            agent_id=identity.agent_id,
+            session_id=self.session_id,
+            resume_token=resume_token,
+            expires_at=identity.expires_at,
+            heartbeat_ms=int(settings.ping_seconds * 1000),
+            limits={
+                "maxMessageBytes": settings.frame_bytes,
+                "maxSdpBytes": settings.sdp_bytes,
+                "maxCandidateBytes": settings.candidate_bytes,
+                "maxRooms": settings.rooms_per_session,
+                "maxBroadcast": settings.broadcast_receivers,
+            },
+        )
+
+    async def _join(self, message: protocol.JoinRoom) -> None:
+        stays = self._in()
+        self.connection.send(await stays.join(message, self._who()), counted=False)
+        stays.settle(message.room_id)
+        self._allow_burst()
+
+    async def _show(self, message: protocol.GetRoom) -> None:
+        stays = self._in()
+        self.connection.send(await stays.show(stays.named(message.room_id), message.id), counted=False)
+        self._allow_burst()
+
+    def _allow_burst(self) -> None:
+        """A room with many participants needs many signals at once."""
+        settings = self._shared.settings
+        more = settings.message_burst_per_participant * self._in().participants
+        self._rate.allow_burst(settings.message_burst + more)
+
+    async def _signal(self, message: protocol.Signal) -> None:
+        if self._relay is None:
+            raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
+        stay = self._in().named(message.room_id)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await self._relay.send(message, stay, self._who().agent_id, started, self._charge)
+        metrics.RELAY_SECONDS.observe(loop.time() - started)
+
+    def _charge(self, receivers: int) -> None:
+        """A message counts once per receiver; it was counted once when it was read."""
+        if receivers > 1:
+            self._meter(receivers - 1)
+
+    def _in(self) -> Stays:
+        if self._stays is None:
+            raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
+        return self._stays
+
+    def _who(self) -> Identity:
+        if self.identity is None:
+            raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
+        return self.identity
+
+    # -- what rooms bring ----------------------------------------------------------------------------------------------
+
+    def send_frame(self, frame: bytes) -> None:
+        """A push of a room, as a WebSocket frame."""
+        self.connection.send_frame(frame)
+
+    def stay_ended(self, room_id: RoomId, reason: str | None) -> None:
+        """The log says that the participant left."""
+        del reason  # the client was told by the push
+        if self._stays is not None:
+            self._stays.ended(room_id)
+        if self._relay is not None:
+            self._relay.forget(room_id)
+
+    def room_lost(self, room_id: RoomId) -> None:
+        """The log of the room is gone or cannot be followed: nothing we could push would be the truth."""
+        log.warning("a room was lost under a session", room_id=room_id)
+        self.go_away("room_lost", 0)
+
+    # -- what time brings (heartbeat.py) -------------------------------------------------------------------------------
+
+    def check_expiry(self, now: float) -> None:
+        """Announce the end of the token 60 s before (at half of a shorter life), then end. `now` is Unix seconds."""
+        if self.identity is None:
+            return
+        if now >= self._good_until:
+            self._leave_reason = "token_expired"
+            self._refuse(Refused(Code.NOT_AUTHENTICATED, "your token has expired"), Address(None, {}))
+            self._close(CloseCode.TOKEN_EXPIRED, "token_expired")
+        elif not self._announced and now >= self._announce_at:
+            self._announced = True
+            self._send(protocol.TokenExpiring(expires_at=self.identity.expires_at))
+
+    def too_late(self) -> None:
+        """Nothing was authenticated in time."""
+        self._refuse(Refused(Code.NOT_AUTHENTICATED, "authenticate did not arrive in time"), Address(None, {}))
+        self._close(CloseCode.UNAUTHENTICATED, "no authenticate in time")
+
+    def go_away(self, reason: str, after_ms: int) -> None:
+        """Ask the client to come back to another connection, and close this one."""
+        self._send(protocol.GoAway(reason=reason, reconnect_after_ms=after_ms))
+        self._close(CloseCode.SERVICE_RESTART, reason)
+
+    # -- answering -----------------------------------------------------------------------------------------------------
+
+    def _send(self, message: protocol.Push) -> None:
+        self.connection.send_frame(text_frame(protocol.encode(message)))
+
+    def _refuse(self, refused: Refused, about: Address) -> None:
+        metrics.REFUSALS.labels(refused.code).inc()
+        self.connection.send(protocol.error(refused, about))
+
+    def _close(self, code: CloseCode, reason: str) -> None:
+        if self.connection.is_open:
+            metrics.CLOSES.labels(str(int(code))).inc()
+            self.connection.close(code, reason)
+
+
+def _address(message: protocol.ClientMessage) -> Address:
+    details = {"type": getattr(message, "type", None)}
+    for wire, name in (("to", "to"), ("roomId", "room_id")):
+        value = getattr(message, name, None)
+        if value is not None:
+            details[wire] = value
+    return Address(message.id, details)

@@ -1,0 +1,105 @@
+"""Settings of the gateway, limits of the protocol included (docs/configuration.md is made from this)."""
+
+import base64
+import binascii
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from shared.settings import ServiceSettings
+
+DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal key !!").decode()
+
+
+class GatewaySettings(ServiceSettings):
+    """The gateway: where it listens, whom it lets in, how much each may do."""
+
+    host: str = Field("127.0.0.1", description="Address of the public port (WebSocket and REST).")
+    port: int = Field(8080, ge=0, le=65535, description="The public port; 0 takes a free one and logs it.")
+    public_url: str | None = Field(
+        None,
+        description="URL under which clients reach this gateway, such as `https://calls.example`. Unset: the listening address.",
+    )
+    allowed_origins: list[str] = Field(
+        [],
+        description="Origins of pages that may connect, separated by commas; the gateway's own host always may. `*` lets every page.",
+    )
+    trusted_proxies: list[str] = Field(
+        [], description="Addresses or networks of proxies whose `X-Forwarded-For` is believed, separated by commas."
+    )
+    signal_keys: SecretStr | None = Field(
+        None,
+        description="Keys that seal signals, the same for all gateways: `id:base64 of 32 bytes`, with commas; the first seals, all open.",
+    )
+
+    frame_bytes: int = Field(65536, ge=4096, le=1 << 20, description="Largest WebSocket message, in bytes.")
+    sdp_bytes: int = Field(32768, ge=1024, description="Largest SDP, in bytes.")
+    candidate_bytes: int = Field(1024, ge=128, description="Largest ICE candidate, in bytes.")
+    candidate_loopback: bool | None = Field(
+        None, description="Whether candidates with loopback addresses pass. Unset: in development mode only."
+    )
+    outbox_messages: int = Field(512, ge=16, description="Messages waiting for a client before it is cut off.")
+    outbox_bytes: int = Field(1 << 20, ge=65536, description="Bytes waiting for a client before it is cut off.")
+    stall_seconds: float = Field(
+        8.0, gt=0, le=60, description="Seconds a client may take nothing from a full socket before it is cut off."
+    )
+    message_rate: float = Field(50.0, gt=0, description="Messages a second per connection.")
+    message_burst: int = Field(200, ge=1, description="Messages at once per connection.")
+    message_burst_per_participant: int = Field(
+        20, ge=0, description="What each participant of the room adds to the burst."
+    )
+    throttle_seconds: float = Field(
+        2.0, ge=0, description="Seconds a connection over its rate is slowed down before it is refused."
+    )
+    rate_limited_errors: int = Field(
+        100, ge=1, description="`rate_limited` answers in a row before the connection is closed."
+    )
+    signal_byte_rate: int = Field(
+        262144, ge=1024, description="Bytes of signals a second per connection, counted per receiver."
+    )
+    signal_byte_burst: int = Field(4 << 20, ge=65536, description="Bytes of signals at once per connection.")
+    broadcast_receivers: int = Field(16, ge=1, le=250, description="Receivers of a signal without `to`.")
+    bad_messages: int = Field(20, ge=1, description="Bad messages in a row before the connection is closed.")
+    authenticate_seconds: float = Field(5.0, gt=0, le=60, description="Seconds until `authenticate` must have arrived.")
+    ping_seconds: float = Field(
+        10.0, gt=0, le=300, description="Seconds between WebSocket pings; a client is dead after as many more."
+    )
+    rooms_per_session: int = Field(10, ge=1, le=100, description="Rooms a session may be in at once.")
+    connections_per_address: int = Field(1000, ge=1, description="Connections from one source address to one gateway.")
+    failed_logins: int = Field(
+        30, ge=1, description="Refused tokens from one source address in a minute before `throttled`."
+    )
+    rest_body_bytes: int = Field(65536, ge=1024, description="Largest body of a REST request, in bytes.")
+    rest_rate: float = Field(
+        50.0, gt=0, description="REST requests a second per agent, in bursts of four times as many."
+    )
+    signal_seconds: int = Field(60, ge=1, le=3600, description="Seconds a signal is kept for its receiver.")
+
+    @model_validator(mode="after")
+    def _development_only_defaults(self) -> Self:
+        if self.signal_keys is None and not self.development:
+            raise ValueError("PARLEY_SIGNAL_KEYS is required outside development mode")
+        self.sealing_keys()
+        return self
+
+    def sealing_keys(self) -> dict[str, bytes]:
+        """The keys by id; the first seals. Raises ValueError when the text is none of that."""
+        text = self.signal_keys.get_secret_value() if self.signal_keys else DEVELOPMENT_SIGNAL_KEYS
+        if text == DEVELOPMENT_SIGNAL_KEYS and not self.development:
+            raise ValueError("the development signal key works in development mode only")
+        keys: dict[str, bytes] = {}
+        for part in text.split(","):
+            key_id, _, encoded = part.strip().partition(":")
+            try:
+                key = base64.b64decode(encoded, validate=True)
+            except binascii.Error:
+                key = b""
+            if not key_id.isalnum() or len(key_id) > 16 or len(key) != 32:
+                raise ValueError("PARLEY_SIGNAL_KEYS must be `id:base64 of 32 bytes`, separated by commas")
+            keys[key_id] = key
+        return keys
+
+    @property
+    def loopback_candidates(self) -> bool:
+        """Whether loopback candidates pass."""
+        return self.development if self.candidate_loopback is None else self.candidate_loopback

@@ -1,0 +1,248 @@
+"""The stays of one session: joining, leaving, saying something of oneself. What rooms decides, clients are told."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.gateway.caller import caller_of
+from services.gateway.farewells import Farewell, Farewells
+from services.gateway.followed import FollowedRoom, FollowedRooms, Member, Receiver
+from services.gateway.replica import State
+from shared import protocol
+from shared.bus import Bus
+from shared.commands import (
+    CheckJoinToken,
+    Grant,
+    Identity,
+    Joined,
+    JoinRoom,
+    LeaveRoom,
+    ReadSnapshot,
+    UpdateParticipant,
+)
+from shared.cursor import Cursor
+from shared.errors import Code, Refused
+from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey, mint
+from shared.room import LeaveReason, Media
+from shared.roster import Snapshot
+from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, READ_SNAPSHOT, UPDATE_PARTICIPANT
+
+LATE_JOIN_SECONDS = 15.0  # so long after it was given up a join may still reach the log
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One session's participant in one room."""
+
+    room: FollowedRoom
+    member: Member
+    epoch: int
+
+    @property
+    def room_id(self) -> RoomId:
+        """Where."""
+        return self.room.room_id
+
+    @property
+    def participant_id(self) -> ParticipantId:
+        """Who, in there."""
+        return self.member.participant_id
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the sessions of one gateway share. `clock` is Unix seconds, `chance(n)` gives n random bytes."""
+
+    bus: Bus
+    rooms: FollowedRooms
+    farewells: Farewells
+    gateway: GatewayId
+    clock: Callable[[], float]
+    chance: Callable[[int], bytes]
+    request_seconds: float
+    rooms_per_session: int
+
+
+class Stays:
+    """Which rooms a session is in."""
+
+    def __init__(self, around: Surroundings, receiver: Receiver, session: SessionKey, device_id: str) -> None:
+        self._around = around
+        self._receiver = receiver
+        self._session = session
+        self._device_id = device_id
+        self._stays: dict[RoomId, Stay] = {}
+        self._unanswered: dict[RoomId, ParticipantId] = {}  # joins given up, whose outcome is unknown
+
+    def __len__(self) -> int:
+        return len(self._stays)
+
+    @property
+    def participants(self) -> int:
+        """How many are in these rooms altogether."""
+        return sum(len(stay.room.replica.roster.seats) for stay in self._stays.values() if stay.room.replica.roster)
+
+    def named(self, room_id: RoomId | None) -> Stay:
+        """The stay a message is about; without a room id, the only one. Raises Refused."""
+        if room_id is not None:
+            stay = self._stays.get(room_id)
+        elif len(self._stays) > 1:
+            raise Refused(Code.BAD_MESSAGE, "you are in several rooms: name one")
+        else:
+            stay = next(iter(self._stays.values()), None)
+        if stay is None:
+            raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
+        return stay
+
+    # -- joining -------------------------------------------------------------------------------------------------------
+
+    async def join(self, message: protocol.JoinRoom, identity: Identity) -> bytes:
+        """Follow, ask, show the room as of the join, release what came after (design: subscribe, append, read)."""
+        room_id = message.room_id
+        if room_id in self._stays:
+            return await self.show(self._stays[room_id], message.id)
+        if len(self._stays) >= self._around.rooms_per_session:
+            raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
+        grant = await self._grant(message, identity)
+        room = await self._around.rooms.hold(room_id)
+        participant_id = self._unanswered.pop(room_id, None) or ParticipantId(mint("p_", self._around.chance(16)))
+        member = Member(participant_id, self._receiver)
+        room.expect(member)
+        try:
+            joined = await self._ask(message, identity, participant_id, grant)
+        except BaseException:
+            room.members.pop(participant_id, None)
+            self._around.rooms.release(room)
+            raise
+        return self._enter(room, member, joined, message.id)
+
+    async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
+        if message.token is None:
+            return None
+        check = CheckJoinToken(token=message.token, room_id=message.room_id, agent_id=identity.agent_id)
+        return await self._around.bus.request(CHECK_JOIN_TOKEN, check)
+
+    async def _ask(
+        self, message: protocol.JoinRoom, identity: Identity, participant_id: ParticipantId, grant: Grant | None
+    ) -> Joined:
+        around = self._around
+        command = JoinRoom(
+            caller=caller_of(identity),
+            room_id=message.room_id,
+            participant_id=participant_id,
+            session=self._session,
+            gateway=around.gateway,
+            device_id=self._device_id,
+            name=message.name,
+            metadata=message.metadata or {},
+            media=message.media or Media(),
+            grant=grant,
+            deadline=around.clock() + around.request_seconds,
+        )
+        try:
+            return await around.bus.request(JOIN_ROOM, command)
+        except (Refused, asyncio.CancelledError) as error:
+            if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
+                self._take_back(message.room_id, participant_id)
+            raise
+
+    def _take_back(self, room_id: RoomId, participant_id: ParticipantId) -> None:
+        """It may have happened, or happen yet: undo it, unless the client asks again (then it is the same join)."""
+        self._unanswered[room_id] = participant_id
+        until = asyncio.get_running_loop().time() + LATE_JOIN_SECONDS
+        leave = LeaveRoom(room_id=room_id, participant_id=participant_id, epoch=1)
+        self._around.farewells.say(
+            Farewell(leave, until), taken_back=lambda: self._unanswered.get(room_id) != participant_id
+        )
+
+    def _enter(self, room: FollowedRoom, member: Member, joined: Joined, request_id: str | None) -> bytes:
+        if joined.participant_id != member.participant_id:  # the session had a seat we did not know of
+            room.members.pop(member.participant_id, None)
+            member = Member(joined.participant_id, self._receiver)
+            room.expect(member)
+        snapshot = joined.snapshot
+        seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
+        member.since = snapshot.sequence
+        room.joined(snapshot)
+        self._stays[room.room_id] = Stay(room, member, seat.epoch)
+        return room_users(snapshot, member.participant_id, request_id)
+
+    def settle(self, room_id: RoomId) -> None:
+        """The answer to a join is on its way to the client: what was committed since may follow it."""
+        stay = self._stays.get(room_id)
+        if stay is None or stay.member.joined:
+            return
+        replica = stay.room.replica
+        if stay.member.overflowed():
+            self._receiver.room_lost(room_id)
+            return
+        stay.member.release()
+        if replica.state is State.LIVE and replica.seat(stay.participant_id) is None:
+            stay.room.members.pop(stay.participant_id, None)
+            self._receiver.stay_ended(room_id, None)
+
+    # -- while in ------------------------------------------------------------------------------------------------------
+
+    async def show(self, stay: Stay, request_id: str | None) -> bytes:
+        """`room_users` anew."""
+        snapshot = await self._around.bus.request(READ_SNAPSHOT, ReadSnapshot(room_id=stay.room_id))
+        return room_users(snapshot, stay.participant_id, request_id)
+
+    async def update(self, message: protocol.UpdateSelf, identity: Identity, operation: str) -> None:
+        """Change what the participant says of itself. `name: null` goes back to the token's name."""
+        stay = self.named(message.room_id)
+        named = "name" in message.model_fields_set
+        command = UpdateParticipant(
+            room_id=stay.room_id,
+            participant_id=stay.participant_id,
+            operation=operation,
+            epoch=stay.epoch,
+            name=(message.name or identity.name) if named else None,
+            metadata=message.metadata,
+            media=message.media,
+        )
+        await self._around.bus.request(UPDATE_PARTICIPANT, command)
+
+    # -- leaving -------------------------------------------------------------------------------------------------------
+
+    async def leave(self, room_id: RoomId | None) -> None:
+        """Leave. Nothing of the room reaches the client after the answer."""
+        stay = self.named(room_id)
+        leave = LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
+        try:
+            await self._around.bus.request(LEAVE_ROOM, leave)
+        except Refused as refused:
+            if refused.code is not Code.NOT_IN_ROOM:
+                raise
+        self.ended(stay.room_id)
+
+    def ended(self, room_id: RoomId) -> bool:
+        """The stay is over; whether there was one."""
+        stay = self._stays.pop(room_id, None)
+        if stay is None:
+            return False
+        stay.room.members.pop(stay.participant_id, None)
+        self._around.rooms.release(stay.room)
+        return True
+
+    def leave_all(self, reason: LeaveReason) -> None:
+        """The session is over: every seat is given up, in the background."""
+        for stay in list(self._stays.values()):
+            self.ended(stay.room_id)
+            leave = LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch, reason=reason)
+            self._around.farewells.say(Farewell(leave))
+
+
+def room_users(snapshot: Snapshot, own: ParticipantId, request_id: str | None) -> bytes:
+    """A snapshot as the client gets it."""
+    return protocol.encode(
+        protocol.RoomUsers(
+            id=request_id,
+            room_id=snapshot.room_id,
+            revision=snapshot.revision,
+            cursor=Cursor(snapshot.incarnation, snapshot.sequence).text(),
+            self=own,
+            room=snapshot.room,
+            participants=[seat.participant for seat in snapshot.seats],
+        )
+    )

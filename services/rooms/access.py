@@ -1,0 +1,44 @@
+"""Who may do what with a room: the table of protocol section 8, and nothing else."""
+
+from shared.commands import Caller, Grant
+from shared.errors import Code, Refused
+from shared.room import Room
+
+CREATE = "rooms:create"
+LIST = "rooms:list"
+JOIN = "rooms:join"
+MANAGE = "rooms:manage"
+OBSERVE = "rooms:observe"
+
+
+def may_manage(caller: Caller, room: Room) -> bool:
+    """Change it, close it, issue join tokens for others."""
+    return (
+        room.created_by == caller.agent_id
+        or MANAGE in caller.permissions
+        or f"{MANAGE}:{room.room_id}" in caller.permissions
+    )
+
+
+def may_join(caller: Caller, room: Room, grant: Grant | None = None) -> bool:
+    """Take a seat, if there is one. A grant was checked by auth; that it names this room and agent is checked again."""
+    if grant is not None and grant.room_id == room.room_id and grant.agent_id == caller.agent_id:
+        return True
+    if f"{JOIN}:{room.room_id}" in caller.permissions or may_manage(caller, room):
+        return True
+    return room.access == "open" and JOIN in caller.permissions
+
+
+def may_see(caller: Caller, room: Room, grant: Grant | None = None) -> bool:
+    """Know that it exists, and who is in it."""
+    return OBSERVE in caller.permissions or may_join(caller, room, grant)
+
+
+def may_list(caller: Caller, room: Room) -> bool:
+    """Find it in the list of rooms."""
+    return LIST in caller.permissions or may_join(caller, room)
+
+
+def not_found() -> Refused:
+    """One answer for rooms that do not exist and rooms one may not know of."""
+    return Refused(Code.ROOM_NOT_FOUND, "there is no such room, or you may not know of it")

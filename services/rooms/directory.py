@@ -1,0 +1,149 @@
+"""Which rooms are open, for the list: the newest event of every room carries the room, so no log is folded for it.
+
+Filled once from the log, then kept by following all events as they are committed.
+"""
+
+import asyncio
+import base64
+import binascii
+import bisect
+
+import structlog
+from prometheus_client import Gauge
+
+from services.rooms import access
+from shared import subjects
+from shared.bus import Bus, Following, LogEntry
+from shared.commands import ListRooms, RoomList
+from shared.errors import Code, Refused
+from shared.ids import RoomId
+from shared.room import Room
+
+log = structlog.get_logger()
+
+ROOMS = Gauge("parley_rooms", "Open rooms, as this process knows them (the same in every rooms process).")
+PARTICIPANTS = Gauge("parley_participants", "Participants in open rooms, as this process knows them.")
+
+FRESH_SECONDS = 1.0  # how long a list waits until it contains what was committed before it was asked
+REFILL_PAUSE_SECONDS = 1.0
+
+
+class Directory:
+    """An index of open rooms, newest first. Its position in the log tells how fresh it is."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._following: Following | None = None
+        self._refilling: asyncio.Task[None] | None = None
+        self._incarnation = ""
+        self._position = 0
+        self._seen: dict[RoomId, int] = {}  # sequence of the newest event, of open rooms
+        self._rooms: dict[RoomId, Room] = {}
+        self._order: list[tuple[str, RoomId]] = []  # ascending by creation
+        self._participants = 0
+
+    async def start(self) -> None:
+        """Follow, then fill: what crosses is recognised by its position."""
+        self._following = await self._bus.follow(subjects.ALL_EVENTS_LIVE, self.receive, self.refill)
+        await self._fill()
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._refilling is not None:
+            self._refilling.cancel()
+        if self._following is not None:
+            await self._following.stop()
+
+    def refill(self) -> None:
+        """Something may have been missed: read the newest event of every room again."""
+        if self._refilling is None or self._refilling.done():
+            self._refilling = asyncio.create_task(self._refill(), name="refill directory")
+
+    async def _refill(self) -> None:
+        while True:
+            try:
+                return await self._fill()
+            except Refused:
+                await asyncio.sleep(REFILL_PAUSE_SECONDS)
+
+    async def _fill(self) -> None:
+        entries = await self._bus.newest_of_each(subjects.ALL_EVENTS)
+        if self._incarnation != self._bus.incarnation:  # another log: nothing we knew exists
+            self._incarnation = self._bus.incarnation
+            self._position = self._participants = 0
+            self._seen.clear()
+            self._rooms.clear()
+            self._order.clear()
+        for entry in entries:
+            self.receive(entry)
+
+    def receive(self, entry: LogEntry) -> None:
+        """Take in a committed event entry."""
+        room_id = entry.subject.room_id
+        if entry.sequence <= self._seen.get(room_id, 0):
+            return
+        self._position = max(self._position, entry.sequence)
+        events = entry.events().events
+        if not events:
+            return
+        newest = events[-1]
+        self._participants -= self._rooms[room_id].participant_count if room_id in self._rooms else 0
+        if newest.type == "closed":
+            self._remove(room_id)
+        else:
+            self._put(newest.change.room)
+            self._seen[room_id] = entry.sequence
+            self._participants += newest.change.room.participant_count
+        ROOMS.set(len(self._rooms))
+        PARTICIPANTS.set(self._participants)
+
+    def _put(self, room: Room) -> None:
+        if room.room_id not in self._rooms:
+            bisect.insort(self._order, (room.created_at, room.room_id))
+        self._rooms[room.room_id] = room
+
+    def _remove(self, room_id: RoomId) -> None:
+        room = self._rooms.pop(room_id, None)
+        self._seen.pop(room_id, None)
+        if room is not None:
+            del self._order[bisect.bisect_left(self._order, (room.created_at, room_id))]
+
+    async def page(self, query: ListRooms) -> RoomList:
+        """One page. Contains every room created before it was asked for."""
+        await self._catch_up()
+        end = len(self._order)
+        if query.cursor is not None:
+            end = bisect.bisect_left(self._order, _read_cursor(query.cursor))
+        found: list[Room] = []
+        for _, room_id in reversed(self._order[:end]):
+            if not access.may_list(query.caller, self._rooms[room_id]):
+                continue
+            if len(found) == query.limit:
+                last = found[-1]
+                return RoomList(rooms=found, cursor=_cursor(last.created_at, last.room_id))
+            found.append(self._rooms[room_id])
+        return RoomList(rooms=found)
+
+    async def _catch_up(self) -> None:
+        newest = await self._bus.newest(subjects.ALL_EVENTS)
+        if newest is None or newest.sequence <= self._position:
+            return None
+        deadline = asyncio.get_running_loop().time() + FRESH_SECONDS
+        while self._position < newest.sequence:
+            if asyncio.get_running_loop().time() > deadline:
+                return await self._fill()
+            await asyncio.sleep(0.002)
+        return None
+
+
+def _cursor(created_at: str, room_id: RoomId) -> str:
+    return base64.urlsafe_b64encode(f"{created_at} {room_id}".encode()).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, RoomId]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        raise Refused(Code.BAD_MESSAGE, "the cursor is not one of ours") from None
+    created_at, _, room_id = text.partition(" ")
+    return created_at, RoomId(room_id)

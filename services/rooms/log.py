@@ -1,0 +1,128 @@
+"""The logs of rooms as this process knows them: load (snapshot and tail), catch up, append; a bounded cache of folds."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from services.rooms.room import Decision
+from shared import subjects
+from shared.bus import Bus, Conflict
+from shared.errors import Refused, unavailable
+from shared.ids import RoomId
+from shared.roster import Entry, Roster
+
+log = structlog.get_logger()
+
+CONFLICTS = Counter("parley_append_conflicts_total", "Appends that lost to another replica and were decided again.")
+APPENDS = Counter("parley_appends_total", "Entries appended to rooms' logs.")
+CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
+
+TAIL = 256  # entries read at once
+LOOK_AGAIN_SECONDS = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)  # a read may lag the append that beat ours
+
+
+class RoomLog:
+    """Reads and appends. A fold in the cache may be behind; only an accepted append proves that it was not."""
+
+    def __init__(self, bus: Bus, *, capacity: int, snapshot_every: int, waiting: int) -> None:
+        self._bus = bus
+        self._capacity = capacity
+        self._snapshot_every = snapshot_every
+        self._waiting = waiting
+        self._folds: OrderedDict[RoomId, Roster] = OrderedDict()
+        self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
+        self._since_snapshot: dict[RoomId, int] = {}
+
+    @asynccontextmanager
+    async def turn(self, room_id: RoomId) -> AsyncIterator[None]:
+        """This process's commands of one room queue here, so that conflicts only come from other replicas."""
+        lock, users = self._turns.get(room_id) or (asyncio.Lock(), 0)
+        if users >= self._waiting:
+            raise unavailable("the room")
+        self._turns[room_id] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._turns.pop(room_id)
+            if users > 1:
+                self._turns[room_id] = (lock, users - 1)
+
+    async def load(self, room_id: RoomId) -> Roster:
+        """The fold of a room's log: from the cache, or from its snapshot and what came after. Empty if there is none."""
+        fold = self._folds.get(room_id)
+        if fold is None or fold.incarnation != self._bus.incarnation:
+            snapshot = await self._bus.load_snapshot(room_id)
+            fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._bus.incarnation)
+            self._since_snapshot[room_id] = 0
+            await self.catch_up(fold)
+            self._keep(fold)
+        self._folds.move_to_end(room_id)
+        return fold
+
+    def _keep(self, fold: Roster) -> None:
+        self._folds[fold.room_id] = fold
+        while len(self._folds) > self._capacity:
+            room_id, _ = self._folds.popitem(last=False)
+            self._since_snapshot.pop(room_id, None)
+        CACHED.set(len(self._folds))
+
+    def forget(self, room_id: RoomId) -> None:
+        """Do not trust the fold any more: an append's outcome is unknown."""
+        self._folds.pop(room_id, None)
+
+    async def catch_up(self, fold: Roster) -> bool:
+        """Apply what was appended meanwhile; whether there was anything."""
+        before = fold.sequence
+        while True:
+            entries = await self._bus.read(subjects.event_log(fold.room_id), after=fold.sequence, limit=TAIL)
+            for entry in entries:
+                await self._apply(fold, entry.events())
+            if len(entries) < TAIL:
+                return fold.sequence > before
+
+    async def append(self, fold: Roster, decision: Decision) -> bool:
+        """Append a decision. False: another replica was first; the fold has caught up, decide again."""
+        try:
+            sequence = await self._bus.append(fold.room_id, decision.events, decision.stamp, after=fold.sequence)
+        except Conflict:
+            CONFLICTS.inc()
+            await self._catch_up_for_sure(fold)
+            return decision.stamp.operation in fold.operations
+        except Refused:
+            self.forget(fold.room_id)
+            await self._look_for(fold, decision)
+            return True
+        APPENDS.inc()
+        await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
+        return True
+
+    async def _catch_up_for_sure(self, fold: Roster) -> None:
+        """After a conflict there is an entry we have not seen; a lagging read may not show it at once."""
+        for pause in LOOK_AGAIN_SECONDS:
+            await asyncio.sleep(pause)
+            if await self.catch_up(fold):
+                return
+        self.forget(fold.room_id)
+        raise unavailable("the log")
+
+    async def _look_for(self, fold: Roster, decision: Decision) -> None:
+        """An append without an answer may have happened: if its operation is in the log, it did."""
+        await self.catch_up(fold)
+        if decision.stamp.operation not in fold.operations:
+            raise unavailable("the log")
+
+    async def _apply(self, fold: Roster, entry: Entry) -> None:
+        fold.apply(entry)
+        count = self._since_snapshot.get(fold.room_id, 0) + 1
+        self._since_snapshot[fold.room_id] = count
+        if count >= self._snapshot_every:
+            self._since_snapshot[fold.room_id] = 0
+            try:
+                await self._bus.save_snapshot(fold.snapshot(whole=True))
+            except Refused:
+                log.debug("no snapshot this time", room_id=fold.room_id)

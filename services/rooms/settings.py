@@ -1,0 +1,32 @@
+"""Settings of rooms (docs/configuration.md is made from this)."""
+
+from pydantic import Field
+
+from shared.room import ROOM_SEATS
+from shared.settings import ServiceSettings
+
+
+class RoomsSettings(ServiceSettings):
+    """rooms: defaults of new rooms, and how the log is kept."""
+
+    auto_create_rooms: bool | None = Field(
+        None, description="Whether joining an unknown room creates it. Unset: in development mode only."
+    )
+    default_max_participants: int = Field(
+        10, ge=1, le=ROOM_SEATS, description="Seats of a room whose creator does not say."
+    )
+    metadata_bytes: int = Field(1024, ge=0, le=1024, description="Largest metadata of a participant, in bytes of JSON.")
+    log_max_bytes: int = Field(
+        1 << 30,
+        ge=1 << 16,
+        description="Size of the stream with all rooms' logs; when it is full, new entries are refused.",
+    )
+    log_replicas: int = Field(1, ge=1, le=5, description="NATS servers that keep a copy of the streams.")
+    cached_rooms: int = Field(10000, ge=1, description="Rooms kept folded in memory.")
+    snapshot_every: int = Field(100, ge=1, description="Entries of a room after which a snapshot is written.")
+    waiting_commands: int = Field(1000, ge=1, description="Commands that may queue for one room before `unavailable`.")
+
+    @property
+    def creates_on_join(self) -> bool:
+        """Whether joining an unknown room creates it."""
+        return self.development if self.auto_create_rooms is None else self.auto_create_rooms

@@ -1,0 +1,229 @@
+"""What the services ask each other: the requests and replies of every NATS endpoint. Commands are imperative."""
+
+from typing import Any
+
+from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.model import Tolerant
+from shared.room import Access, Kind, LeaveReason, Media, MediaPatch, Participant, Role, Room, RoomSettings, RoomType
+from shared.roster import Snapshot
+
+# -- auth --------------------------------------------------------------------------------------------------------------
+
+
+class Validate(Tolerant):
+    """Who does this agent-link token name?"""
+
+    token: str
+
+
+class Identity(Tolerant):
+    """An agent whose token was validated. `expires_at` is RFC 3339."""
+
+    agent_id: AgentId
+    name: str
+    kind: Kind
+    permissions: tuple[str, ...]
+    expires_at: str
+    token_id: str
+
+
+class OpenSession(Tolerant):
+    """Validate a token and issue the resume token of a session. `subject` demands the same agent (renewal)."""
+
+    token: str
+    session_id: str
+    subject: AgentId | None = None
+
+
+class SessionOpened(Tolerant):
+    """The identity, and the secret with which (and an agent-link token) the session can be resumed.
+
+    `good_until` (Unix seconds) is the token's end with the leeway it was accepted with: the session ends then.
+    """
+
+    identity: Identity
+    good_until: float
+    resume_token: str
+
+
+class Grant(Tolerant):
+    """What a join token allows: one agent into one room, once. `key` is the fingerprint of its id, `until` Unix seconds."""
+
+    room_id: RoomId
+    agent_id: AgentId
+    role: Role = "participant"
+    key: str
+    until: int
+
+
+class CheckJoinToken(Tolerant):
+    """Is this join token good for this room and agent? (Whether it was used already, the room's log knows.)"""
+
+    token: str
+    room_id: RoomId
+    agent_id: AgentId
+
+
+class IssueJoinToken(Tolerant):
+    """Issue a join token. Asked only after rooms allowed it. `ttl` is seconds."""
+
+    room_id: RoomId
+    agent_id: AgentId
+    role: Role = "participant"
+    ttl: int | None = None
+
+
+class IssueDevToken(Tolerant):
+    """Issue an agent-link token; development mode only. `ttl` is seconds."""
+
+    agent_id: AgentId
+    name: str | None = None
+    kind: Kind | None = None
+    permissions: tuple[str, ...] | None = None
+    ttl: int | None = None
+
+
+class Issued(Tolerant):
+    """A token and its end (RFC 3339)."""
+
+    token: str
+    expires_at: str
+
+
+# -- rooms -------------------------------------------------------------------------------------------------------------
+
+
+class Caller(Tolerant):
+    """On whose behalf: what auth said of the agent."""
+
+    agent_id: AgentId
+    name: str
+    kind: Kind = "human"
+    permissions: frozenset[str] = frozenset()
+
+
+class CreateRoom(Tolerant):
+    """Make a room. The same `operation` again answers with the same room."""
+
+    caller: Caller
+    operation: str
+    room_id: RoomId
+    name: str
+    type: RoomType
+    max_participants: int | None = None
+    access: Access = "open"
+    settings: RoomSettings = RoomSettings()
+
+
+class JoinRoom(Tolerant):
+    """Take a seat. `participant_id` is minted by the gateway and is the operation id: asked again, one seat."""
+
+    caller: Caller
+    room_id: RoomId
+    participant_id: ParticipantId
+    session: SessionKey
+    gateway: GatewayId
+    device_id: str
+    name: str | None = None
+    metadata: dict[str, Any] = {}
+    media: Media = Media()
+    grant: Grant | None = None
+    deadline: float | None = None
+
+
+class Joined(Tolerant):
+    """The room as of the join's entry, and the caller's seat in it."""
+
+    participant_id: ParticipantId
+    snapshot: Snapshot
+
+
+class LeaveRoom(Tolerant):
+    """Give a seat up. Of a gateway whose epoch the log has passed it is refused."""
+
+    room_id: RoomId
+    participant_id: ParticipantId
+    epoch: int = 0
+    reason: LeaveReason = "left"
+
+
+class UpdateParticipant(Tolerant):
+    """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396)."""
+
+    room_id: RoomId
+    participant_id: ParticipantId
+    operation: str
+    epoch: int = 0
+    name: str | None = None
+    metadata: dict[str, Any] | None = None
+    media: MediaPatch | None = None
+
+
+class UpdateRoom(Tolerant):
+    """Change a room's properties; `None` keeps."""
+
+    caller: Caller
+    operation: str
+    room_id: RoomId
+    name: str | None = None
+    type: RoomType | None = None
+    max_participants: int | None = None
+    access: Access | None = None
+    settings: dict[str, Any] | None = None
+
+
+class CloseRoom(Tolerant):
+    """Close a room with everyone in it."""
+
+    caller: Caller
+    operation: str
+    room_id: RoomId
+
+
+class ReadRoom(Tolerant):
+    """The room, if the caller may know of it."""
+
+    caller: Caller
+    room_id: RoomId
+
+
+class RoomState(Tolerant):
+    """A room and its roster at one revision."""
+
+    room: Room
+    revision: int
+    participants: list[Participant]
+
+
+class ReadSnapshot(Tolerant):
+    """The replica's view of a room, for gateways that lost count."""
+
+    room_id: RoomId
+
+
+class ListRooms(Tolerant):
+    """Open rooms the caller made or may join, newest first. `cursor` is the last answer's."""
+
+    caller: Caller
+    limit: int
+    cursor: str | None = None
+
+
+class RoomList(Tolerant):
+    """One page. `cursor` is None on the last."""
+
+    rooms: list[Room]
+    cursor: str | None = None
+
+
+class CheckGrant(Tolerant):
+    """May the caller have a join token issued for this agent and role?"""
+
+    caller: Caller
+    room_id: RoomId
+    agent_id: AgentId
+    role: Role = "participant"
+
+
+class Done(Tolerant):
+    """It happened; there is nothing more to say."""

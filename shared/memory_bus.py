@@ -1,0 +1,198 @@
+"""The broker's double in memory: the same claims as `nats_bus`, for tests and simulation. Nothing is durable.
+
+One `MemoryBroker` stands for the NATS server, one `MemoryBus` for a process's connection to it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from shared.bus import Conflict, Following, Handler, LogEntry, Reply, Request, Service, Signal, internal_error
+from shared.errors import Code, Refused, unavailable
+from shared.events import RoomEvent, Stamp, encode
+from shared.ids import RoomId
+from shared.roster import Snapshot
+from shared.subjects import Endpoint, LogSubject, event_log, signal_log
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a NATS subject matches a pattern with `*` (one token) and `>` (the rest)."""
+    tokens = subject.split(".")
+    for i, part in enumerate(pattern.split(".")):
+        if part == ">":
+            return len(tokens) > i
+        if i >= len(tokens) or part not in ("*", tokens[i]):
+            return False
+    return len(tokens) == len(pattern.split("."))
+
+
+@dataclass
+class _Follower:
+    topic: str
+    receive: Callable[[LogEntry], None]
+    missed: Callable[[], None]
+    broker: "MemoryBroker"
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self in self.broker.followers:
+            self.broker.followers.remove(self)
+
+
+class MemoryBroker:
+    """What all buses of one test share: the log, the snapshots, who answers, who follows."""
+
+    def __init__(self, incarnation: str = "memory") -> None:
+        self.incarnation = incarnation
+        self.log: list[tuple[str, LogEntry]] = []
+        self.keys: dict[str, int] = {}
+        self.snapshots: dict[RoomId, bytes] = {}
+        self.answering: dict[str, OrderedDict[int, Handler]] = {}
+        self.followers: list[_Follower] = []
+        self.down = False
+        self.full = False
+
+    def store(self, subject: str, headers: dict[str, str], body: bytes) -> int:
+        """Commit an entry, then let its followers see it, in order and never inside the writer's call."""
+        parsed = LogSubject.parse(subject)
+        if parsed is None:
+            raise ValueError("not a subject of the log")
+        entry = LogEntry(len(self.log) + 1, parsed, headers, body)
+        self.log.append((subject, entry))
+        live = subject.replace("agentlink.log.", "agentlink.room.", 1)
+        for follower in self.followers:
+            if matches(follower.topic, live):
+                asyncio.get_running_loop().call_soon(self._tell, follower, entry)
+        return entry.sequence
+
+    def _tell(self, follower: _Follower, entry: LogEntry) -> None:
+        if follower in self.followers:
+            follower.receive(entry)
+
+    def last_of(self, subject: str) -> int:
+        """The last sequence of one subject, 0 for none."""
+        return next((entry.sequence for name, entry in reversed(self.log) if name == subject), 0)
+
+
+class MemoryBus:
+    """One process's connection to a `MemoryBroker`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+        self._served: list[str] = []
+
+    @property
+    def incarnation(self) -> str:
+        """See Bus."""
+        return self.broker.incarnation
+
+    def _reach(self) -> None:
+        if self.broker.down:
+            raise unavailable("the broker")
+
+    async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
+        """See Bus. Whoever was asked longest ago answers."""
+        await asyncio.sleep(0)
+        self._reach()
+        answering = self.broker.answering.get(endpoint.subject)
+        if not answering:
+            raise unavailable(endpoint.name.partition(".")[0])
+        key, handler = next(iter(answering.items()))
+        answering.move_to_end(key)
+        try:
+            asked = endpoint.request.model_validate_json(request.model_dump_json(by_alias=True))
+        except ValidationError as error:
+            raise Refused(Code.BAD_MESSAGE, "the request does not fit its schema") from error
+        try:
+            reply = await handler(asked)
+        except Refused:
+            raise
+        except Exception as error:
+            raise internal_error() from error
+        return endpoint.reply.model_validate_json(reply.model_dump_json(by_alias=True))
+
+    async def serve(self, service: Service) -> None:
+        """See Bus."""
+        for endpoint, handler in service.endpoints:
+            self.broker.answering.setdefault(endpoint.subject, OrderedDict())[id(self)] = handler
+            self._served.append(endpoint.subject)
+
+    async def append(self, room_id: RoomId, events: Sequence[RoomEvent], stamp: Stamp, *, after: int) -> int:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        subject = event_log(room_id)
+        if self.broker.full:
+            raise unavailable("the log")
+        if self.broker.last_of(subject) != after:
+            raise Conflict
+        sequence = self.broker.store(subject, stamp.headers(), encode(events))
+        await asyncio.sleep(0)
+        return sequence
+
+    async def post(self, signal: Signal) -> int:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        if self.broker.full:
+            raise unavailable("the log")
+        if signal.key is not None and signal.key in self.broker.keys:
+            return self.broker.keys[signal.key]
+        sequence = self.broker.store(signal_log(signal.room_id, signal.to), signal.headers(), signal.body)
+        if signal.key is not None:
+            self.broker.keys[signal.key] = sequence
+        return sequence
+
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+        """See Bus."""
+        self._reach()
+        follower = _Follower(topic, receive, missed, self.broker)
+        self.broker.followers.append(follower)
+        await asyncio.sleep(0)
+        return follower
+
+    async def read(self, subject: str, *, after: int, limit: int) -> list[LogEntry]:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        found = [entry for name, entry in self.broker.log if entry.sequence > after and matches(subject, name)]
+        return found[:limit]
+
+    async def last(self, subjects: Sequence[str]) -> list[LogEntry]:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        newest = {name: entry for name, entry in self.broker.log if any(matches(s, name) for s in subjects)}
+        return sorted(newest.values(), key=lambda entry: entry.sequence)
+
+    async def newest(self, subject: str) -> LogEntry | None:
+        """See Bus."""
+        return next(iter((await self.last([subject]))[-1:]), None)
+
+    async def newest_of_each(self, subject: str) -> list[LogEntry]:
+        """See Bus."""
+        return await self.last([subject])
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See Bus."""
+        self._reach()
+        self.broker.snapshots[snapshot.room_id] = snapshot.model_dump_json(by_alias=True).encode()
+
+    async def load_snapshot(self, room_id: RoomId) -> Snapshot | None:
+        """See Bus."""
+        self._reach()
+        stored = self.broker.snapshots.get(room_id)
+        snapshot = Snapshot.model_validate_json(stored) if stored else None
+        return snapshot if snapshot and snapshot.incarnation == self.incarnation else None
+
+    async def check(self) -> None:
+        """See Bus."""
+        self._reach()
+
+    async def close(self) -> None:
+        """See Bus."""
+        for subject in self._served:
+            self.broker.answering.get(subject, OrderedDict()).pop(id(self), None)

@@ -1,0 +1,187 @@
+"""The fold of a room's log: who is in the room now. rooms decides on it, gateways keep it as their replica.
+
+Pure: entries in, state out. The events alone are enough; applying an entry twice, or one from before, changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared import moment
+from shared.events import RoomEvent, Stamp
+from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.model import Tolerant
+from shared.room import Participant, Room
+
+OPERATION_MEMORY_SECONDS = 60.0
+OPERATION_MEMORY = 2000  # operations at most; a room this busy forgets sooner
+
+
+class Seat(Tolerant):
+    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved."""
+
+    participant: Participant
+    session: SessionKey | None = None
+    gateway: GatewayId | None = None
+    epoch: int = 0
+
+
+class Snapshot(Tolerant):
+    """A roster at one position of the log: the state after the entry with stream sequence `sequence`."""
+
+    room_id: RoomId
+    incarnation: str
+    sequence: int
+    revision: int
+    room: Room
+    seats: list[Seat]
+    last_order: int = 0
+    started_at: str | None = None
+    closed: str | None = None
+    origin: str = ""
+    operations: dict[str, float] = {}
+    grants: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a room's event log: its stream sequence, what happened together, and for whom."""
+
+    sequence: int
+    events: Sequence[RoomEvent]
+    stamp: Stamp
+
+
+class Roster:
+    """The state of one room. `sequence` is the stream sequence of the last event entry it contains, 0 for none."""
+
+    __slots__ = (
+        "closed",
+        "grants",
+        "incarnation",
+        "last_order",
+        "operations",
+        "origin",
+        "revision",
+        "room",
+        "room_id",
+        "seats",
+        "sequence",
+        "started_at",
+    )
+
+    def __init__(self, room_id: RoomId, incarnation: str) -> None:
+        self.room_id = room_id
+        self.incarnation = incarnation
+        self.room: Room | None = None
+        self.seats: dict[ParticipantId, Seat] = {}
+        self.sequence = 0
+        self.revision = 0
+        self.last_order = 0
+        self.started_at: str | None = None  # when the first participant ever joined
+        self.closed: str | None = None
+        self.origin = ""  # the operation that created the room
+        self.operations: dict[str, float] = {}  # operation id -> Unix seconds, of the last minute
+        self.grants: dict[str, int] = {}  # fingerprint of a consumed join token -> Unix seconds of its end
+
+    def apply(self, entry: Entry) -> bool:
+        """Take in the next entry. False when it changed nothing: already contained, or an operation already seen."""
+        if entry.sequence <= self.sequence:
+            return False
+        self.sequence = entry.sequence
+        if entry.stamp.operation and entry.stamp.operation in self.operations:
+            return False
+        for event in entry.events:
+            if event.change.revision > self.revision:  # an old event appended again is none of ours
+                self._take(event, entry.stamp)
+        self._remember(entry)
+        return True
+
+    def _take(self, event: RoomEvent, stamp: Stamp) -> None:
+        change = event.change
+        self.revision = change.revision
+        self.room = change.room
+        if event.type == "created":
+            self.origin = stamp.operation
+        elif event.type == "closed":
+            self.closed = change.reason
+            self.seats.clear()
+        participant = change.participant
+        if participant is None:
+            return
+        if event.type == "participant_left":
+            self.seats.pop(participant.id, None)
+        elif event.type == "participant_joined":
+            self.last_order = max(self.last_order, participant.order)
+            self.started_at = self.started_at or event.time
+            self.seats[participant.id] = self._seat(participant, stamp)
+        elif event.type == "participant_updated" and participant.id in self.seats:
+            self.seats[participant.id] = self._seat(participant, stamp)
+
+    def _seat(self, participant: Participant, stamp: Stamp) -> Seat:
+        """The stamp's session, gateway and epoch belong to the one participant it names."""
+        if stamp.participant == participant.id and stamp.gateway is not None:
+            return Seat(participant=participant, session=stamp.session, gateway=stamp.gateway, epoch=stamp.epoch)
+        before = self.seats.get(participant.id)
+        return before.model_copy(update={"participant": participant}) if before else Seat(participant=participant)
+
+    def _remember(self, entry: Entry) -> None:
+        if not entry.events:
+            return
+        now = moment.unix(entry.events[-1].time)
+        while self.operations:
+            oldest = next(iter(self.operations))
+            if len(self.operations) < OPERATION_MEMORY and self.operations[oldest] > now - OPERATION_MEMORY_SECONDS:
+                break
+            del self.operations[oldest]
+        if entry.stamp.operation:
+            self.operations[entry.stamp.operation] = now
+        if entry.stamp.grant is not None:
+            self.grants = {grant: until for grant, until in self.grants.items() if until > now}
+            self.grants[entry.stamp.grant] = entry.stamp.grant_until
+
+    def of_session(self, session: SessionKey) -> Seat | None:
+        """The seat a session holds, if it is in the room."""
+        return next((seat for seat in self.seats.values() if seat.session == session), None)
+
+    def of_device(self, agent_id: AgentId, device_id: str) -> Seat | None:
+        """The seat an agent's device holds, if it is in the room."""
+        for seat in self.seats.values():
+            if seat.participant.agent_id == agent_id and seat.participant.device_id == device_id:
+                return seat
+        return None
+
+    def snapshot(self, *, whole: bool = False) -> Snapshot:
+        """This state as a message. `whole` adds what only rooms needs (operations, grants, sessions)."""
+        if self.room is None:
+            raise ValueError("a room without events has no snapshot")
+        seats = list(self.seats.values())
+        return Snapshot(
+            room_id=self.room_id,
+            incarnation=self.incarnation,
+            sequence=self.sequence,
+            revision=self.revision,
+            room=self.room,
+            seats=seats if whole else [seat.model_copy(update={"session": None}) for seat in seats],
+            last_order=self.last_order,
+            started_at=self.started_at,
+            closed=self.closed,
+            origin=self.origin if whole else "",
+            operations=self.operations if whole else {},
+            grants=self.grants if whole else {},
+        )
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> "Roster":
+        """The state a snapshot holds."""
+        roster = cls(snapshot.room_id, snapshot.incarnation)
+        roster.room = snapshot.room
+        roster.seats = {seat.participant.id: seat for seat in snapshot.seats}
+        roster.sequence = snapshot.sequence
+        roster.revision = snapshot.revision
+        roster.last_order = snapshot.last_order
+        roster.started_at = snapshot.started_at
+        roster.closed = snapshot.closed
+        roster.origin = snapshot.origin
+        roster.operations = dict(snapshot.operations)
+        roster.grants = dict(snapshot.grants)
+        return roster

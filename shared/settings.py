@@ -1,0 +1,126 @@
+"""Settings from the environment: `PARLEY_<NAME>`, secrets also as `PARLEY_<NAME>_FILE`; an unknown name is an error."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "PARLEY_"
+
+
+class SettingsError(Exception):
+    """The environment does not make sense. The message is one sentence and repeats no value (it may be a secret)."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has. Each service adds its own below `services/<name>/settings.py`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    mode: Literal["production", "development"] = Field(
+        "production",
+        description="`development` turns on default secrets and `/api/dev/token`, for loopback hosts only.",
+    )
+    nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, separated by commas.")
+    nats_user: str | None = Field(None, description="NATS user of this service (deploy/nats/accounts.conf).")
+    nats_password: SecretStr | None = Field(None, description="Password of the NATS user.")
+    request_timeout: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="Seconds to wait for another service or the broker before answering `unavailable`.",
+    )
+    ops_host: str = Field("127.0.0.1", description="Address of the internal port: `/metrics`, `/healthz`, `/readyz`.")
+    ops_port: int = Field(0, ge=0, le=65535, description="The internal port; 0 takes a free one and logs it.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Where traces go by OTLP over HTTP, such as `http://collector:4318/v1/traces`. Unset: no tracing.",
+    )
+    trace_ratio: float = Field(0.01, ge=0, le=1, description="Share of new traces that is sampled.")
+    shutdown_seconds: float = Field(4.0, gt=0, le=300, description="Seconds a service has to finish when told to stop.")
+
+    @property
+    def development(self) -> bool:
+        """Whether development mode is on."""
+        return self.mode == "development"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `read` collected: no hidden files, and no second reading of the environment."""
+        return (init_settings,)
+
+    @classmethod
+    def secret_names(cls) -> set[str]:
+        """The fields that may come from a file named by `PARLEY_<NAME>_FILE`."""
+        return {name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)}
+
+    @classmethod
+    def environment_names(cls) -> set[str]:
+        """Every variable this service understands."""
+        names = {f"{PREFIX}{name.upper()}" for name in cls.model_fields}
+        return names | {f"{PREFIX}{name.upper()}_FILE" for name in cls.secret_names()}
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings of this process. Raises SettingsError with one sentence that names the variable."""
+        environment = os.environ if environment is None else environment
+        unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in cls.environment_names())
+        if unknown:
+            raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
+        values: dict[str, Any] = {}
+        for name in cls.model_fields:
+            variable = f"{PREFIX}{name.upper()}"
+            if variable in environment:
+                values[name] = environment[variable]
+            if f"{variable}_FILE" in environment:
+                if variable in environment:
+                    raise SettingsError(f"{variable} and {variable}_FILE are both set; choose one")
+                values[name] = _read_secret(f"{variable}_FILE", environment[f"{variable}_FILE"])
+        try:
+            return cls(**_parsed(cls, values))
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            where = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+            raise SettingsError(f"{where}: {problem['msg']}") from None
+
+
+def _parsed(cls: type[BaseSettings], values: dict[str, Any]) -> dict[str, Any]:
+    """Lists are written with commas; everything else pydantic reads from text itself."""
+    return {
+        name: [part.strip() for part in value.split(",") if part.strip()]
+        if str(cls.model_fields[name].annotation).startswith(("list", "tuple", "frozenset"))
+        else value
+        for name, value in values.items()
+    }
+
+
+def _read_secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: cannot be read ({type(error).__name__})") from None
+
+
+_Settings = TypeVar("_Settings", bound=ServiceSettings)
+
+
+def settings_or_exit(cls: type[_Settings]) -> _Settings:
+    """The settings, or one sentence on standard error and exit status 2."""
+    try:
+        return cls.read()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,52 @@
+"""JSON as RFC 8259 means it: what Python's parser lets pass by kindness is refused here.
+
+Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, nesting that exhausts the stack.
+"""
+
+import json
+import math
+from typing import Any
+
+
+class InvalidJson(ValueError):  # noqa: N818 - what the text is
+    """Not acceptable JSON. The message is a sentence that repeats nothing of the text."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidJson("an object has the same key twice")
+    return members
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidJson("a number is out of range")
+    return number
+
+
+def _no_constant(_name: str) -> float:
+    raise InvalidJson("NaN and Infinity are not JSON")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+
+
+def loads(text: str | bytes) -> Any:
+    """The value a JSON text stands for. Raises InvalidJson."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        value = _decoder.decode(text)
+        if "\\u" in text:  # only an escape can smuggle in half a surrogate pair
+            json.dumps(value, ensure_ascii=False).encode()
+    except InvalidJson:
+        raise
+    except UnicodeError:
+        raise InvalidJson("the text is not valid Unicode") from None
+    except RecursionError:
+        raise InvalidJson("the text is nested too deeply") from None
+    except ValueError:
+        raise InvalidJson("the text is not JSON") from None
+    return value

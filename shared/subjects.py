@@ -1,0 +1,106 @@
+"""Every NATS subject of the system, typed: the table of contents. Nobody else writes a subject down.
+
+`Endpoint`: asked and answered (a NATS micro service). Room topics: the log (what was committed) and its republished
+copy (what is followed).
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from shared import commands as c
+from shared.ids import ParticipantId, RoomId
+from shared.model import Tolerant
+from shared.roster import Snapshot
+
+ROOT = "agentlink"
+LOG_STREAM = "ROOMS"
+LOG_SUBJECTS = f"{ROOT}.log.>"
+LIVE_SUBJECTS = f"{ROOT}.room.>"
+ALL_EVENTS = f"{ROOT}.log.*.event"
+ALL_EVENTS_LIVE = f"{ROOT}.room.*.event"
+SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
+SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
+
+Request = TypeVar("Request", bound=Tolerant)
+Reply = TypeVar("Reply", bound=Tolerant)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[Request, Reply]):
+    """A question of one type answered with one type. `name` is `<service>.<verb>`, the subject below `agentlink.`."""
+
+    name: str
+    request: type[Request]
+    reply: type[Reply]
+
+    @property
+    def subject(self) -> str:
+        """Where it is asked."""
+        return f"{ROOT}.{self.name}"
+
+    @property
+    def description(self) -> str:
+        """One sentence for `$SRV.INFO`: the request's docstring."""
+        return (self.request.__doc__ or "").strip()
+
+
+VALIDATE = Endpoint("auth.validate", c.Validate, c.Identity)
+OPEN_SESSION = Endpoint("auth.open_session", c.OpenSession, c.SessionOpened)
+CHECK_JOIN_TOKEN = Endpoint("auth.check_join_token", c.CheckJoinToken, c.Grant)
+ISSUE_JOIN_TOKEN = Endpoint("auth.issue_join_token", c.IssueJoinToken, c.Issued)
+ISSUE_DEV_TOKEN = Endpoint("auth.issue_dev_token", c.IssueDevToken, c.Issued)
+
+CREATE_ROOM = Endpoint("rooms.create", c.CreateRoom, c.RoomState)
+JOIN_ROOM = Endpoint("rooms.join", c.JoinRoom, c.Joined)
+LEAVE_ROOM = Endpoint("rooms.leave", c.LeaveRoom, c.Done)
+UPDATE_PARTICIPANT = Endpoint("rooms.update_participant", c.UpdateParticipant, c.Done)
+UPDATE_ROOM = Endpoint("rooms.update", c.UpdateRoom, c.RoomState)
+CLOSE_ROOM = Endpoint("rooms.close", c.CloseRoom, c.Done)
+READ_ROOM = Endpoint("rooms.read", c.ReadRoom, c.RoomState)
+READ_SNAPSHOT = Endpoint("rooms.snapshot", c.ReadSnapshot, Snapshot)
+LIST_ROOMS = Endpoint("rooms.list", c.ListRooms, c.RoomList)
+CHECK_GRANT = Endpoint("rooms.check_grant", c.CheckGrant, c.Done)
+
+
+def event_log(room_id: RoomId) -> str:
+    """Where rooms appends the changes of a room."""
+    return f"{ROOT}.log.{room_id}.event"
+
+
+def signal_log(room_id: RoomId, to: ParticipantId) -> str:
+    """Where gateways append what is on its way to one participant."""
+    return f"{ROOT}.log.{room_id}.signal.{to}"
+
+
+def room_log(room_id: RoomId) -> str:
+    """Everything in a room's log, events and signals."""
+    return f"{ROOT}.log.{room_id}.>"
+
+
+def live_room(room_id: RoomId) -> str:
+    """Everything in a room's log as it is committed: what a gateway follows."""
+    return f"{ROOT}.room.{room_id}.>"
+
+
+def snapshot(room_id: RoomId) -> str:
+    """Where rooms keeps the newest snapshot of a room."""
+    return f"{ROOT}.snapshot.{room_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSubject:
+    """A subject of the log taken apart: which room, and an event or a signal to whom."""
+
+    room_id: RoomId
+    kind: Literal["event", "signal"]
+    to: ParticipantId | None = None
+
+    @classmethod
+    def parse(cls, subject: str) -> "LogSubject | None":
+        """From `agentlink.log.…` or its live copy `agentlink.room.…`; None for anything else."""
+        match subject.split("."):
+            case [_, "log" | "room", room, "event"]:
+                return cls(RoomId(room), "event")
+            case [_, "log" | "room", room, "signal", to]:
+                return cls(RoomId(room), "signal", ParticipantId(to))
+        return None

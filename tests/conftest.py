@@ -1,0 +1,62 @@
+"""Fixtures every layer uses: a NATS server, and systems of services on it or on the in-memory bus."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from services.embedded_nats import EmbeddedNats
+from shared.bus import Bus
+from shared.memory_bus import MemoryBroker, MemoryBus
+from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
+from tests.support.system import System
+
+
+def pytest_report_header() -> str:
+    """Say which NATS server the tests run against."""
+    return "nats: " + (
+        "a container, by testcontainers"
+        if container_engine()
+        else "nats-server from the wheel (no container engine answers)"
+    )
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[EmbeddedNats | ContainerNats]:
+    """A real NATS server on a free port."""
+    server = nats_for_tests(tmp_path / "nats")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(params=["memory", "nats"])
+def bus_kind(request: pytest.FixtureRequest) -> str:
+    """Which bus: everything that uses this runs on both."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+async def make_bus(bus_kind: str, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
+    """Connects services to one broker, in memory or real."""
+    if bus_kind == "memory":
+        broker = MemoryBroker()
+
+        async def in_memory(_user: str) -> Bus:
+            return MemoryBus(broker)
+
+        yield in_memory
+        return
+    server = nats_for_tests(tmp_path / "nats")
+    await server.start()
+    yield connector(server.url, server.passwords)
+    await server.stop()
+
+
+@pytest.fixture
+async def system(make_bus: Callable[[str], Awaitable[Bus]]) -> AsyncIterator[System]:
+    """Not started: a test says how many of what."""
+    system = System(make_bus)
+    yield system
+    await system.stop()

@@ -1,0 +1,63 @@
+"""Conversations of clients over real WebSockets, on the in-memory bus and on real NATS."""
+
+from tests.support.sdp import answer, candidate, offer
+from tests.support.system import System, token
+
+
+async def test_two_clients_find_each_other(system: System) -> None:
+    """Who knows a room's name finds the other one there and can exchange offer, answer and candidates, verbatim."""
+    await system.start()
+    alice = await system.agent("alice")
+    bob = await system.agent("bob")
+    room = await alice.join("voice-1", name="Alice")
+    assert [p["name"] for p in room["participants"]] == ["Alice"]
+    assert room["room"]["participantCount"] == 1
+
+    seen = await bob.join("voice-1")
+    joined = await alice.hear("user_joined")
+    assert joined["participant"]["id"] == seen["self"]
+    assert joined["revision"] == seen["revision"]
+    assert joined["cursor"] == seen["cursor"]
+
+    sdp = offer()
+    ok = await bob.ask("offer", to=room["self"], sdp=sdp, negotiation="n1")
+    assert ok == {"type": "ok", "id": ok["id"]}
+    heard = await alice.hear("offer")
+    assert heard == {
+        "type": "offer",
+        "roomId": "voice-1",
+        "from": seen["self"],
+        "agentId": "bob",
+        "sdp": sdp,
+        "negotiation": "n1",
+        "cursor": heard["cursor"],
+    }
+    await alice.ask("answer", to=seen["self"], sdp=answer())
+    assert (await bob.hear("answer"))["sdp"] == answer()
+    await bob.say("candidate", to=room["self"], candidate=candidate())
+    assert (await alice.hear("candidate"))["candidate"] == candidate()
+    await bob.say("candidate", to=room["self"], candidate=None)
+    assert (await alice.hear("candidate"))["candidate"] is None
+
+    assert (await bob.ask("leave_room"))["type"] == "ok"
+    left = await alice.hear("user_left")
+    assert (left["participantId"], left["reason"]) == (seen["self"], "left")
+
+
+async def test_a_closed_socket_leaves(system: System) -> None:
+    """Who closes the connection is gone from the room at once."""
+    await system.start()
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("r")
+    seen = await bob.join("r")
+    await bob.close()
+    assert (await alice.hear("user_left"))["participantId"] == seen["self"]
+
+
+async def test_dev_token(system: System) -> None:
+    """The token helper of these tests makes tokens that auth believes."""
+    await system.start()
+    client = await system.client()
+    reply = await client.ask("authenticate", token=token("a"))
+    assert reply["type"] == "auth_ok"
+    assert reply["agentId"] == "a"

@@ -1,0 +1,129 @@
+"""All three services in one event loop, on any bus: real sockets in front, the real rules behind."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import jwt
+
+from services.auth.handlers import AuthHandlers, endpoints
+from services.auth.jwks import key_source
+from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
+from services.gateway.__main__ import compose
+from services.gateway.server import GatewayServer
+from services.gateway.settings import GatewaySettings
+from services.rooms.directory import Directory
+from services.rooms.handlers import RoomsHandlers
+from services.rooms.log import RoomLog
+from services.rooms.room import Rules
+from services.rooms.settings import RoomsSettings
+from shared.bus import Bus, Service
+from tests.support.client import Client
+
+MakeBus = Callable[[str], Awaitable[Bus]]
+
+
+def token(agent_id: str, *permissions: str, **claims: Any) -> str:
+    """An agent-link token as development mode believes it."""
+    now = int(time.time())
+    body: dict[str, Any] = {
+        "sub": agent_id,
+        "iss": "agent-link",
+        "aud": "agent-link",
+        "iat": now,
+        "exp": now + 3600,
+        "jti": os.urandom(8).hex(),
+    }
+    if permissions:
+        body["permissions"] = list(permissions)
+    return jwt.encode({**body, **claims}, DEVELOPMENT_SECRET, algorithm="HS256")
+
+
+class System:
+    """Gateways, rooms replicas and one auth. `make_bus(user)` connects one of them."""
+
+    def __init__(self, make_bus: MakeBus) -> None:
+        self._make_bus = make_bus
+        self.gateways: list[GatewayServer] = []
+        self.directories: list[Directory] = []
+        self.logs: list[RoomLog] = []
+        self.buses: list[Bus] = []
+        self._clients: list[Client] = []
+
+    async def _bus(self, user: str) -> Bus:
+        bus = await self._make_bus(user)
+        self.buses.append(bus)
+        return bus
+
+    async def start(self, *, gateways: int = 1, rooms: int = 1, **settings: Any) -> None:
+        """Start everything. `settings` go to whichever service has them."""
+        for _ in range(rooms):
+            await self.start_rooms(**_own(RoomsSettings, settings))
+        await self._start_auth(**_own(AuthSettings, settings))
+        for _ in range(gateways):
+            await self.start_gateway(**_own(GatewaySettings, settings))
+
+    async def start_rooms(self, **own: Any) -> None:
+        """One more replica of rooms."""
+        settings = RoomsSettings(mode="development", **own)
+        bus = await self._bus("rooms")
+        log = RoomLog(
+            bus,
+            capacity=settings.cached_rooms,
+            snapshot_every=settings.snapshot_every,
+            waiting=settings.waiting_commands,
+        )
+        directory = Directory(bus)
+        await directory.start()
+        rules = Rules(settings.default_max_participants, settings.creates_on_join, settings.metadata_bytes)
+        handlers = RoomsHandlers(log, directory, rules, time.time)
+        await bus.serve(Service("rooms", "rooms", handlers.endpoints()))
+        self.directories.append(directory)
+        self.logs.append(log)
+
+    async def _start_auth(self, **own: Any) -> None:
+        settings = AuthSettings(mode="development", **own)
+        handlers = AuthHandlers(settings, key_source(settings), clock=time.time, chance=os.urandom)
+        await (await self._bus("auth")).serve(Service("auth", "auth", endpoints(handlers)))
+
+    async def start_gateway(self, **own: Any) -> GatewayServer:
+        """One more gateway."""
+        bus = await self._bus("gateway")
+        settings = GatewaySettings(**{"mode": "development", "port": 0, **own})
+        server = compose(settings, bus, bus.check)
+        await server.start()
+        self.gateways.append(server)
+        return server
+
+    @property
+    def url(self) -> str:
+        """The first gateway."""
+        return self.gateways[0].url()
+
+    async def client(self, gateway: int = 0, **options: Any) -> Client:
+        """A connection that has not authenticated."""
+        client = await Client.open(self.gateways[gateway].url(), **options)
+        self._clients.append(client)
+        return client
+
+    async def agent(self, agent_id: str, *permissions: str, gateway: int = 0, **fields: Any) -> Client:
+        """A connection that has authenticated."""
+        client = await self.client(gateway)
+        await client.login(token(agent_id, *permissions), **fields)
+        return client
+
+    async def stop(self) -> None:
+        """Everything, in order."""
+        await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
+        for server in self.gateways:
+            await server.stop(1)
+        for directory in self.directories:
+            await directory.stop()
+        for bus in reversed(self.buses):
+            await bus.close()
+
+
+def _own(settings: type[Any], given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in settings.model_fields}

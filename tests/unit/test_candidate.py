@@ -1,0 +1,309 @@
+"""What `shared.candidate` claims: which ICE candidates pass, which do not, and that no refusal repeats one."""
+
+import importlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import candidate as module
+from shared.candidate import CandidatePolicy, check_candidate
+from shared.errors import Code, Refused
+
+ACCEPTED = {
+    "Chrome, mDNS": "candidate:1092740215 1 udp 2113937151 9c1f7b1e-0f3a-4f60-8f0d-5a1f4a9c77d2.local 61001 typ host"
+    " generation 0 ufrag EsAw network-cost 999",
+    "Chrome, reflexive": "candidate:842163049 1 udp 1677729535 203.0.113.45 56143 typ srflx raddr 0.0.0.0 rport 0"
+    " generation 0 ufrag EsAw network-id 1 network-cost 50",
+    "Chrome, active TCP": "candidate:311870459 1 tcp 1518280447 192.168.1.23 9 typ host tcptype active generation 0",
+    "old Chrome, active TCP": "candidate:311870459 1 tcp 1518280447 192.168.1.23 0 typ host tcptype active",
+    "Chrome, relayed": "candidate:4199305511 1 udp 41885439 198.51.100.9 61002 typ relay raddr 203.0.113.45 rport 5432",
+    "Firefox": "candidate:0 1 UDP 2122252543 10.0.0.7 51000 typ host",
+    "Firefox, TCP": "candidate:2 1 TCP 2105524479 10.0.0.7 9 typ host tcptype active",
+    "Firefox, component 2": "candidate:0 2 UDP 2122252542 10.0.0.7 51001 typ host",
+    "Pion": "candidate:3641609583 1 tcp 1671430143 203.0.113.90 443 typ host tcptype passive ufrag hcFtUn/u7/3oNQFw",
+    "Pion, reflexive": "candidate:1611365382 1 udp 1694498815 203.0.113.90 51354 typ srflx raddr 0.0.0.0 rport 51354",
+    "Pion, link-local": "candidate:3717646455 1 udp 2130706431 fe80::4c1:8ff:fe3d:20b7 43117 typ host",
+    "libwebrtc on Windows": "candidate:909821733 1 udp 2122129151 169.254.83.107 54323 typ host generation 0",
+    "aioice": "candidate:f957a2332b1715da3b0ef8ba684454eb 1 udp 2130706431 192.0.2.2 49872 typ host",
+    "aioice, IPv6": "candidate:d0bcf3d9c29a2bc887618212a1623bfa 1 udp 2130706431 fd00::2 44805 typ host",
+    "IPv6, related hidden": "candidate:1 1 udp 1 2001:db8::1 4000 typ srflx raddr :: rport 9",
+    "peer-reflexive": "candidate:1 1 udp 1 198.51.100.1 4000 typ prflx raddr 10.1.2.3 rport 5000",
+    "unknown extension": "candidate:1 1 udp 1 198.51.100.1 4000 typ host x-color {b=\"l:u/e'}",
+    "mixed case": "candidate:1 1 Udp 1 198.51.100.1 4000 typ host",
+    "highest numbers": "candidate:1 256 udp 2147483647 198.51.100.1 65535 typ host",
+    "end of a generation": "",
+}
+
+
+def host(address: str) -> str:
+    """A host candidate at this address, right in all else."""
+    return f"candidate:1 1 udp 2113937151 {address} 50000 typ host"
+
+
+def why_not(candidate: str, policy: CandidatePolicy | None = None) -> str:
+    """The sentence of the refusal."""
+    with pytest.raises(Refused) as refused:
+        check_candidate(candidate, policy=policy or CandidatePolicy())
+    assert refused.value.code is Code.INVALID_CANDIDATE
+    return refused.value.message
+
+
+@pytest.mark.parametrize("candidate", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_candidates_of_real_endpoints_pass(candidate: str) -> None:
+    """What browsers, aiortc and Pion send is accepted with the default policy."""
+    check_candidate(candidate)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.0.0.1",
+        "172.31.255.255",
+        "192.168.0.1",
+        "100.64.0.1",
+        "1.1.1.1",
+        "223.255.255.255",
+        "fd12::42",
+        "FC00::1",
+        "2001:db8::",
+        "2a00:1:2:3:4:5:6:7",
+        "2a00:1:2:3:4:5:6::",
+        "2a00::3:4:5:6:7:8",
+        "::ffff:192.0.2.1",
+        "64:ff9b::1.1.1.1",
+    ],
+)
+def test_global_and_private_addresses_pass(address: str) -> None:
+    """RFC 1918, shared, unique local and global addresses are legitimate, in every notation of RFC 4291."""
+    check_candidate(host(address))
+
+
+@pytest.mark.parametrize(
+    ("address", "word"),
+    [
+        *[
+            (address, "loopback")
+            for address in ("127.0.0.1", "127.255.0.9", "::1", "::ffff:127.0.0.1", "::FFFF:7f00:1")
+        ],
+        *[
+            (address, "loopback")
+            for address in ("::127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::", "0:0:0:0:0:0:0:1")
+        ],
+        *[(address, "metadata") for address in ("169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe")],
+        *[(address, "metadata") for address in ("169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192")],
+        *[
+            (address, "metadata")
+            for address in ("fd00:ec2::254", "FD00:0EC2:0::254", "fd20:ce::254", "fd20:00ce::0254")
+        ],
+        *[(address, "multicast") for address in ("224.0.0.1", "239.255.255.250", "ff02::1", "::ffff:224.0.0.251")],
+        *[(address, "unspecified") for address in ("0.0.0.0", "0.1.2.3", "::", "0:0::0", "::ffff:0.0.0.0")],
+        *[(address, "reserved") for address in ("240.0.0.1", "254.0.0.1")],
+        ("255.255.255.255", "broadcast"),
+    ],
+)
+def test_addresses_that_no_call_needs_are_refused(address: str, word: str) -> None:
+    """Loopback, metadata endpoints, multicast, unspecified and reserved ones, also inside an IPv6 address."""
+    assert word in why_not(host(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_loopback_passes_where_it_is_allowed(address: str) -> None:
+    """Development on one machine needs loopback, and gets it by policy."""
+    check_candidate(host(address), policy=CandidatePolicy(allow_loopback=True))
+
+
+@pytest.mark.parametrize("address", ["169.254.83.107", "fe80::1", "febf::1", "::ffff:169.254.1.1"])
+def test_link_local_passes_unless_the_policy_says_otherwise(address: str) -> None:
+    """Link-local candidates belong to ordinary calls; an installation may refuse them."""
+    check_candidate(host(address))
+    assert "link-local" in why_not(host(address), CandidatePolicy(allow_link_local=False))
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::a9fe:a9fe", "0.0.0.0", "224.0.0.1"])
+def test_no_policy_allows_metadata_endpoints(address: str) -> None:
+    """What never belongs to a call has no switch."""
+    why_not(host(address), CandidatePolicy(allow_loopback=True, allow_link_local=True))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "010.0.0.1",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "2130706433",
+        "127.1",
+        "10.0.1",
+        "1.2.3.256",
+        "1.2.3.4.5",
+        "1.2.3",
+        "1.2.3.4.",
+        "host.example",
+        "localhost",
+        "printer.local",
+        ".local",
+        "9c1f7b1e-0f3a-4f60-8f0d-5a1f4a9c77d2.local.",
+        "a.local",
+        "9c1f7b1e-0f3a-4f60-8f0d-5a1f4a9c77d2.local.evil.example",
+        "9c1f7b1e0f3a4f608f0d5a1f4a9c77d2.local",
+        "fe80::1%eth0",
+        "fe80::1%25eth0",
+        "2001:db8::1::2",
+        "2001:db8",
+        "2001:db8:0:0:0:0:0:0:1",
+        "2001:db8::12345",
+        "::g",
+        ":::",
+        "[2001:db8::1]",
+        "2001:db8::1/64",
+        "2001:1:2:3:4:5:6:7::",
+        "::ffff:010.0.0.1",
+        "2001:db8::1.2.3.4.5",
+        "1.2.3.４",
+    ],
+)
+def test_other_names_and_notations_are_refused(address: str) -> None:
+    """Octal, decimal and short IPv4, malformed IPv6, zones, and every name but `<uuid>.local`."""
+    why_not(host(address))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "word"),
+    [
+        ("a=candidate:1 1 udp 1 192.0.2.1 5000 typ host", "start"),
+        ("1 1 udp 1 192.0.2.1 5000 typ host", "start"),
+        ("candidate:", "foundation"),
+        ("candidate: 1 udp 1 192.0.2.1 5000 typ host", "foundation"),
+        (f"candidate:{'a' * 33} 1 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:a_b 1 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1 0 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1 257 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1 -1 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1 1 sctp 1 192.0.2.1 5000 typ host", "transport"),
+        ("candidate:1 1 ssltcp 1 192.0.2.1 5000 typ host", "transport"),
+        ("candidate:1 1 udp 0 192.0.2.1 5000 typ host", "priority"),
+        ("candidate:1 1 udp 2147483648 192.0.2.1 5000 typ host", "priority"),
+        ("candidate:1 1 udp 99999999999 192.0.2.1 5000 typ host", "address"),
+        ("candidate:1 1 udp 1 192.0.2.1 65536 typ host", "port"),
+        ("candidate:1 1 udp 1 192.0.2.1 0 typ host", "port 0"),
+        ("candidate:1 1 UDP 1 192.0.2.1 0 typ host", "port 0"),
+        ("candidate:1 1 tcp 1 192.0.2.1 0 typ host tcptype passive", "port 0"),
+        ("candidate:1 1 tcp 1 192.0.2.1 9 typ host", "tcptype"),
+        ("candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype both", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ other", "type"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 host", "type"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ hostess", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host ", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host generation", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host generation x", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host generation 1x", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host ufrag abc", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host na:me value", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx raddr 10.0.0.1", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx rport 1", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx raddr 10.0.0.1 rport 65536", "related port"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx raddr 127.0.0.1 rport 1", "related address"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx raddr x.example rport 1", "related address"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ srflx raddr 0.0.0.0 rport 0 raddr 127.0.0.1", "extension"),
+        ("candidate:1  1 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1\t1 udp 1 192.0.2.1 5000 typ host", "component"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host\n", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\na=candidate:2 1 udp 1 127.0.0.1 1 typ host", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host x y\r\nz w", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host x y\0", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host x \u2028", "extension"),
+        ("candidate:1 1 udp 1 192.0.2.1 ５000 typ host", "port"),
+        ("candidate:1 1 udp 1 192.0.2.1 5000 typ host x \ud800", "extension"),
+    ],
+)
+def test_a_malformed_candidate_is_refused_with_its_rule(candidate: str, word: str) -> None:
+    """The sentence says which rule of RFC 8839 section 5.1 or RFC 6544 section 4.5 is broken."""
+    assert word in why_not(candidate)
+
+
+def test_a_long_candidate_is_too_large() -> None:
+    """A candidate is at most 1 KiB, or what is asked for."""
+    longest = host("192.0.2.1") + " x " + "y" * (1024 - len(host("192.0.2.1")) - 3)
+    check_candidate(longest)
+    for candidate, limit in ((longest + "y", 1024), (longest, 1023), ("x" * 10**6, 1024)):
+        with pytest.raises(Refused) as refused:
+            check_candidate(candidate, max_bytes=limit)
+        assert refused.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.99", "198.51.100.300", "canary.example", "2001:db8::canary", "fe80::9%canary"]
+)
+def test_a_refusal_never_repeats_the_candidate(text: str) -> None:
+    """Addresses are personal: neither the sentence nor the details contain any part of one."""
+    with pytest.raises(Refused) as refused:
+        check_candidate(host(text))
+    said = refused.value.message + repr(refused.value.details)
+    assert text not in said
+    assert "canary" not in said
+
+
+PIECES = [
+    *[
+        "0",
+        "1",
+        "udp",
+        "tcp",
+        "typ",
+        "host",
+        "raddr",
+        "rport",
+        "127.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::1",
+        "tcptype",
+        "active",
+        "generation",
+        "ufrag",
+    ],
+    "candidate:1",
+]
+
+
+@given(st.one_of(st.text(), st.lists(st.sampled_from([*PIECES, " ", "\r\n", ":"])).map(" ".join)))
+def test_only_refusals_come_out(text: str) -> None:
+    """Whatever the text, the answer is acceptance or `Refused`; never another exception."""
+    for candidate in (text, "candidate:" + text, host("192.0.2.1") + text):
+        try:
+            check_candidate(candidate)
+        except Refused as refused:
+            assert refused.code in (Code.INVALID_CANDIDATE, Code.TOO_LARGE)  # noqa: PT017 - either outcome is right
+
+
+@given(st.ip_addresses())
+def test_no_address_of_a_refused_class_passes(address: Any) -> None:
+    """For every IP address there is, the answer agrees with the standard library's idea of its class."""
+    never = address.is_loopback or address.is_multicast or address.is_unspecified
+    try:
+        check_candidate(host(str(address)))
+    except Refused:
+        return
+    assert not never
+
+
+def repeats(pattern: re.Pattern[str]) -> Iterable[tuple[str, int, int]]:
+    """Every repetition in a compiled pattern: its kind, least and most."""
+    parser = importlib.import_module("re._parser")
+    waiting: list[Any] = [parser.parse(pattern.pattern, pattern.flags)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, tuple) and len(node) == 2 and str(node[0]).endswith("REPEAT"):
+            yield str(node[0]), int(node[1][0]), int(node[1][1])
+        if isinstance(node, tuple | list | parser.SubPattern):
+            waiting.extend(node)
+
+
+def test_the_patterns_cannot_backtrack() -> None:
+    """Every repetition is possessive, of fixed length, or optional: each pattern reads a text once."""
+    for pattern in (value for value in vars(module).values() if isinstance(value, re.Pattern)):
+        assert all(kind == "POSSESSIVE_REPEAT" or least == most or most == 1 for kind, least, most in repeats(pattern))

