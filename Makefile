@@ -22,6 +22,7 @@ check: $(VENV)/.dev ## lint, format, types, layering
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m docs.configuration --check
 
 bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 	@$(BIN)/python -m bench $(ARGS)

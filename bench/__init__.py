@@ -1,0 +1,1 @@
+"""Measures, prints, and judges nothing: `make bench`."""

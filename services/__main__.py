@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from services.auth.settings import AuthSettings
 from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared.nats_bus import OLDEST_SERVER
+from shared.nats_connection import OLDEST_SERVER
 from shared.settings import PREFIX, ServiceSettings, SettingsError
 
 SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
@@ -33,7 +34,15 @@ COLOURS = {"gateway": "cyan", "rooms": "green", "auth": "magenta", "parley": "bo
 STOP_SECONDS = 4.0  # for the services; the NATS server is stopped after them
 READY_SECONDS = 20.0
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more (`make run | head`): go on without words, instead of ending wherever this was said."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -56,6 +65,15 @@ class Plan:
     nats_url: str | None
     environment: dict[str, str] = field(default_factory=dict)
 
+    def environment_of(self, service: str) -> dict[str, str]:
+        """What a service is told, except where NATS is."""
+        known = SERVICES[service].environment_names()
+        environment = {PREFIX + "MODE": "development", PREFIX + "LOG_FORMAT": "console"}
+        environment |= {name: value for name, value in self.environment.items() if name in known}
+        if service == "gateway":
+            environment |= {PREFIX + "HOST": self.host, PREFIX + "PORT": str(self.port)}
+        return environment
+
     @property
     def url(self) -> str:
         """Where the gateway will be."""
@@ -71,38 +89,50 @@ class Launcher:
         self._nats: EmbeddedNats | None = None
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._copying: set[asyncio.Task[None]] = set()
+        self._ops: dict[str, int] = {}  # the internal port of each service
+        self._held: list[socket.socket] = []  # ports kept free for the services until they listen
 
     async def run(self) -> int:
         """Until Ctrl-C (0), or until one of the processes ends by itself (1)."""
         stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):
-                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one when the terminal is closed; Windows has it not
+            with contextlib.suppress(NotImplementedError, AttributeError):
+                asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
         started = time.monotonic()
         try:
-            await asyncio.to_thread(self._check_port)
+            await asyncio.to_thread(self._take_ports)
             url = await self._broker()
-            for name, settings in SERVICES.items():
-                await self._spawn(name, settings, url)
-            if await self._until_ready(stop):
-                await self._welcome(time.monotonic() - started)
-                return await self._watch(stop)
-            return 0 if stop.is_set() else 1
+            for name in SERVICES:
+                await self._spawn(name, url)
+            if not await self._until_ready(stop):
+                return 0
+            self._let_go()
+            await self._welcome(time.monotonic() - started)
+            return await self._watch(stop)
         finally:
+            self._let_go()
             await self._stop()
 
-    def _check_port(self) -> None:
-        """Said before anything is started, in one sentence."""
-        family = socket.AF_INET6 if ":" in self._plan.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self._plan.host, self._plan.port))
-                self._plan.port = probe.getsockname()[1]
-            except OSError as error:
-                raise CannotStart(
-                    f"{self._plan.host}:{self._plan.port} cannot be used ({error.strerror}); choose another with PORT=…"
-                ) from None
+    def _take_ports(self) -> None:
+        """Said before anything is started, in one sentence. Taken together, so that no two are the same."""
+        try:
+            self._held.append(_bound(self._plan.host, self._plan.port))
+        except OSError as error:
+            variable = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+            raise CannotStart(
+                f"{self._plan.host}:{self._plan.port} cannot be used ({error.strerror}); choose another with {variable}=…"
+            ) from None
+        self._plan.port = self._held[0].getsockname()[1]
+        for name in SERVICES:
+            self._held.append(_bound("127.0.0.1", 0))
+            self._ops[name] = self._held[-1].getsockname()[1]
+        if sys.platform != "linux":
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Linux lets the services bind what we hold without listening (both say SO_REUSEADDR), and nobody else."""
+        while self._held:
+            self._held.pop().close()
 
     # -- NATS ----------------------------------------------------------------------------------------------------------
 
@@ -122,7 +152,12 @@ class Launcher:
         shown = ", ".join(part.rpartition("@")[2] for part in url.split(","))
         try:
             client = await nats.connect(
-                url.split(","), allow_reconnect=False, connect_timeout=3, max_reconnect_attempts=1, error_cb=_ignore
+                url.split(","),
+                allow_reconnect=False,
+                connect_timeout=3,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0.2,
+                error_cb=_ignore,
             )
         except Exception as error:
             raise CannotStart(f"the NATS server at {shown} (NATS_URL) cannot be used: {_reason(error)}") from None
@@ -131,22 +166,24 @@ class Launcher:
         await client.close()
         if (version.major, version.minor) < OLDEST_SERVER:
             oldest = ".".join(map(str, OLDEST_SERVER))
-            raise CannotStart(f"the NATS server at {shown} is version {version}; Parley needs {oldest} or later")
+            found = f"{version.major}.{version.minor}.{version.patch}"
+            raise CannotStart(f"the NATS server at {shown} is version {found}; Parley needs {oldest} or later")
         if not jetstream:
             raise CannotStart(f"the NATS server at {shown} runs without JetStream; start it with -js")
 
     # -- the services --------------------------------------------------------------------------------------------------
 
-    async def _spawn(self, name: str, settings: type[ServiceSettings], nats_url: str) -> None:
+    async def _spawn(self, name: str, nats_url: str) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        environment |= {k: v for k, v in self._plan.environment.items() if k in settings.environment_names()}
-        defaults = {"MODE": "development", "LOG_FORMAT": "console", "NATS_URL": nats_url}
-        if name == "gateway":
-            defaults |= {"HOST": self._plan.host, "PORT": str(self._plan.port)}
+        environment |= self._plan.environment_of(name)
+        environment |= {
+            PREFIX + "NATS_URL": nats_url,
+            PREFIX + "OPS_HOST": "127.0.0.1",
+            PREFIX + "OPS_PORT": str(self._ops[name]),
+        }
         if self._nats is not None:
-            defaults |= {"NATS_USER": name, "NATS_PASSWORD": self._nats.passwords[name]}
-        for key, value in defaults.items():
-            environment.setdefault(PREFIX + key, value)
+            environment.pop(PREFIX + "NATS_PASSWORD_FILE", None)
+            environment |= {PREFIX + "NATS_USER": name, PREFIX + "NATS_PASSWORD": self._nats.passwords[name]}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"services.{name}"),
             env=environment,
@@ -166,10 +203,13 @@ class Launcher:
     async def _until_ready(self, stop: asyncio.Event) -> bool:
         deadline = time.monotonic() + READY_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
-            if any(process.returncode is not None for process in self._processes.values()):
-                await asyncio.wait(self._copying, timeout=1)
-                return False
-            if await asyncio.to_thread(_answers, self._plan.url + "/readyz"):
+            for name, process in self._processes.items():
+                if process.returncode is not None:
+                    await asyncio.wait(self._copying, timeout=1)
+                    raise CannotStart(f"{name} has ended by itself; its lines above say why")
+            if all(
+                [await asyncio.to_thread(_answers, f"http://127.0.0.1:{port}/readyz") for port in self._ops.values()]
+            ):
                 return True
             await asyncio.sleep(0.05)
         if not stop.is_set():
@@ -191,18 +231,11 @@ class Launcher:
         return 1
 
     async def _stop(self) -> None:
-        for process in self._processes.values():
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-        waiting = [asyncio.create_task(process.wait()) for process in self._processes.values()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=STOP_SECONDS)
-        for process in self._processes.values():
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        """The gateway first, since the others must still hear from it who left; NATS last."""
+        deadline = time.monotonic() + STOP_SECONDS
+        gateway = [process for name, process in self._processes.items() if name == "gateway"]
+        await _end(gateway, STOP_SECONDS * 0.8)
+        await _end([p for p in self._processes.values() if p not in gateway], deadline - time.monotonic())
         if self._copying:
             await asyncio.wait(self._copying, timeout=0.5)
         if self._nats is not None:
@@ -231,6 +264,34 @@ class Launcher:
         console.print()
 
 
+async def _end(processes: list[asyncio.subprocess.Process], seconds: float) -> None:
+    """End them; with force if they take longer."""
+    for process in processes:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+    waiting = [asyncio.create_task(process.wait()) for process in processes]
+    if waiting:
+        await asyncio.wait(waiting, timeout=seconds)
+    for process in processes:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on a port, not listening. Raises OSError."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
 async def _ignore(_error: Exception) -> None:
     """nats-py would print it; the launcher says it in one sentence."""
 
@@ -238,7 +299,7 @@ async def _ignore(_error: Exception) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, nats.errors.NoServersError | OSError | asyncio.TimeoutError):
         return "nobody answers there"
-    return str(error).removeprefix("nats: ")
+    return str(error).removeprefix("nats: ").strip("'")
 
 
 def _answers(url: str) -> bool:
@@ -269,21 +330,26 @@ def _paste(url: str, token: str) -> str:
 
 
 def read_plan(host: str, port: int, data: Path, nats_url: str | None) -> Plan:
-    """The plan. Every PARLEY_ name must be known to one of the services. Raises SettingsError."""
+    """The plan, tried on every service's settings before anything is started. Raises SettingsError."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
     known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
     unknown = sorted(environment.keys() - known)
     if unknown:
         raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
-    return Plan(host, port, data, nats_url, environment)
+    plan = Plan(host, port, data, nats_url, environment)
+    for name, settings in SERVICES.items():
+        settings.read(plan.environment_of(name))
+    return plan
 
 
 def main(
-    host: str = typer.Option("127.0.0.1", envvar="HOST", help="Address of the gateway's port."),
-    port: int = typer.Option(8080, envvar="PORT", min=0, max=65535, help="The gateway's port; 0 takes a free one."),
+    host: str = typer.Option("127.0.0.1", envvar=["HOST", "PARLEY_HOST"], help="Address of the gateway's port."),
+    port: int = typer.Option(
+        8080, envvar=["PORT", "PARLEY_PORT"], min=0, max=65535, help="The gateway's port; 0 takes a free one."
+    ),
     data: Path = typer.Option(Path(".data"), envvar="DATA", help="Folder of the embedded NATS server's data."),  # noqa: B008
     nats_url: str | None = typer.Option(
-        None, envvar="NATS_URL", help="An existing NATS server, instead of the embedded one."
+        None, envvar=["NATS_URL", "PARLEY_NATS_URL"], help="An existing NATS server, instead of the embedded one."
     ),
 ) -> None:
     """Run the gateway, rooms and auth with an embedded NATS server."""

@@ -15,7 +15,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 USERS = ("gateway", "rooms", "auth", "observer")
 ACCOUNTS = Path(__file__).parent.parent / "deploy" / "nats" / "accounts.conf"
@@ -56,23 +60,53 @@ class EmbeddedNats:
 
     async def start(self) -> None:
         """Start it and wait until it answers. The port stays the same when it is started again."""
-        self._prepare()
-        self._forget_ports()
-        command = [
-            str(server_binary()),
-            *("-c", str(self.folder / "nats.conf"), "-a", "127.0.0.1", "-p", str(self.port or -1)),
-            *("--ports_file_dir", str(self.folder), "--log", str(self.folder / "nats.log")),
-        ]
-        secret = {f"PARLEY_NATS_{user.upper()}_PASSWORD": password for user, password in self.passwords.items()}
-        self.process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own binary; starting it does not block
-            command,
-            env={**os.environ, **secret},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=sys.platform != "win32",  # Ctrl-C is for the launcher, which stops the server last
-        )
+        with self._for_one_server() as lock:
+            self._prepare()
+            self._forget_ports()
+            command = [
+                str(server_binary()),
+                *("-c", str(self.folder / "nats.conf"), "-a", "127.0.0.1", "-p", str(self.port or -1)),
+                *("--ports_file_dir", str(self.folder), "--log", str(self.folder / "nats.log")),
+            ]
+            secret = {f"PARLEY_NATS_{user.upper()}_PASSWORD": password for user, password in self.passwords.items()}
+            self.process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own binary; starting it does not block
+                command,
+                env={**os.environ, **secret},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=sys.platform != "win32",  # Ctrl-C is for the launcher, which stops the server last
+                pass_fds=lock,
+            )
         self.port = await self._listening()
+
+    @contextlib.contextmanager
+    def _for_one_server(self) -> Iterator[list[int]]:
+        """Lock the folder; two servers on one store would destroy it, and NATS does not look.
+
+        The server inherits what is yielded, and with it the lock: however it and its starter end, the lock ends with it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise self._unusable(error) from None
+        with held:
+            if sys.platform == "win32":
+                yield []
+                return
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise EmbeddedNatsError(
+                    f"the data folder {self.folder} is in use by another nats-server; stop that one or choose another folder"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            yield [held.fileno()]
+
+    def _unusable(self, error: OSError) -> EmbeddedNatsError:
+        return EmbeddedNatsError(f"the data folder {self.folder} cannot be used ({error.strerror})")
 
     def _prepare(self) -> None:
         try:
@@ -91,7 +125,7 @@ class EmbeddedNats:
                 f'server_name: parley\njetstream {{ store_dir: {store} }}\n{self._settings}\ninclude "accounts.conf"\n'
             )
         except OSError as error:
-            raise EmbeddedNatsError(f"the data folder {self.folder} cannot be used ({error.strerror})") from None
+            raise self._unusable(error) from None
         except ValueError:
             raise EmbeddedNatsError(
                 f"{self.folder / 'passwords.json'} is damaged; remove the folder to start anew"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,9 @@ def run(
     """Run `serve(settings, stop)` as this process. `stop` is set by SIGTERM or SIGINT; exit status 1 on `Failed`."""
     settings = settings_or_exit(settings_class)
     telemetry.set_up(service, settings)
+    # What was imported stays: the garbage collector need not walk it again and again (10 to 50 ms of silence each time).
+    gc.collect()
+    gc.freeze()
     try:
         _loop_runner()(_main(serve, settings))
     except Failed as failure:

@@ -7,6 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -50,7 +51,7 @@ class MemoryBroker:
         self.log: list[tuple[str, LogEntry]] = []
         self.keys: dict[str, int] = {}
         self.snapshots: dict[RoomId, bytes] = {}
-        self.answering: dict[str, OrderedDict[int, Handler]] = {}
+        self.answering: dict[str, OrderedDict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.followers: list[_Follower] = []
         self.down = False
         self.full = False
@@ -100,10 +101,10 @@ class MemoryBus:
         answering = self.broker.answering.get(endpoint.subject)
         if not answering:
             raise unavailable(endpoint.name.partition(".")[0])
-        key, handler = next(iter(answering.items()))
+        key, (served, handler) = next(iter(answering.items()))
         answering.move_to_end(key)
         try:
-            asked = endpoint.request.model_validate_json(request.model_dump_json(by_alias=True))
+            asked = served.request.model_validate_json(request.model_dump_json(by_alias=True), extra="ignore")
         except ValidationError as error:
             raise Refused(Code.BAD_MESSAGE, "the request does not fit its schema") from error
         try:
@@ -112,12 +113,12 @@ class MemoryBus:
             raise
         except Exception as error:
             raise internal_error() from error
-        return endpoint.reply.model_validate_json(reply.model_dump_json(by_alias=True))
+        return endpoint.reply.model_validate_json(reply.model_dump_json(by_alias=True), extra="ignore")
 
     async def serve(self, service: Service) -> None:
         """See Bus."""
         for endpoint, handler in service.endpoints:
-            self.broker.answering.setdefault(endpoint.subject, OrderedDict())[id(self)] = handler
+            self.broker.answering.setdefault(endpoint.subject, OrderedDict())[id(self)] = (endpoint, handler)
             self._served.append(endpoint.subject)
 
     async def append(self, room_id: RoomId, events: Sequence[RoomEvent], stamp: Stamp, *, after: int) -> int:
@@ -185,7 +186,7 @@ class MemoryBus:
         """See Bus."""
         self._reach()
         stored = self.broker.snapshots.get(room_id)
-        snapshot = Snapshot.model_validate_json(stored) if stored else None
+        snapshot = Snapshot.model_validate_json(stored, extra="ignore") if stored else None
         return snapshot if snapshot and snapshot.incarnation == self.incarnation else None
 
     async def check(self) -> None:

@@ -10,4 +10,7 @@ def rfc3339(seconds: float) -> str:
 
 def unix(text: str) -> float:
     """Unix seconds of an RFC 3339 time. Raises ValueError when it is none."""
-    return datetime.fromisoformat(text).timestamp()
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs its offset from UTC")
+    return moment.timestamp()

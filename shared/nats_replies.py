@@ -27,16 +27,16 @@ class Replies:
     def __init__(self, client: Client, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
-        self._prefix = client.new_inbox() + "."
+        self._prefix = ""  # known once connected
         self._tokens = itertools.count(1)
         # token -> (deadline in loop time, future, messages so far or None when one message is all); deadlines ascend
         self._waiting: dict[str, tuple[float, asyncio.Future[Any], list[Msg] | None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Subscribe the inbox."""
+        """Subscribe the inbox. Call when the client is connected."""
+        self._prefix = self._client.new_inbox() + "."
         await self._client.subscribe(self._prefix + "*", cb=self._take)
-        await self._client.flush()
         self._sweeper = asyncio.create_task(self._sweep(), name="replies")
 
     async def stop(self) -> None:
@@ -50,18 +50,28 @@ class Replies:
         message: Msg = await self._ask(subject, body, headers, None)
         return message
 
+    async def settle(self) -> None:
+        """A round trip to this inbox: the server has now done everything that was sent before, subscriptions too.
+
+        Not `Client.flush`: nats-py writes its PING past what still waits to be written, so that the PONG proves nothing.
+        """
+        await self._ask(None, b"", None, None)
+
     async def batch(self, subject: str, body: bytes) -> list[Msg]:
         """Publish and collect messages until the server says that the batch is over."""
         messages: list[Msg] = await self._ask(subject, body, None, [])
         return messages
 
-    async def _ask(self, subject: str, body: bytes, headers: dict[str, str] | None, collected: list[Msg] | None) -> Any:
+    async def _ask(
+        self, subject: str | None, body: bytes, headers: dict[str, str] | None, collected: list[Msg] | None
+    ) -> Any:
         token = str(next(self._tokens))
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._waiting[token] = (loop.time() + self._timeout, future, collected)
         try:
-            await self._client.publish(subject, body, reply=self._prefix + token, headers=headers)
+            inbox = self._prefix + token
+            await self._client.publish(subject or inbox, body, reply=inbox, headers=headers)
             return await future
         except _FAILURES:
             raise unavailable("the broker") from None

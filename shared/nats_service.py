@@ -99,7 +99,7 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
         code = "ok"
         with telemetry.span(endpoint.name, SpanKind.SERVER, request.headers):
             try:
-                reply = await handler(endpoint.request.model_validate_json(request.data))
+                reply = await handler(endpoint.request.model_validate_json(request.data, extra="ignore"))
                 await request.respond(reply.model_dump_json(by_alias=True).encode())
             except Refused as refused:
                 code = refused.code

@@ -9,7 +9,8 @@ import structlog
 from shared import nats_bus
 from shared.errors import unavailable
 from shared.lifecycle import Failed, until
-from shared.nats_bus import Broker, BrokerError, NatsBus
+from shared.nats_bus import NatsBus
+from shared.nats_connection import Broker, BrokerError
 from shared.nats_streams import Streams
 from shared.ops import OpsServer, Ready
 from shared.settings import ServiceSettings

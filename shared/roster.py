@@ -13,6 +13,7 @@ from shared.model import Tolerant
 from shared.room import Participant, Room
 
 OPERATION_MEMORY_SECONDS = 60.0
+GRANT_MEMORY_SECONDS = 60.0  # beyond its end: the clocks of auth and rooms differ, and a join may be on its way
 OPERATION_MEMORY = 2000  # operations at most; a room this busy forgets sooner
 
 
@@ -136,7 +137,8 @@ class Roster:
         if entry.stamp.operation:
             self.operations[entry.stamp.operation] = now
         if entry.stamp.grant is not None:
-            self.grants = {grant: until for grant, until in self.grants.items() if until > now}
+            kept = now - GRANT_MEMORY_SECONDS
+            self.grants = {grant: until for grant, until in self.grants.items() if until > kept}
             self.grants[entry.stamp.grant] = entry.stamp.grant_until
 
     def of_session(self, session: SessionKey) -> Seat | None:

@@ -93,8 +93,8 @@ class ServiceSettings(BaseSettings):
             return cls(**_parsed(cls, values))
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
-            where = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else "settings"
-            raise SettingsError(f"{where}: {problem['msg']}") from None
+            where = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
+            raise SettingsError(where + problem["msg"].removeprefix("Value error, ")) from None
 
 
 def _parsed(cls: type[BaseSettings], values: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """JSON as RFC 8259 means it: what Python's parser lets pass by kindness is refused here.
 
-Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, nesting that exhausts the stack.
+Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, nesting beyond what anybody needs.
 """
 
 import json
 import math
 from typing import Any
+
+MAX_DEPTH = 64  # arrays and objects in each other; other parsers and writers on the way stop at 200
 
 
 class InvalidJson(ValueError):  # noqa: N818 - what the text is
@@ -30,6 +32,16 @@ def _no_constant(_name: str) -> float:
     raise InvalidJson("NaN and Infinity are not JSON")
 
 
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH + 1:
+            raise InvalidJson("the text is nested too deeply")
+        members = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for inner in members for item in inner]
+
+
 _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
 
 
@@ -41,6 +53,8 @@ def loads(text: str | bytes) -> Any:
         value = _decoder.decode(text)
         if "\\u" in text:  # only an escape can smuggle in half a surrogate pair
             json.dumps(value, ensure_ascii=False).encode()
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _check_depth(value)
     except InvalidJson:
         raise
     except UnicodeError:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import time
 
+import structlog
+
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRooms
 from services.gateway.relay import Checks
@@ -17,6 +19,8 @@ from shared import lifecycle, ops, process
 from shared.bus import Bus, Service
 from shared.ids import GatewayId, mint
 from shared.lifecycle import Failed
+
+log = structlog.get_logger()
 
 
 def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewayServer:
@@ -37,7 +41,7 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
         rooms_per_session=settings.rooms_per_session,
     )
     shared = Shared(settings, around, sealer, Checks(settings), FailedLogins(settings.failed_logins))
-    app = rest_app(bus, settings, lambda: url_of(listening), ready, time.time)
+    app = rest_app(bus, settings, lambda: url_of(listening), ready, time.monotonic)
     return GatewayServer(shared, app, listening)
 
 
@@ -46,6 +50,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     async with process.on_the_bus("gateway", settings, stop) as running:
         server = compose(settings, running.bus, running.ready)
         await server.start()
+        log.info("listening", url=server.url())
         description = "Holds the clients' WebSockets; thin, and without any state of its own."
         await running.bus.serve(Service("gateway", description, []))
         try:

@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -41,6 +41,9 @@ class Listener(Protocol):
 
     def received(self, text: str) -> None:
         """A text message."""
+
+    def unreadable(self, why: str) -> None:
+        """A frame that cannot be read; the connection closes."""
 
     def closed(self) -> None:
         """The connection is gone. Called once, last."""
@@ -104,8 +107,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a WebSocket needs a transport that reads and writes")
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         self._transport = transport
         settings = self._host.settings
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
@@ -125,6 +127,8 @@ class Connection(asyncio.Protocol):
                 self._shake_hands(event)
             elif isinstance(event, Frame):
                 self._take(event)
+        if self._protocol.parser_exc is not None and self._listener is not None and self._close_timer is None:
+            self._listener.unreadable("a frame is too large or malformed")
         self._flush()
         self._hand_up()
         if self._protocol.close_expected() and self._close_timer is None:
@@ -154,11 +158,15 @@ class Connection(asyncio.Protocol):
             listener, self._listener = self._listener, None
             self._host.gone(self)
             listener.closed()
+        self._transport = None  # its socket's number may belong to somebody else from here on
 
     # -- the handshake -------------------------------------------------------------------------------------------------
 
     def _shake_hands(self, request: Request) -> None:
-        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        headers: dict[str, str] = {}
+        for key, value in request.headers.raw_items():  # repeated ones are a list (RFC 9110, section 5.3)
+            name = key.lower()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         peer = (self._transport.get_extra_info("peername") if self._transport else None) or ("",)
         settings = self._host.settings
         self.address = handshake.source_address(peer[0], headers.get("x-forwarded-for"), settings.trusted_proxies)
@@ -188,9 +196,10 @@ class Connection(asyncio.Protocol):
                 whole, self._fragments = b"".join(self._fragments), None
                 self._append(whole)
             elif len(self._fragments) > FRAGMENTS:
-                self.close(1009, "too many fragments")
+                self._fragments = None
+                self._refuse_frame(1009, "a message has too many fragments")
         elif frame.opcode is Opcode.BINARY:
-            self.close(CloseCode.UNSUPPORTED_DATA, "text frames only")
+            self._refuse_frame(CloseCode.UNSUPPORTED_DATA, "a message is a text frame, not a binary one")
         elif frame.opcode is Opcode.PONG:
             self.pinged_at = None
 
@@ -200,7 +209,7 @@ class Connection(asyncio.Protocol):
         try:
             self._frames.append(message.decode())
         except UnicodeDecodeError:
-            self.close(1007, "not UTF-8")
+            self._refuse_frame(1007, "a message is UTF-8")
 
     def _hand_up(self) -> None:
         while self._frames and not self._stops and self._listener is not None:
@@ -243,6 +252,15 @@ class Connection(asyncio.Protocol):
         """Send a frame made by `text_frame`: one for all receivers of a broadcast."""
         if self._protocol.state is State.OPEN:
             self.outbox.push(frame, counted=counted)
+
+    def last_words(self, payload: bytes) -> None:
+        """Say why, although the closing has begun: this goes out before the close frame."""
+        self.outbox.push(text_frame(payload))
+
+    def _refuse_frame(self, code: int, why: str) -> None:
+        if self._protocol.state is State.OPEN and self._listener is not None:
+            self._listener.unreadable(why)
+        self.close(code, why)
 
     def ping(self, now: float) -> None:
         """A WebSocket ping, which the client's library answers by itself."""
@@ -296,12 +314,19 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        for data in self._protocol.data_to_send():
-            if data:
-                self.outbox.push(data, counted=False)
-            else:  # `websockets` says: half-close
+        frames = self._protocol.data_to_send()
+        if not frames:
+            return
+        half_close = not frames[-1]
+        if data := b"".join(frames):
+            self.outbox.push(data)  # counted: a client that pings and does not read must not pile pongs up
+        if half_close:
+            # Closing for good while the client still sends would reset the connection, and lose what we said last.
+            if self.outbox.stuck_since is None and transport.can_write_eof() and not transport.is_closing():
+                transport.write_eof()
+            else:
                 transport.close()
-                self._await_close()  # a client that does not read would hold the socket open for ever
+            self._await_close()  # a client that does not read would hold the socket open for ever
 
 
 def _ours_if_offered(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -1,8 +1,7 @@
 """Leaving that must reach the log although nobody waits for it: closed sockets, and joins whose answer was lost."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
 
 import structlog
 
@@ -18,25 +17,53 @@ PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts while the broker or rooms
 AT_ONCE = 64  # farewells being asked at the same time; ten thousand dropped clients must not be ten thousand requests
 
 
-@dataclass(frozen=True, slots=True)
 class Farewell:
-    """A participant to be taken out. `until`: its join may still happen until then (loop time)."""
+    """A participant being taken out. `late_seconds`: for so long its join may still reach the log."""
 
-    leave: LeaveRoom
-    until: float = 0.0
+    def __init__(self, leave: LeaveRoom, late_seconds: float = 0.0) -> None:
+        self.leave = leave
+        self._until = asyncio.get_running_loop().time() + late_seconds
+        self._recalled = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def recall(self) -> None:
+        """Say it no more. Returns when the attempt under way, if any, has its answer: from then on nothing is left of it."""
+        self._recalled.set()
+        await self._over.wait()
+
+    async def say(self, bus: Bus, turn: asyncio.Semaphore) -> None:
+        """Until it is heard or recalled."""
+        attempt = 0
+        try:
+            while not self._recalled.is_set():
+                async with turn:
+                    if await self._heard(bus):
+                        return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._recalled.wait(), PAUSES[min(attempt, len(PAUSES) - 1)])
+                attempt += 1
+        finally:
+            self._over.set()
+
+    async def _heard(self, bus: Bus) -> bool:
+        try:
+            await bus.request(LEAVE_ROOM, self.leave)
+        except Refused as refused:
+            return refused.code is Code.NOT_IN_ROOM and asyncio.get_running_loop().time() >= self._until
+        return True
 
 
 class Farewells:
-    """Says them until they are heard. Bounded by the participants this gateway had."""
+    """Says them in the background. Bounded by the participants this gateway had."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    def say(self, farewell: Farewell, taken_back: Callable[[], bool] = lambda: False) -> None:
-        """Take a participant out in the background, unless `taken_back` says that it is wanted again."""
-        task = asyncio.create_task(self._until_heard(farewell, taken_back), name="farewell")
+    def say(self, farewell: Farewell) -> None:
+        """Take a participant out."""
+        task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
         self._tasks.add(task)
         metrics.FAREWELLS.set(len(self._tasks))
         task.add_done_callback(self._done)
@@ -44,20 +71,6 @@ class Farewells:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         metrics.FAREWELLS.set(len(self._tasks))
-
-    async def _until_heard(self, farewell: Farewell, taken_back: Callable[[], bool]) -> None:
-        loop = asyncio.get_running_loop()
-        attempt = 0
-        while not taken_back():
-            try:
-                async with self._turn:
-                    await self._bus.request(LEAVE_ROOM, farewell.leave)
-                return
-            except Refused as refused:
-                if refused.code is Code.NOT_IN_ROOM and loop.time() >= farewell.until:
-                    return
-            await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
-            attempt += 1
 
     async def finish(self, seconds: float) -> None:
         """Wait for those that are left, so long."""

@@ -16,13 +16,14 @@ from services.gateway.sealing import Sealer, Unopenable, bound
 from shared import protocol, subjects
 from shared.bus import Bus, Following, LogEntry
 from shared.commands import ReadSnapshot
-from shared.errors import Code, Refused
+from shared.errors import Code, Refused, unavailable
 from shared.ids import ParticipantId, RoomId
 from shared.roster import Snapshot
 from shared.subjects import READ_SNAPSHOT
 
 log = structlog.get_logger()
 
+REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
 HELD_FRAMES = 4096  # committed while a join is being answered
 READ_LIMIT = 500
 READ_PAUSES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)  # then the room's snapshot is asked for instead
@@ -89,19 +90,41 @@ class FollowedRoom:
         self._bus = bus
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     def receive(self, entry: LogEntry) -> None:
         """A committed entry."""
         self._hand_out(self.replica.receive(entry))
         self._mend()
 
+    async def reached(self, sequence: int) -> None:
+        """Wait until the replica contains the room's changes up to here. Raises Refused when they do not come."""
+        if self.replica.contains(sequence):
+            return
+        arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((sequence, arrived))
+        for seconds in REACH_SECONDS:
+            await asyncio.wait({arrived}, timeout=seconds)
+            if arrived.done():
+                return
+            self.suspect("late")
+        raise unavailable("the room")
+
+    def _wake(self) -> None:
+        for waiting in list(self._awaited):
+            sequence, arrived = waiting
+            if self.replica.contains(sequence):
+                self._awaited.remove(waiting)
+                if not arrived.done():
+                    arrived.set_result(None)
+
     def missed(self) -> None:
         """Entries may have been lost on the way here."""
         self.suspect("connection")
 
-    def suspect(self, reason: str) -> None:
+    def suspect(self, reason: str, after: int | None = None) -> None:
         """Read on from the log."""
-        self.replica.suspect(reason)
+        self.replica.suspect(reason, after)
         self._mend()
 
     def expect(self, member: Member) -> None:
@@ -122,6 +145,8 @@ class FollowedRoom:
                 self._deliver(item)
             else:
                 self._push(item)
+        if self._awaited:
+            self._wake()
 
     def _push(self, push: Push) -> None:
         if not self.members:
@@ -160,22 +185,23 @@ class FollowedRoom:
             self._reading = asyncio.create_task(self._read_on(), name=f"read on {self.room_id}")
 
     async def _read_on(self) -> None:
-        attempt = 0
+        attempt = fruitless = 0
         while self.replica.state is State.READING_ON and self.users:
             await asyncio.sleep(READ_PAUSES[min(attempt, len(READ_PAUSES) - 1)])
             attempt += 1
-            roster = self.replica.roster
+            roster, position = self.replica.roster, self.replica.position
             try:
-                if attempt > len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
+                if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
                     await self._start_again()
                 else:
                     self._hand_out(self.replica.read_on(await self._tail()))
-            except Refused as refused:
+                    fruitless = fruitless + 1 if self.replica.position == position else 0
+            except Refused as refused:  # a broker that is away for long is no reason to give the room up
                 log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
 
     async def _tail(self) -> list[LogEntry]:
         entries: list[LogEntry] = []
-        after = self.replica.position
+        after = self.replica.read_from
         while True:
             more = await self._bus.read(subjects.room_log(self.room_id), after=after, limit=READ_LIMIT)
             entries += more
@@ -258,8 +284,8 @@ class FollowedRooms:
             for entry in newest:
                 room = rooms[subjects.event_log(entry.subject.room_id)]
                 roster = room.replica.roster
-                if roster is not None and entry.sequence != roster.sequence and entry.sequence > room.replica.position:
-                    room.suspect("silence")
+                if roster is not None and entry.sequence > roster.sequence:
+                    room.suspect("silence", roster.sequence)
 
 
 async def _stop(room: FollowedRoom) -> None:

@@ -1,12 +1,14 @@
 """Whom the gateway lets open a WebSocket: path, origin, no secrets in the URL. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 WEBSOCKET_PATH = "/ws"
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.")  # under any name: the start of `{"` in base64url, and a dot
 SECRET_PARAMETERS = frozenset({"token", "access_token", "authorization", "auth", "jwt", "resume"})
 
 
@@ -20,10 +22,13 @@ class Rejection:
 
 def check(target: str, headers: Mapping[str, str], allowed_origins: Sequence[str]) -> Rejection | None:
     """None to go on with the handshake. `headers` has lower-case names."""
-    url = urlsplit(target)
+    try:
+        url = urlsplit(target)
+    except ValueError:
+        return Rejection(HTTPStatus.BAD_REQUEST, "the request target is no URL")
     if url.path != WEBSOCKET_PATH:
         return Rejection(HTTPStatus.NOT_FOUND, "the WebSocket is at /ws")
-    if SECRET_PARAMETERS & parse_qs(url.query, keep_blank_values=True).keys():
+    if _has_secret(url.query):
         return Rejection(HTTPStatus.BAD_REQUEST, "a token does not belong in a URL: send it in the first message")
     origin = headers.get("origin")
     if origin is not None and not origin_allowed(origin, headers.get("host", ""), allowed_origins):
@@ -31,11 +36,19 @@ def check(target: str, headers: Mapping[str, str], allowed_origins: Sequence[str
     return None
 
 
+def _has_secret(query: str) -> bool:
+    names = {name.lower() for name in parse_qs(query, keep_blank_values=True)}
+    return bool(names & SECRET_PARAMETERS) or _JWT.search(unquote(query)) is not None
+
+
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
     """Whether a page of this origin may talk to us: it is on the list, or it came from this very host and port."""
     if "*" in allowed or origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
         return False
     return bool(host) and parts.netloc.lower() == host.lower()
@@ -53,6 +66,8 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
 def _is_in(address: str, networks: Sequence[str]) -> bool:
     try:
         ip = ipaddress.ip_address(address)
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:  # a socket that listens on both
+            ip = ip.ipv4_mapped
         return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
     except ValueError:
         return False

@@ -45,5 +45,5 @@ class Heartbeat:
             connection.ping(now)
         if session.identity is not None:
             session.check_expiry(wall)
-        elif now - connection.opened_at >= settings.authenticate_seconds and connection.is_open:
+        elif now - connection.opened_at >= settings.authenticate_seconds and connection.is_open and not session.busy:
             session.too_late()

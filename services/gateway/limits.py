@@ -29,6 +29,10 @@ class Bucket:
         self._at = now
         return self._tokens
 
+    def give(self, tokens: float) -> None:
+        """Add tokens."""
+        self._tokens += tokens
+
     def borrow(self, now: float, cost: float) -> float:
         """Take tokens that are not there yet; the seconds until the debt is paid back."""
         self._tokens = self.level(now) - cost
@@ -57,19 +61,20 @@ PASS = Ruling(Verdict.PASS)
 class MessageRate:
     """Over its rate, a client is first read more slowly for `patience` seconds, then refused until it calms down."""
 
-    __slots__ = ("_bucket", "_patience", "_since")
+    __slots__ = ("_bucket", "_most", "_patience", "_since")
 
     def __init__(self, rate: float, burst: float, patience: float) -> None:
         self._bucket = Bucket(rate, burst)
+        self._most = burst  # ever allowed; who goes in and out of a large room is not given its burst each time
         self._patience = patience
         self._since: float | None = None
 
     def allow_burst(self, burst: float) -> None:
         """Change how much may come at once (each participant of a room adds to it)."""
-        grown = burst - self._bucket.burst
         self._bucket.burst = burst
-        if grown > 0:
-            self._bucket._tokens += grown
+        if burst > self._most:
+            self._bucket.give(burst - self._most)
+            self._most = burst
 
     def rule(self, now: float, cost: float = 1.0) -> Ruling:
         """What becomes of the next message. `cost` is its number of receivers."""

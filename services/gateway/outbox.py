@@ -36,7 +36,9 @@ class Outbox:
         "_max_bytes",
         "_max_messages",
         "_overflow",
+        "_overflowed",
         "_paused",
+        "_pausing",
         "_sink",
         "_waiting",
         "stuck_since",
@@ -51,7 +53,16 @@ class Outbox:
         self._counted = 0
         self._bytes = 0
         self._paused = False
+        self._pausing: asyncio.Future[None] | None = None
+        self._overflowed = False
         self.stuck_since: float | None = None
+
+    async def flowing(self) -> None:
+        """Wait until the client takes what is sent: what is not counted is paced by this instead."""
+        while self._paused:
+            if self._pausing is None:
+                self._pausing = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._pausing)
 
     def push(self, frame: bytes, *, counted: bool = True) -> None:
         """Send a frame after those before it."""
@@ -64,7 +75,8 @@ class Outbox:
         if counted:
             self._counted += 1
             self._bytes += len(frame)
-            if self._counted > self._max_messages or self._bytes > self._max_bytes:
+            if not self._overflowed and (self._counted > self._max_messages or self._bytes > self._max_bytes):
+                self._overflowed = True
                 self._overflow()
 
     def pause(self) -> None:
@@ -82,9 +94,17 @@ class Outbox:
                 self._counted -= 1
                 self._bytes -= len(frame)
             self._sink.write(frame)
+        self._go_on()
 
     def clear(self) -> None:
-        """The client is gone."""
+        """Nothing of it is to be sent any more."""
         self._waiting = None
         self._paused = False
         self.stuck_since = None
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if not self._paused and self._pausing is not None:
+            pausing, self._pausing = self._pausing, None
+            if not pausing.done():
+                pausing.set_result(None)

@@ -1,6 +1,7 @@
 """Offers, answers and candidates of one session: validated, sealed, stored by the broker for each receiver."""
 
 import asyncio
+import zlib
 from collections.abc import Callable
 
 from services.gateway import metrics
@@ -14,6 +15,8 @@ from shared.candidate import CandidatePolicy, check_candidate
 from shared.errors import Code, Refused
 from shared.ids import AgentId, ParticipantId, RoomId, SessionKey
 from shared.sdp import check_sdp
+
+_RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
 
 class Checks:
@@ -89,7 +92,8 @@ class Relay:
         if pair in self._broken and isinstance(message, protocol.Candidate):
             raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")
         sealed = self._sealer.seal(body, bound(stay.room_id, stay.participant_id, stay.epoch, to))
-        key = f"{self._session}:{message.id}:{to}" if message.id is not None else None
+        # The text is part of the key: an id used anew for another message is another message.
+        key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
         signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
         try:
             await self._bus.post(signal)
@@ -98,7 +102,7 @@ class Relay:
             raise
         if self._broken:
             self._broken.discard(pair)
-        metrics.SIGNALS.labels(message.type).inc()
+        _RELAYED[message.type].inc()
 
     def forget(self, room_id: RoomId) -> None:
         """The session left this room."""

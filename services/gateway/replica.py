@@ -1,7 +1,8 @@
 """A gateway's copy of one room: entries of its log in, pushes for local participants out. Pure; notices its own holes.
 
-The log is the order. An entry at or below the position is old; an event whose revision is not the next one, or a signal
-whose predecessor was not seen, shows a hole: then everything waits until the missing part was read from the log.
+The log is the order. An event whose revision is not the next one, a signal whose predecessor was not seen, or one from or
+to somebody who never was here, shows a hole: then everything waits until the missing part was read from the log. What was
+committed behind a hole may have been taken before it showed, so reading starts at the hole, and what was seen is old.
 """
 
 from collections import deque
@@ -17,6 +18,7 @@ from shared.ids import ParticipantId, RoomId
 from shared.roster import Entry, Roster, Seat, Snapshot
 
 WAITING_ENTRIES = 4096  # live entries kept while reading on; beyond that they are read from the log as well
+GONE = 1024  # participants remembered after they left; signals to and from them may still be on their way
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +55,37 @@ class State(Enum):
 class Replica:
     """The room as of `position`. Feed it with `receive`; `start` it with a snapshot."""
 
-    __slots__ = ("_seen", "_started_at", "_waiting", "hole", "position", "room_id", "roster", "state")
+    __slots__ = (
+        "_gone",
+        "_seen",
+        "_started_at",
+        "_waiting",
+        "hole",
+        "position",
+        "read_from",
+        "room_id",
+        "roster",
+        "state",
+    )
 
     def __init__(self, room_id: RoomId) -> None:
         self.room_id = room_id
         self.state = State.STARTING
         self.roster: Roster | None = None
-        self.position = 0
+        self.position = 0  # of the newest entry taken
+        self.read_from = 0  # while reading on: what is above this may be missing
         self.hole: str | None = None  # what showed the last one
         self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
         self._started_at = 0
         self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant
+        self._gone: deque[ParticipantId] = deque(maxlen=GONE)
 
     def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
         """Begin (or begin again) with this state; what came live above it follows."""
         self.roster = Roster.of(snapshot)
         self.position = self._started_at = snapshot.sequence
         self._seen.clear()
+        self._gone.clear()
         self.state = State.LIVE
         return self._release()
 
@@ -80,14 +96,18 @@ class Replica:
             return []
         return self._take(entry)
 
-    def suspect(self, reason: str) -> None:
-        """Entries may have been missed: read on from `position` before believing live ones again."""
+    def suspect(self, reason: str, after: int | None = None) -> None:
+        """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again."""
+        after = self.position if after is None else after
         if self.state is State.LIVE:
             self.state = State.READING_ON
             self.hole = reason
+            self.read_from = after
+        else:
+            self.read_from = min(self.read_from, after)
 
     def read_on(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
-        """What the log has above `position`, oldest first and to its end; the replica is live again if that closes the
+        """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
         hole."""
         self.state = State.LIVE
         out: list[Push | Delivery] = []
@@ -106,45 +126,64 @@ class Replica:
         return out
 
     def _take(self, entry: LogEntry, *, from_log: bool = False) -> list[Push | Delivery]:
-        if self.roster is None or entry.sequence <= self.position:
+        if self.roster is None:
             return []
-        if entry.subject.kind == "event":
+        if entry.subject.to is None:
             return self._take_event(self.roster, entry)
-        to = entry.subject.to
-        if to not in self.roster.seats:
-            self.position = entry.sequence
-            return []
-        before = int(entry.headers.get("Nats-Last-Sequence", "0"))
-        if not from_log and before > max(self._seen.get(to, 0), self._started_at):
-            return self._suspicious(entry, "signal")
-        self._seen[to] = self.position = entry.sequence
-        return self._take_signal(self.roster, entry, to)
+        return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
 
-    def _suspicious(self, entry: LogEntry, reason: str) -> list[Push | Delivery]:
-        self.suspect(reason)
+    def _suspicious(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
+        self.suspect(reason, after)
         self._waiting.append(entry)
         return []
 
     def _take_event(self, roster: Roster, entry: LogEntry) -> list[Push | Delivery]:
+        if entry.sequence <= roster.sequence:
+            return []
         happened = entry.events()
         if happened.events and happened.events[0].change.revision > roster.revision + 1:
-            return self._suspicious(entry, "revision")
-        self.position = entry.sequence
+            return self._suspicious(entry, "revision", roster.sequence)
+        self.position = max(self.position, entry.sequence)
+        before = list(roster.seats)
         if not roster.apply(happened):
             return []
-        for gone in self._seen.keys() - roster.seats.keys():
-            del self._seen[gone]
+        for participant_id in before:
+            if participant_id not in roster.seats:
+                self._seen.pop(participant_id, None)
+                self._gone.append(participant_id)
         return list(_pushes(happened, roster.incarnation))
 
-    def _take_signal(self, roster: Roster, entry: LogEntry, to: ParticipantId) -> list[Push | Delivery]:
+    def _take_signal(
+        self, roster: Roster, entry: LogEntry, to: ParticipantId, *, from_log: bool
+    ) -> list[Push | Delivery]:
         """Nothing goes to or comes from a participant after its `user_left`: the log's order decides, here."""
         sender = ParticipantId(entry.headers.get("Parley-From", ""))
+        seen = max(self._seen.get(to, 0), self._started_at)
+        if entry.sequence <= (seen if to in roster.seats else self.position):
+            return []
+        if not from_log:
+            if self._is_stranger(roster, to) or self._is_stranger(roster, sender):
+                return self._suspicious(entry, "stranger", roster.sequence)
+            if to in roster.seats and int(entry.headers.get("Nats-Last-Sequence", "0")) > seen:
+                return self._suspicious(entry, "signal", seen)
+        self.position = max(self.position, entry.sequence)
+        if to not in roster.seats:
+            return []
+        self._seen[to] = entry.sequence
         seat = roster.seats.get(sender)
         epoch = int(entry.headers.get("Parley-Epoch", "0"))
         if seat is None or epoch < seat.epoch:
             return []
         cursor = Cursor(roster.incarnation, entry.sequence).text()
         return [Delivery(entry.sequence, to, sender, epoch, entry.body, cursor)]
+
+    def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
+        """Whether somebody never was here, as far as this replica knows: then it has missed a join."""
+        return participant_id not in roster.seats and participant_id not in self._gone
+
+    def contains(self, sequence: int) -> bool:
+        """Whether the roster is as of this position of the event log, or later."""
+        return self.roster is not None and self.roster.sequence >= sequence
 
     def seat(self, participant_id: ParticipantId) -> Seat | None:
         """A participant as this replica sees it."""

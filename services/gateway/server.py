@@ -14,6 +14,7 @@ from services.gateway import metrics
 from services.gateway.connection import Connection
 from services.gateway.handshake import Rejection
 from services.gateway.heartbeat import Heartbeat
+from services.gateway.port import HttpPort
 from services.gateway.session import Session, Shared
 from services.gateway.settings import GatewaySettings
 from shared.ops import EmbeddedServer
@@ -39,9 +40,10 @@ class GatewayServer:
             log_config=None,
             access_log=False,  # URLs may hold what does not belong in a log
             lifespan="off",
-            http="httptools",
+            http=HttpPort,
             ws=self._connection,  # type: ignore[arg-type]  # any callable that makes an asyncio protocol
             server_header=False,
+            proxy_headers=False,  # whom to believe is a setting of ours (trusted_proxies)
             backlog=BACKLOG,
             timeout_graceful_shutdown=2,
         )

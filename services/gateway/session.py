@@ -168,6 +168,11 @@ class Session:
                 self._refuse(internal_error(), _address(message))
         self._worker = None
 
+    def unreadable(self, why: str) -> None:
+        """The last thing the client hears before it is closed for what it sent."""
+        metrics.REFUSALS.labels(Code.BAD_MESSAGE).inc()
+        self.connection.last_words(protocol.error(Refused(Code.BAD_MESSAGE, why), Address(None, {})))
+
     def closed(self) -> None:
         """The connection is gone: give every seat up."""
         if self._worker is not None:
@@ -184,7 +189,7 @@ class Session:
             if seen is Seen.TAKEN:
                 raise Refused(Code.BAD_MESSAGE, "this id was used for another request")
             if seen is Seen.DONE and not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
-                return self._send(protocol.Ok(id=message.id))
+                return self.connection.send(protocol.ok(message.id))
         match message:
             case protocol.Authenticate():
                 return await self._authenticate(message)
@@ -202,7 +207,7 @@ class Session:
         if message.id is not None:
             self._done.done(message.id, text)
             if not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
-                self._send(protocol.Ok(id=message.id))
+                self.connection.send(protocol.ok(message.id))
         return None
 
     async def _authenticate(self, message: protocol.Authenticate) -> None:
@@ -265,13 +270,15 @@ class Session:
 
     async def _join(self, message: protocol.JoinRoom) -> None:
         stays = self._in()
+        await self.connection.outbox.flowing()  # snapshots are not counted, but paced
         self.connection.send(await stays.join(message, self._who()), counted=False)
         stays.settle(message.room_id)
         self._allow_burst()
 
     async def _show(self, message: protocol.GetRoom) -> None:
         stays = self._in()
-        self.connection.send(await stays.show(stays.named(message.room_id), message.id), counted=False)
+        await self.connection.outbox.flowing()
+        self.connection.send(stays.show(stays.named(message.room_id), message.id), counted=False)
         self._allow_burst()
 
     def _allow_burst(self) -> None:
@@ -336,6 +343,11 @@ class Session:
         elif not self._announced and now >= self._announce_at:
             self._announced = True
             self._send(protocol.TokenExpiring(expires_at=self.identity.expires_at))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is being handled."""
+        return self._worker is not None
 
     def too_late(self) -> None:
         """Nothing was authenticated in time."""

@@ -17,15 +17,14 @@ from shared.commands import (
     Joined,
     JoinRoom,
     LeaveRoom,
-    ReadSnapshot,
     UpdateParticipant,
 )
 from shared.cursor import Cursor
-from shared.errors import Code, Refused
+from shared.errors import Code, Refused, unavailable
 from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey, mint
 from shared.room import LeaveReason, Media
 from shared.roster import Snapshot
-from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, READ_SNAPSHOT, UPDATE_PARTICIPANT
+from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PARTICIPANT
 
 LATE_JOIN_SECONDS = 15.0  # so long after it was given up a join may still reach the log
 
@@ -72,7 +71,7 @@ class Stays:
         self._session = session
         self._device_id = device_id
         self._stays: dict[RoomId, Stay] = {}
-        self._unanswered: dict[RoomId, ParticipantId] = {}  # joins given up, whose outcome is unknown
+        self._unanswered: dict[RoomId, Farewell] = {}  # joins given up, whose outcome is unknown
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -100,12 +99,15 @@ class Stays:
         """Follow, ask, show the room as of the join, release what came after (design: subscribe, append, read)."""
         room_id = message.room_id
         if room_id in self._stays:
-            return await self.show(self._stays[room_id], message.id)
+            return self.show(self._stays[room_id], message.id)
         if len(self._stays) >= self._around.rooms_per_session:
             raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
         grant = await self._grant(message, identity)
+        taking_back = self._unanswered.pop(room_id, None)
+        if taking_back is not None:  # whatever became of that join, this one must not be undone with it
+            await taking_back.recall()
         room = await self._around.rooms.hold(room_id)
-        participant_id = self._unanswered.pop(room_id, None) or ParticipantId(mint("p_", self._around.chance(16)))
+        participant_id = ParticipantId(mint("p_", self._around.chance(16)))
         member = Member(participant_id, self._receiver)
         room.expect(member)
         try:
@@ -114,7 +116,15 @@ class Stays:
             room.members.pop(participant_id, None)
             self._around.rooms.release(room)
             raise
-        return self._enter(room, member, joined, message.id)
+        answer = self._enter(room, member, joined, message.id)
+        # Whom the snapshot shows can be written to: the replica must know them as well.
+        try:
+            await room.reached(joined.snapshot.sequence)
+        except Refused:
+            self.ended(room_id)
+            self._take_back(room_id, joined.participant_id)
+            raise
+        return answer
 
     async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
         if message.token is None:
@@ -135,7 +145,7 @@ class Stays:
             device_id=self._device_id,
             name=message.name,
             metadata=message.metadata or {},
-            media=message.media or Media(),
+            media=message.media.apply(Media()) if message.media else Media(),
             grant=grant,
             deadline=around.clock() + around.request_seconds,
         )
@@ -147,13 +157,10 @@ class Stays:
             raise
 
     def _take_back(self, room_id: RoomId, participant_id: ParticipantId) -> None:
-        """It may have happened, or happen yet: undo it, unless the client asks again (then it is the same join)."""
-        self._unanswered[room_id] = participant_id
-        until = asyncio.get_running_loop().time() + LATE_JOIN_SECONDS
+        """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
         leave = LeaveRoom(room_id=room_id, participant_id=participant_id, epoch=1)
-        self._around.farewells.say(
-            Farewell(leave, until), taken_back=lambda: self._unanswered.get(room_id) != participant_id
-        )
+        farewell = self._unanswered[room_id] = Farewell(leave, LATE_JOIN_SECONDS)
+        self._around.farewells.say(farewell)
 
     def _enter(self, room: FollowedRoom, member: Member, joined: Joined, request_id: str | None) -> bytes:
         if joined.participant_id != member.participant_id:  # the session had a seat we did not know of
@@ -183,10 +190,12 @@ class Stays:
 
     # -- while in ------------------------------------------------------------------------------------------------------
 
-    async def show(self, stay: Stay, request_id: str | None) -> bytes:
-        """`room_users` anew."""
-        snapshot = await self._around.bus.request(READ_SNAPSHOT, ReadSnapshot(room_id=stay.room_id))
-        return room_users(snapshot, stay.participant_id, request_id)
+    def show(self, stay: Stay, request_id: str | None) -> bytes:
+        """`room_users` anew, as of the last push: the replica is what the client was told."""
+        roster = stay.room.replica.roster
+        if roster is None:
+            raise unavailable("the room")
+        return room_users(roster.snapshot(), stay.participant_id, request_id)
 
     async def update(self, message: protocol.UpdateSelf, identity: Identity, operation: str) -> None:
         """Change what the participant says of itself. `name: null` goes back to the token's name."""

@@ -6,7 +6,6 @@ import time
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from services.rooms.room import Rules
 from services.rooms.settings import RoomsSettings
 from shared import lifecycle, process
 from shared.bus import Service
@@ -25,7 +24,7 @@ async def serve(settings: RoomsSettings, stop: asyncio.Event) -> None:
         )
         directory = Directory(running.bus)
         await directory.start()
-        rules = Rules(settings.default_max_participants, settings.creates_on_join, settings.metadata_bytes)
+        rules = settings.rules()
         handlers = RoomsHandlers(log, directory, rules, time.time)
         service = Service(
             "rooms", "Owns membership and capacity; the only writer of room events.", handlers.endpoints()

@@ -35,9 +35,11 @@ class Directory:
         self._bus = bus
         self._following: Following | None = None
         self._refilling: asyncio.Task[None] | None = None
+        self._holed = False
+        self._filling = 0
         self._incarnation = ""
         self._position = 0
-        self._seen: dict[RoomId, int] = {}  # sequence of the newest event, of open rooms
+        self._seen: dict[RoomId, int] = {}  # sequence of the newest event, of open rooms (while filling, of all)
         self._rooms: dict[RoomId, Room] = {}
         self._order: list[tuple[str, RoomId]] = []  # ascending by creation
         self._participants = 0
@@ -56,26 +58,34 @@ class Directory:
 
     def refill(self) -> None:
         """Something may have been missed: read the newest event of every room again."""
+        self._holed = True
         if self._refilling is None or self._refilling.done():
             self._refilling = asyncio.create_task(self._refill(), name="refill directory")
 
     async def _refill(self) -> None:
-        while True:
+        while self._holed:  # again, if something was missed while reading
+            self._holed = False
             try:
-                return await self._fill()
+                await self._fill()
             except Refused:
+                self._holed = True
                 await asyncio.sleep(REFILL_PAUSE_SECONDS)
 
     async def _fill(self) -> None:
-        entries = await self._bus.newest_of_each(subjects.ALL_EVENTS)
         if self._incarnation != self._bus.incarnation:  # another log: nothing we knew exists
             self._incarnation = self._bus.incarnation
             self._position = self._participants = 0
             self._seen.clear()
             self._rooms.clear()
             self._order.clear()
-        for entry in entries:
-            self.receive(entry)
+        self._filling += 1
+        try:
+            for entry in await self._bus.newest_of_each(subjects.ALL_EVENTS):
+                self.receive(entry)
+        finally:
+            self._filling -= 1
+            if not self._filling:
+                self._seen = {room_id: self._seen[room_id] for room_id in self._rooms}
 
     def receive(self, entry: LogEntry) -> None:
         """Take in a committed event entry."""
@@ -90,6 +100,8 @@ class Directory:
         self._participants -= self._rooms[room_id].participant_count if room_id in self._rooms else 0
         if newest.type == "closed":
             self._remove(room_id)
+            if self._filling:  # what is being read may be older, and must not open the room again
+                self._seen[room_id] = entry.sequence
         else:
             self._put(newest.change.room)
             self._seen[room_id] = entry.sequence
@@ -142,8 +154,8 @@ def _cursor(created_at: str, room_id: RoomId) -> str:
 
 def _read_cursor(cursor: str) -> tuple[str, RoomId]:
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        padded = cursor + "=" * (-len(cursor) % 4)
+        created_at, room_id = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ")
     except (binascii.Error, ValueError):
         raise Refused(Code.BAD_MESSAGE, "the cursor is not one of ours") from None
-    created_at, _, room_id = text.partition(" ")
     return created_at, RoomId(room_id)

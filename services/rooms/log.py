@@ -60,6 +60,8 @@ class RoomLog:
             fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._bus.incarnation)
             self._since_snapshot[room_id] = 0
             await self.catch_up(fold)
+            if fold.room is None:  # guessed ids must not push real rooms out of the cache
+                return fold
             self._keep(fold)
         self._folds.move_to_end(room_id)
         return fold

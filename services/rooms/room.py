@@ -19,7 +19,7 @@ from shared.commands import (
 from shared.errors import Code, Refused
 from shared.events import Change, EventType, RoomEvent, Stamp
 from shared.ids import AgentId
-from shared.room import Media, Participant, Room, RoomSettings, json_bytes, merge_patch
+from shared.room import NAME_CHARACTERS, Participant, Role, Room, RoomSettings, json_bytes, merge_patch
 from shared.roster import Roster, Seat
 
 Command = CreateRoom | JoinRoom | LeaveRoom | UpdateParticipant | UpdateRoom | CloseRoom
@@ -32,6 +32,7 @@ class Rules:
     default_max_participants: int = 10
     creates_on_join: bool = False
     metadata_bytes: int = 1024
+    name_characters: int = NAME_CHARACTERS
 
 
 @dataclass(slots=True)
@@ -146,8 +147,8 @@ def _join(roster: Roster, command: JoinRoom, now: float, rules: Rules) -> Decisi
         return decision
     _check_admission(roster, command, entry.room, now)
     replaced = roster.of_device(command.caller.agent_id, command.device_id)
-    taken = len(roster.seats) - (replaced is not None)
-    if entry.room is not None and taken >= entry.room.max_participants:
+    # Who replaces itself takes no further seat, even where the room was made smaller than what sits in it.
+    if replaced is None and entry.room is not None and len(roster.seats) >= entry.room.max_participants:
         raise Refused(
             Code.ROOM_FULL,
             f"{entry.room.room_id} holds {entry.room.max_participants} participants",
@@ -199,13 +200,16 @@ def _newcomer(roster: Roster, command: JoinRoom, room: Room | None, now: float, 
     media = command.media
     if room is not None and room.settings.mute_on_entry and media.audio.state == "on":
         media = media.model_copy(update={"audio": media.audio.model_copy(update={"state": "muted"})})
-    owner = room is not None and room.created_by == caller.agent_id
-    role = "owner" if owner else command.grant.role if command.grant else "participant"
+    role: Role = command.grant.role if command.grant else "participant"
+    if room is not None and room.created_by == caller.agent_id:
+        role = "owner"
+    elif role == "owner":  # it belongs to the creator's agent id; nobody can hand it on
+        role = "moderator"
     return Participant(
         id=command.participant_id,
         agent_id=caller.agent_id,
         device_id=command.device_id,
-        name=command.name or caller.name,
+        name=_name(command.name or caller.name, rules),
         kind=caller.kind,
         role=role,
         order=roster.last_order + 1,
@@ -213,6 +217,12 @@ def _newcomer(roster: Roster, command: JoinRoom, room: Room | None, now: float, 
         media=media,
         metadata=_metadata({}, command.metadata, rules),
     )
+
+
+def _name(name: str, rules: Rules) -> str:
+    if len(name) > rules.name_characters:
+        raise Refused(Code.TOO_LARGE, f"a name may have {rules.name_characters} characters")
+    return name
 
 
 def _metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> dict[str, Any]:
@@ -242,8 +252,8 @@ def _update_participant(roster: Roster, command: UpdateParticipant, now: float, 
     before = seat.participant
     after = before.model_copy(
         update={
-            "name": command.name or before.name,
-            "media": command.media.apply(before.media) if command.media else Media.model_validate(before.media),
+            "name": _name(command.name, rules) if command.name else before.name,
+            "media": command.media.apply(before.media) if command.media else before.media,
             "metadata": _metadata(before.metadata, command.metadata, rules) if command.metadata else before.metadata,
         }
     )

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from shared.room import ROOM_SEATS
+from services.rooms.room import Rules
+from shared.room import NAME_CHARACTERS, ROOM_SEATS
 from shared.settings import ServiceSettings
 
 
@@ -14,6 +15,9 @@ class RoomsSettings(ServiceSettings):
     )
     default_max_participants: int = Field(
         10, ge=1, le=ROOM_SEATS, description="Seats of a room whose creator does not say."
+    )
+    name_characters: int = Field(
+        NAME_CHARACTERS, ge=1, le=NAME_CHARACTERS, description="Longest name of a participant, in characters."
     )
     metadata_bytes: int = Field(1024, ge=0, le=1024, description="Largest metadata of a participant, in bytes of JSON.")
     log_max_bytes: int = Field(
@@ -30,3 +34,12 @@ class RoomsSettings(ServiceSettings):
     def creates_on_join(self) -> bool:
         """Whether joining an unknown room creates it."""
         return self.development if self.auto_create_rooms is None else self.auto_create_rooms
+
+    def rules(self) -> Rules:
+        """What of this the rules of a room need."""
+        return Rules(
+            default_max_participants=self.default_max_participants,
+            creates_on_join=self.creates_on_join,
+            metadata_bytes=self.metadata_bytes,
+            name_characters=self.name_characters,
+        )

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.embedded_nats import ACCOUNTS, EmbeddedNats
 from shared import nats_bus
 from shared.bus import Bus
-from shared.nats_bus import Broker
+from shared.nats_connection import Broker
 from shared.nats_streams import Streams
 
 IMAGE = "nats:2.15-alpine"

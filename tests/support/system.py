@@ -17,7 +17,6 @@ from services.gateway.settings import GatewaySettings
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from services.rooms.room import Rules
 from services.rooms.settings import RoomsSettings
 from shared.bus import Bus, Service
 from tests.support.client import Client
@@ -77,7 +76,7 @@ class System:
         )
         directory = Directory(bus)
         await directory.start()
-        rules = Rules(settings.default_max_participants, settings.creates_on_join, settings.metadata_bytes)
+        rules = settings.rules()
         handlers = RoomsHandlers(log, directory, rules, time.time)
         await bus.serve(Service("rooms", "rooms", handlers.endpoints()))
         self.directories.append(directory)

@@ -63,7 +63,7 @@ class _Page:
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<style>{STYLE}</style></head><body>"
             f"<header><h1>{title}</h1>{_text(info.get('description', ''))}"
-            '<p><a href="/api/openapi.json">OpenAPI document</a></p></header>'
+            '<p><a href="/api/openapi.json">OpenAPI document</a> · <b>*</b> marks what must be there</p></header>'
             f"<nav><ul>{contents}</ul></nav><main>{groups}"
             f'<section><h2 id="schemas">Schemas</h2>{schemas}</section></main></body></html>'
         )

@@ -24,7 +24,7 @@ nav li { margin: .2rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-td b { color: var(--delete); padding-left: .2em; }
+b { color: var(--delete); padding-left: .2em; }
 pre { margin: .75rem 0 0; padding: .75rem; background: var(--page); border: 1px solid var(--line); border-radius: .4rem;
   overflow-x: auto; }
 .method { display: inline-block; min-width: 4.2em; font: 700 .8rem/1.4 ui-monospace, monospace; }

@@ -97,7 +97,7 @@ class JoinOrder(Body):
     role: Literal["participant", "moderator"] = Field(
         "participant", description="`moderator` only from the room's owner or a manager."
     )
-    ttl: Ttl | None = Field(None, description="Seconds until the token expires; 60 without it.")
+    ttl: Ttl | None = Field(None, description="Seconds until the token expires; without it the installation's default.")
 
 
 class DevTokenOrder(Body):

@@ -17,8 +17,6 @@ from shared.errors import Code, Refused
 from shared.ids import TOKEN_PATTERN, RoomId, fingerprint, idempotent_room_id, mint
 from shared.room import Room
 
-JOIN_TOKEN_SECONDS = 60
-
 ANY_OPERATION = (
     Code.NOT_AUTHENTICATED,
     Code.INVALID_TOKEN,
@@ -187,6 +185,6 @@ async def issue_join_token(
     agent_id = order.agent_id or caller.agent_id
     check = c.CheckGrant(caller=caller, room_id=room_id, agent_id=agent_id, role=order.role)
     await rest.bus.request(s.CHECK_GRANT, check)
-    issue = c.IssueJoinToken(room_id=room_id, agent_id=agent_id, role=order.role, ttl=order.ttl or JOIN_TOKEN_SECONDS)
+    issue = c.IssueJoinToken(room_id=room_id, agent_id=agent_id, role=order.role, ttl=order.ttl)
     issued = await rest.bus.request(s.ISSUE_JOIN_TOKEN, issue)
     return JoinToken(token=issued.token, expires_at=issued.expires_at, url=rest.websocket_url())

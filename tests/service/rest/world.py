@@ -1,11 +1,10 @@
 """The REST API over the real rooms and auth, on a bus in memory; and the words its tests are written in."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
 
 from services.auth.handlers import AuthHandlers
 from services.auth.handlers import endpoints as auth_endpoints
@@ -103,34 +102,6 @@ class World:
 
 
 Start = Callable[..., Any]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Makes worlds with settings of one's own."""
-    worlds: list[World] = []
-
-    async def make(**settings: str) -> World:
-        worlds.append(World(**settings))
-        await worlds[-1].start()
-        return worlds[-1]
-
-    yield make
-    for world in worlds:
-        await world.stop()
-
-
-@pytest.fixture
-async def world(start: Start) -> World:
-    """A world with default settings."""
-    made: World = await start()
-    return made
-
-
-@pytest.fixture
-async def owner(world: World) -> httpx.AsyncClient:
-    """An agent with the default permissions."""
-    return await world.agent("agent-fawzi")
 
 
 async def room_of(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Programs from the documentation. Tests run each of them as it stands."""

@@ -1,0 +1,206 @@
+"""What each NATS user can and cannot do (deploy/nats/accounts.conf), tried on a real server."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared import nats_bus, subjects
+from shared.bus import Bus
+from shared.errors import Refused
+from shared.events import decode
+from shared.ids import RoomId
+from shared.nats_connection import Broker, BrokerError
+from shared.subjects import event_log, room_log
+from tests.support.broker import connector, nats_for_tests
+from tests.support.logs import begin, signal
+from tests.support.patience import eventually
+
+A = RoomId("room-a")
+
+
+@dataclass
+class Stranger:
+    """A plain NATS connection as one of the users, and what the server would not let it do."""
+
+    client: Client
+    errors: list[str] = field(default_factory=list)
+
+    async def on_error(self, error: Exception) -> None:
+        self.errors.append(str(error).lower())
+
+    async def settle(self) -> None:
+        """A round trip behind everything sent before. (nats-py's flush overtakes what is not written yet.)"""
+        await self.client._flush_pending(force_flush=True)
+        await self.client.flush()
+
+    async def is_refused(self, kind: str, subject: str) -> None:
+        """Try, and wait until the server says by name that this is not allowed."""
+        if kind == "publish":
+            await self.client.publish(subject, b"[]")
+        else:
+            await self.client.subscribe(subject)
+        await eventually(
+            lambda: any("permissions violation" in said and f'"{subject.lower()}"' in said for said in self.errors),
+            f"{subject} is refused",
+            within=5,
+        )
+
+
+class Server:
+    """One server with its streams, and whoever wants to connect."""
+
+    def __init__(self, url: str, passwords: dict[str, str], rooms: Bus, gateway: Bus) -> None:
+        self.url, self.passwords, self.rooms, self.gateway = url, passwords, rooms, gateway
+        self.strangers: list[Stranger] = []
+
+    async def stranger(self, user: str) -> Stranger:
+        stranger = Stranger(Client())
+        self.strangers.append(stranger)
+        await stranger.client.connect(
+            self.url,
+            user=user,
+            password=self.passwords[user],
+            inbox_prefix=f"_INBOX.{user}",
+            error_cb=stranger.on_error,
+        )
+        return stranger
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    process = nats_for_tests(tmp_path / "nats")
+    await process.start()
+    make = connector(process.url, process.passwords)
+    rooms, gateway = await make("rooms"), await make("gateway")
+    server = Server(process.url, process.passwords, rooms, gateway)
+    yield server
+    for stranger in server.strangers:
+        await stranger.client.close()
+    await gateway.close()
+    await rooms.close()
+    await process.stop()
+
+
+async def test_an_observer_watches_events_live(server: Server) -> None:
+    """It hears every change of every room, after it was committed, and no signal."""
+    observer = await server.stranger("observer")
+    heard: list[Msg] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message)
+
+    await observer.client.subscribe("agentlink.room.*.event", cb=hear)
+    await observer.settle()
+    await server.gateway.post(signal(A))
+    await begin(server.rooms, A)
+    await eventually(lambda: bool(heard), "the event is heard")
+    assert [message.subject for message in heard] == ["agentlink.room.room-a.event"]
+    assert [event.type for event in decode(heard[0].data)] == ["created"]
+    assert observer.errors == []
+
+
+async def test_an_observer_reads_the_durable_log(server: Server) -> None:
+    """With a consumer of its own it reads what happened before it came, acknowledges it, and goes on from there."""
+    first = await begin(server.rooms, A)
+    observer = await server.stranger("observer")
+    stream = observer.client.jetstream(domain="agentlink")
+    consumer = await stream.pull_subscribe("agentlink.log.*.event", durable="billing", stream="ROOMS")
+    (message,) = await consumer.fetch(1, timeout=5)
+    assert decode(message.data)[0].room_id == A
+    await message.ack_sync(timeout=5)
+    await begin(server.rooms, "room-b")
+    await begin(server.rooms, A, after=first)
+    rooms = [decode(message.data)[0].room_id for message in await consumer.fetch(2, timeout=5)]
+    assert rooms == ["room-b", A]
+    assert observer.errors == []
+
+
+@pytest.mark.parametrize(
+    ("user", "kind", "subject"),
+    [
+        # signals are for gateways only
+        ("observer", "subscribe", "agentlink.room.room-a.signal.p_bob"),
+        ("observer", "subscribe", "agentlink.room.*.signal.*"),
+        ("observer", "subscribe", "agentlink.room.>"),
+        ("observer", "subscribe", "agentlink.>"),
+        ("observer", "subscribe", ">"),
+        ("observer", "subscribe", "_INBOX.gateway.>"),
+        ("rooms", "subscribe", "agentlink.room.*.signal.*"),
+        ("rooms", "subscribe", "agentlink.room.>"),
+        # core subscribers of the log also see what the stream refused
+        ("observer", "subscribe", "agentlink.log.*.event"),
+        ("gateway", "subscribe", "agentlink.log.>"),
+        ("rooms", "subscribe", "agentlink.log.>"),
+        # an observer changes nothing and asks nothing
+        ("observer", "publish", "agentlink.log.room-a.event"),
+        ("observer", "publish", "agentlink.log.room-a.signal.p_bob"),
+        ("observer", "publish", "agentlink.rooms.join"),
+        ("observer", "publish", "agentlink.auth.validate"),
+        ("observer", "publish", "agentlink.snapshot.room-a"),
+        ("observer", "publish", "$JS.agentlink.API.STREAM.DELETE.ROOMS"),
+        ("observer", "publish", "$JS.agentlink.API.STREAM.PURGE.ROOMS"),
+        ("observer", "publish", "$JS.agentlink.API.DIRECT.GET.ROOMS"),
+        ("observer", "publish", "$JS.agentlink.API.STREAM.MSG.GET.ROOMS"),
+        ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS"),
+        ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS.x"),
+        ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS.x.agentlink.log.*.signal.*"),
+        ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS.x.agentlink.log.>"),
+        ("observer", "publish", "_INBOX.gateway.x"),
+        # only rooms writes events, only gateways write signals, only the stream tells
+        ("gateway", "publish", "agentlink.log.room-a.event"),
+        ("gateway", "publish", "agentlink.snapshot.room-a"),
+        ("gateway", "publish", "$JS.API.STREAM.DELETE.ROOMS"),
+        ("gateway", "publish", "$JS.API.STREAM.PURGE.ROOMS"),
+        ("rooms", "publish", "agentlink.log.room-a.signal.p_bob"),
+        ("rooms", "publish", "$JS.API.STREAM.DELETE.ROOMS"),
+        *(
+            (user, "publish", f"agentlink.room.room-a.{end}")
+            for user in ("gateway", "rooms", "auth", "observer")
+            for end in ("event", "signal.p_bob")
+        ),
+        # nobody answers in another's name
+        ("gateway", "subscribe", "agentlink.auth.validate"),
+        ("rooms", "subscribe", "agentlink.auth.validate"),
+        ("auth", "subscribe", "agentlink.rooms.join"),
+        ("observer", "subscribe", "agentlink.auth.validate"),
+        # auth sees nothing of rooms
+        ("auth", "subscribe", "agentlink.room.*.event"),
+        ("auth", "subscribe", "agentlink.room.>"),
+        ("auth", "subscribe", "agentlink.log.>"),
+        ("auth", "publish", "$JS.API.DIRECT.GET.ROOMS"),
+        ("auth", "publish", "$JS.API.STREAM.INFO.ROOMS"),
+        ("auth", "publish", "agentlink.rooms.join"),
+        ("auth", "publish", "agentlink.log.room-a.event"),
+    ],
+)
+async def test_what_is_not_allowed(server: Server, user: str, kind: str, subject: str) -> None:
+    """The server refuses it by name, and nothing of it reaches the log."""
+    stranger = await server.stranger(user)
+    await stranger.is_refused(kind, subject)
+    assert await server.rooms.read(room_log(A), after=0, limit=10) == []
+
+
+async def test_a_denied_publish_changes_nothing(server: Server) -> None:
+    """What a gateway tries to append to a room's events is not stored, and the gateway's bus fails for good."""
+    bus = await nats_bus.connect(Broker(server.url, "gateway", server.passwords["gateway"], 0.5), "test")
+    with pytest.raises(Refused):
+        await begin(bus, A)
+    await eventually(bus.failed.done, "the bus says that it is of no use")
+    failure = bus.failed.exception()
+    assert isinstance(failure, BrokerError)
+    assert "'gateway' lacks a permission" in str(failure)
+    await bus.close()
+    assert await server.rooms.read(event_log(A), after=0, limit=10) == []
+
+
+async def test_a_denied_subscription_is_fatal(server: Server) -> None:
+    """A topic one may not follow would be silent for ever; the process is told to end instead."""
+    bus = await nats_bus.connect(Broker(server.url, "auth", server.passwords["auth"], 0.5, uses_log=False), "test")
+    await bus.follow(subjects.ALL_EVENTS_LIVE, lambda _: None, lambda: None)
+    await eventually(bus.failed.done, "the bus says that it is of no use")
+    assert isinstance(bus.failed.exception(), BrokerError)
+    await bus.close()

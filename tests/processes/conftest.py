@@ -1,0 +1,27 @@
+"""Fixtures with real processes: the launcher as `make run` starts it, and a deployment whose parts can be killed."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Deployment, Launched
+
+
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """Parley, running; shared by the tests that leave it as it is."""
+    running = Launched(tmp_path_factory.mktemp("launched") / "data").ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    """NATS and the three services, each for itself; requests give up after two seconds."""
+    deployment = Deployment(tmp_path, REQUEST_TIMEOUT="2")
+    try:
+        await deployment.start()
+        yield deployment
+    finally:
+        await deployment.stop()

@@ -1,0 +1,144 @@
+"""docs/events.md: what it shows is what is run here, as the user `observer` of a real NATS server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.examples import follow_durable, follow_live
+from docs.examples.follow_durable import HoleError, Taken
+from services.embedded_nats import EmbeddedNats
+from tests.support.broker import ContainerNats, connector
+from tests.support.client import Client
+from tests.support.system import System
+
+ROOT = Path(__file__).parent.parent.parent
+Event = dict[str, Any]
+Observer = tuple[str, str]  # URL and password
+
+JOINED = ["created", "participant_joined"]
+
+
+@pytest.fixture
+async def real(nats_server: EmbeddedNats | ContainerNats) -> AsyncIterator[System]:
+    """A system on real NATS."""
+    system = System(connector(nats_server.url, nats_server.passwords))
+    await system.start()
+    yield system
+    await system.stop()
+
+
+@pytest.fixture
+def observer(nats_server: EmbeddedNats | ContainerNats) -> Observer:
+    """How an observer connects."""
+    return nats_server.url, nats_server.passwords["observer"]
+
+
+class Seen:
+    """What a follower was handed."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def take(self, event: Event) -> None:
+        self.events.append(event)
+
+    async def are(self, *types: str) -> None:
+        """Wait until there are as many, then these in this order."""
+        async with asyncio.timeout(10):
+            while len(self.events) < len(types):
+                await asyncio.sleep(0.01)
+        assert [event["type"].removeprefix("agentlink.room.") for event in self.events] == list(types)
+
+
+async def stopped(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def stayed(system: System, room_id: str) -> Client:
+    agent = await system.agent("ada")
+    await agent.join(room_id)
+    return agent
+
+
+@pytest.mark.parametrize("name", ["follow_live", "follow_durable"])
+def test_the_document_shows_the_programs(name: str) -> None:
+    """The code blocks are the files."""
+    program = (ROOT / f"docs/examples/{name}.py").read_text()
+    assert f"```python\n{program}```" in (ROOT / "docs/events.md").read_text()
+
+
+async def test_live(real: System, observer: Observer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A live follower sees every change from when it began, in order, and prints it; nothing of before."""
+    ada = await stayed(real, "before")
+    seen = Seen()
+
+    def take(event: Event) -> None:
+        follow_live.show(event)
+        seen.take(event)
+
+    following = asyncio.create_task(follow_live.follow(*observer, take))
+    probe = 0
+    async with asyncio.timeout(10):
+        while not seen.events:  # until its subscription stands
+            probe += 1
+            await ada.ask("update_self", roomId="before", metadata={"probe": probe})
+        while seen.events[-1]["data"]["participant"]["metadata"] != {"probe": probe}:
+            await asyncio.sleep(0.01)
+    assert {event["type"] for event in seen.events} == {"agentlink.room.participant_updated"}
+    seen.events.clear()
+    await ada.join("live")
+    await ada.ask("leave_room", roomId="live")
+    await seen.are(*JOINED, "participant_left")
+    assert [event["id"] for event in seen.events] == ["live:1", "live:2", "live:3"]
+    assert "live:2 agentlink.room.participant_joined ada" in capsys.readouterr().out
+    await stopped(following)
+
+
+async def test_durable_goes_on_where_it_was(real: System, observer: Observer, tmp_path: Path) -> None:
+    """What happened while the follower was away is delivered when it is back; what it took before is not."""
+    ada = await stayed(real, "r")
+    state, seen = tmp_path / "taken.json", Seen()
+
+    def follow(name: str = "notes") -> "asyncio.Task[None]":
+        return asyncio.create_task(follow_durable.follow(*observer, name, Taken(state), seen.take))
+
+    first = follow()
+    await seen.are(*JOINED)
+    await stopped(first)
+    await ada.ask("update_self", metadata={"mood": "fine"})
+    await ada.ask("leave_room")
+    second = follow()
+    await seen.are(*JOINED, "participant_updated", "participant_left")
+    await stopped(second)
+    assert [event["id"] for event in seen.events] == ["r:1", "r:2", "r:3", "r:4"]
+
+
+async def test_durable_takes_nothing_twice(real: System, observer: Observer, tmp_path: Path) -> None:
+    """Everything delivered once more (as after a crash before the acknowledgement) is recognised by its id."""
+    ada = await stayed(real, "r")
+    state, seen = tmp_path / "taken.json", Seen()
+    first = asyncio.create_task(follow_durable.follow(*observer, "one", Taken(state), seen.take))
+    await seen.are(*JOINED)
+    await stopped(first)
+    again = asyncio.create_task(follow_durable.follow(*observer, "another", Taken(state), seen.take))
+    await ada.ask("leave_room")
+    await seen.are(*JOINED, "participant_left")
+    await stopped(again)
+
+
+async def test_durable_finds_holes(real: System, observer: Observer, tmp_path: Path) -> None:
+    """Events that are gone from what was stored stop the follower instead of being skipped over."""
+    ada = await stayed(real, "r")
+    state, seen = tmp_path / "taken.json", Seen()
+    first = asyncio.create_task(follow_durable.follow(*observer, "notes", Taken(state), seen.take))
+    await seen.are(*JOINED)
+    await stopped(first)
+    state.write_text(json.dumps({"r": 1}))
+    await ada.ask("leave_room")
+    with pytest.raises(HoleError, match="r:3 came after revision 1"):
+        await asyncio.wait_for(follow_durable.follow(*observer, "notes", Taken(state), seen.take), 10)

@@ -1,0 +1,118 @@
+"""rooms while its broker hangs, restarts, or is replaced: nothing half done, nothing remembered that does not exist."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.embedded_nats import EmbeddedNats
+from shared.bus import Bus
+from shared.commands import ListRooms
+from shared.errors import Code, Refused
+from shared.subjects import CREATE_ROOM, JOIN_ROOM, LIST_ROOMS
+from tests.support.broker import connector
+from tests.support.invariants import check_log
+from tests.support.logs import begin
+from tests.support.orders import OWNER, ROOM, caller, create, join
+from tests.support.patience import eventually, eventually_async
+from tests.support.rooms import serve_rooms
+
+LISTER = caller("lister", "rooms:list")
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
+    """A server process of this test's own."""
+    server = EmbeddedNats(tmp_path / "nats")
+    await server.start()
+    yield server
+    server.kill(signal.SIGCONT)
+    await server.stop()
+
+
+@pytest.fixture
+async def buses(embedded: EmbeddedNats) -> AsyncIterator[tuple[Bus, Bus]]:
+    """A serving replica of rooms, and a gateway; both give up after half a second."""
+    make = connector(embedded.url, embedded.passwords, timeout=0.5)
+    rooms, gateway = await make("rooms"), await make("gateway")
+    directory = await serve_rooms(rooms)
+    yield rooms, gateway
+    await directory.stop()
+    await gateway.close()
+    await rooms.close()
+
+
+async def names(gateway: Bus) -> set[str]:
+    return {room.room_id for room in (await gateway.request(LIST_ROOMS, ListRooms(caller=LISTER, limit=100))).rooms}
+
+
+async def test_the_list_survives_a_restart(embedded: EmbeddedNats, buses: tuple[Bus, Bus]) -> None:
+    """After a restart of the broker the same rooms are listed, and new ones are again."""
+    _, gateway = buses
+    await gateway.request(CREATE_ROOM, create("before"))
+    await embedded.stop()
+    await embedded.start()
+
+    async def created() -> bool:
+        return (await gateway.request(CREATE_ROOM, create("after"))).room.room_id == "after"
+
+    await eventually_async(created, "a room can be created")
+    assert await names(gateway) == {"before", "after"}
+
+
+async def test_rooms_begins_anew_on_an_empty_broker(embedded: EmbeddedNats, buses: tuple[Bus, Bus]) -> None:
+    """Rooms of a log that is gone are neither listed nor taken, although the process had them in its cache."""
+    rooms, gateway = buses
+    await gateway.request(CREATE_ROOM, create())
+    await gateway.request(CREATE_ROOM, create("other"))
+    await gateway.request(JOIN_ROOM, join("bob"))
+    before = rooms.incarnation
+    await embedded.stop()
+    shutil.rmtree(embedded.folder / "jetstream")
+    await embedded.start()
+    await eventually(lambda: rooms.incarnation != before, "rooms knows that this is another log")
+
+    async def nothing_is_listed() -> bool:
+        return await names(gateway) == set()
+
+    await eventually_async(nothing_is_listed, "the list is empty")
+    state = await gateway.request(CREATE_ROOM, create(operation="again", by=caller("somebody-else")))
+    assert (state.revision, state.participants, state.room.created_by) == (1, [], "somebody-else")
+    await check_log(gateway, ROOM)
+
+
+async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, buses: tuple[Bus, Bus]) -> None:
+    """The broker hangs during a join: `unavailable`; asked again, the same join has one seat and one event."""
+    rooms, gateway = buses
+    await gateway.request(CREATE_ROOM, create())
+    joining = join("bob")
+    for _ in range(3):
+        embedded.kill(signal.SIGSTOP)
+        asking = asyncio.ensure_future(gateway.request(JOIN_ROOM, joining))
+        with pytest.raises(Refused) as caught:
+            await asking
+        assert (caught.value.code, caught.value.retryable) == (Code.UNAVAILABLE, True)
+        embedded.kill(signal.SIGCONT)
+
+        async def back() -> bool:
+            await gateway.check()
+            await rooms.check()
+            return True
+
+        await eventually_async(back, "the broker goes on")
+    joined = await gateway.request(JOIN_ROOM, joining)
+    fold = await check_log(gateway, ROOM)
+    assert (joined.participant_id, set(fold.seats), fold.last_order) == ("p_bob_1", {"p_bob_1"}, 1)
+
+
+async def test_what_others_appended_counts(buses: tuple[Bus, Bus]) -> None:
+    """The first of two creators has the room, also when another process wrote its log; its own retry is answered."""
+    rooms, gateway = buses
+    await begin(rooms, ROOM)
+    with pytest.raises(Refused) as caught:
+        await gateway.request(CREATE_ROOM, create(operation="other", by=caller("eve")))
+    assert caught.value.code is Code.ROOM_EXISTS
+    assert (await gateway.request(CREATE_ROOM, create(by=OWNER))).revision == 1

@@ -1,0 +1,304 @@
+"""A session: logging in, staying logged in, and what a request is answered with."""
+
+import asyncio
+import time
+
+import pytest
+
+from shared.bus import Bus, LogEntry, Signal
+from shared.errors import unavailable
+from tests.support.buses import in_memory
+from tests.support.sdp import offer
+from tests.support.system import System, token
+
+
+async def test_who_one_is(system: System) -> None:
+    """auth_ok says who one is, until when, how to resume, and what the limits are; two sessions differ."""
+    await system.start()
+    expires = int(time.time()) + 600
+    first, second = await system.client(), await system.client()
+    reply = await first.ask("authenticate", token=token("agent-fawzi", exp=expires), id="1")
+    assert (reply["type"], reply["id"], reply["agentId"], reply["resumed"]) == ("auth_ok", "1", "agent-fawzi", False)
+    assert reply["sessionId"].startswith("s_")
+    assert reply["expiresAt"] == time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(expires))
+    assert reply["heartbeatMs"] == 10_000
+    assert isinstance(reply["features"], list)
+    assert reply["limits"]["maxMessageBytes"] == 65536
+    assert reply["limits"]["maxSdpBytes"] == 32768
+    other = await second.login(token("agent-fawzi"))
+    assert other["sessionId"] != reply["sessionId"]
+    assert other["resumeToken"] != reply["resumeToken"]
+
+
+async def test_a_session_that_cannot_be_resumed_begins_anew(system: System) -> None:
+    """`resume` with a token that means nothing is no error: the answer says that the session is a new one."""
+    await system.start()
+    client = await system.client()
+    reply = await client.login(token("a"), resume={"token": "nonsense", "cursors": {"voice-1": "x.1"}})
+    assert reply["resumed"] is False
+    await client.join("voice-1")
+
+
+@pytest.mark.parametrize(
+    ("made", "code"),
+    [
+        ("nonsense", "invalid_token"),
+        (token("a", iat=int(time.time()) - 7200, exp=int(time.time()) - 3600), "expired_token"),
+        (token("a", nbf=int(time.time()) + 3600), "not_yet_valid"),
+        (token("a", aud="somebody-else"), "wrong_audience"),
+        (token("a", iss="somebody-else"), "wrong_issuer"),
+        (token("not an id"), "invalid_token"),
+    ],
+)
+@in_memory
+async def test_a_token_that_is_not_accepted(system: System, made: str, code: str) -> None:
+    """auth_error says why, then the connection closes with 4501: do not come back with it."""
+    await system.start()
+    client = await system.client()
+    reply = await client.ask("authenticate", token=made, id="1")
+    assert (reply["type"], reply["code"]) == ("auth_error", code)
+    assert made not in reply["message"]
+    assert await client.closed() == 4501
+
+
+async def test_nothing_in_time(system: System) -> None:
+    """Who does not authenticate in time is told so and closed with 4501, whatever else it sends."""
+    await system.start(authenticate_seconds=0.6)
+    silent, chatty = await system.client(), await system.client()
+    await chatty.say("ping", id="1")
+    assert (await chatty.hear("error"))["code"] == "not_authenticated"
+    for client in (silent, chatty):
+        assert (await client.hear("error"))["code"] == "not_authenticated"
+        assert await client.closed() == 4501
+
+
+async def test_auth_is_away(system: System) -> None:
+    """A login that nobody can check is `unavailable` and closes with 4002 (come back); a renewal leaves the session be."""
+    await system.start(request_timeout=0.5)
+    here = await system.agent("a")
+    await system.buses[1].close()
+    late = await system.client()
+    await late.say("authenticate", id="1", token=token("b"))
+    reply = await late.hear("error", id="1")
+    assert (reply["code"], reply["retryable"]) == ("unavailable", True)
+    assert await late.closed() == 4002
+    assert (await here.ask("authenticate", token=token("a")))["code"] == "unavailable"
+    assert (await here.ask("ping"))["type"] == "pong"
+    await here.join("voice-1")
+
+
+@in_memory
+async def test_auth_is_slow(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who authenticated in time is not to blame for auth's taking longer than that."""
+    await system.start(authenticate_seconds=0.3)
+    slow(monkeypatch, system.buses[2], "auth.open_session", 1.2)
+    await system.agent("a")
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, bus: Bus, endpoint: str, seconds: float) -> None:
+    """Make one endpoint answer late."""
+    ask = bus.request
+
+    async def late(asked, request):  # type: ignore[no-untyped-def]
+        if asked.name == endpoint:
+            await asyncio.sleep(seconds)
+        return await ask(asked, request)
+
+    monkeypatch.setattr(bus, "request", late)
+
+
+async def test_renewal(system: System) -> None:
+    """The same agent's next token prolongs the session and its stays; another agent's ends it."""
+    await system.start()
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    first = await alice.login(token("alice"))
+    joined = await alice.join("voice-1")
+    await bob.join("voice-1")
+    later = int(time.time()) + 7200
+    again = await alice.login(token("alice", exp=later))
+    assert again["sessionId"] == first["sessionId"]
+    assert again["expiresAt"] > first["expiresAt"]
+    assert (await alice.ask("get_room"))["self"] == joined["self"]
+    reply = await alice.ask("authenticate", token=token("mallory"))
+    assert (reply["type"], reply["code"]) == ("auth_error", "subject_mismatch")
+    assert await alice.closed() == 4501
+    assert (await bob.hear("user_left"))["agentId"] == "alice"
+
+
+async def test_a_token_runs_out(system: System) -> None:
+    """It is announced (at half of a short life); then the session ends with 4502, and the room is told why."""
+    await system.start(token_leeway=0)
+    bob = await system.agent("bob")
+    await bob.join("voice-1")
+    started = time.time()
+    alice = await system.client()
+    login = await alice.login(token("alice", exp=int(started) + 3))
+    await alice.join("voice-1")
+    notice = await alice.hear("token_expiring")
+    assert notice == {"type": "token_expiring", "expiresAt": login["expiresAt"]}
+    assert time.time() < int(started) + 3
+    assert (await alice.hear("error"))["code"] == "not_authenticated"
+    assert await alice.closed() == 4502
+    left = await bob.hear("user_left")
+    assert (left["agentId"], left["reason"]) == ("alice", "token_expired")
+
+
+@in_memory
+async def test_a_renewed_token_does_not_run_out(system: System) -> None:
+    """After a renewal the old end means nothing."""
+    await system.start(token_leeway=0)
+    client = await system.client()
+    await client.login(token("a", exp=int(time.time()) + 2))
+    await client.hear("token_expiring")
+    await client.login(token("a"))
+    await asyncio.sleep(1.6)
+    await client.silence("error")
+    assert not [m for m in client.inbox if m["type"] == "token_expiring"]
+
+
+@in_memory
+async def test_guessing_tokens(system: System) -> None:
+    """After many refused tokens from an address the next are `throttled`, good ones too; sessions go on."""
+    await system.start(failed_logins=5)
+    here = await system.agent("a")
+    for _ in range(5):
+        client = await system.client()
+        assert (await client.ask("authenticate", token="x.y.z"))["code"] == "invalid_token"
+    client = await system.client()
+    reply = await client.ask("authenticate", token=token("b"))
+    assert (reply["type"], reply["code"]) == ("auth_error", "throttled")
+    assert await client.closed() == 4501
+    assert (await here.ask("ping"))["type"] == "pong"
+
+
+@in_memory
+async def test_devices(system: System) -> None:
+    """A device has the name its client gives, else one by chance, so that two tabs never replace each other."""
+    await system.start()
+    named = await system.agent("a", deviceId="laptop")
+    first, second = await system.agent("a"), await system.agent("a")
+    await named.join("voice-1")
+    await first.join("voice-1")
+    seen = await second.join("voice-1")
+    devices = [p["deviceId"] for p in seen["participants"]]
+    assert len(set(devices)) == 3
+    assert devices[0] == "laptop"
+    refused = await (await system.client()).ask("authenticate", token=token("a"), deviceId="two words")
+    assert refused["code"] == "bad_message"
+
+
+@in_memory
+async def test_a_ping_does_not_wait(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a join waits for rooms, a ping is answered at once; requests keep their order."""
+    await system.start()
+    client = await system.agent("a")
+    slow(monkeypatch, system.buses[2], "rooms.join", 0.5)
+    await client.say("join_room", id="j", roomId="voice-1")
+    await client.say("update_self", id="u", name="Later")
+    pong = await client.ask("ping", id="p")
+    assert pong.keys() == {"type", "id", "serverTime"}
+    assert not client.inbox, "nothing was answered before"
+    await client.say("ping")
+    assert (await client.hear("pong")).keys() == {"type", "serverTime"}
+    await client.hear("ok", id="u")
+    replies = [m["id"] for m in client.everything if "id" in m and m["id"] in "jpu"]
+    assert replies == ["p", "j", "u"]
+
+
+async def test_one_reply_for_each_request(system: System) -> None:
+    """Each id is answered exactly once. The same request again is answered again, without a second effect."""
+    await system.start()
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("voice-1")
+    me = await bob.join("voice-1")
+    await alice.hear("user_joined")
+    for _ in range(2):
+        assert (await alice.ask("offer", id="o", to=me["self"], sdp=offer()))["type"] == "ok"
+        assert (await alice.ask("update_self", id="u", name="Renamed"))["type"] == "ok"
+        assert (await alice.ask("join_room", id="j", roomId="voice-1"))["type"] == "room_users"
+        assert (await alice.ask("get_room", id="g"))["type"] == "room_users"
+    taken = await alice.ask("update_self", id="u", name="Another")
+    assert (taken["code"], taken["details"]) == ("bad_message", {})
+    assert (await alice.ask("update_self", id="r", roomId="elsewhere", name="x"))["code"] == "not_in_room"
+    await alice.join("elsewhere")
+    assert (await alice.ask("update_self", id="r", roomId="elsewhere", name="x"))["type"] == "ok", "refused is not done"
+    for _ in range(2):
+        assert (await alice.ask("leave_room", id="l", roomId="voice-1"))["type"] == "ok"
+    await bob.hear("user_left")
+    heard = [m["type"] for m in bob.everything if m.get("roomId") == "voice-1"]
+    assert heard == ["room_users", "offer", "user_updated", "user_left"]
+    await alice.silence("ok")
+    assert not [m for m in alice.inbox if "id" in m]
+
+
+async def test_the_same_request_while_it_is_done(system: System) -> None:
+    """Sent twice in a row without waiting: one effect, an answer for each."""
+    await system.start()
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("voice-1")
+    await bob.join("voice-1")
+    for _ in range(5):
+        await alice.say("update_self", id="u", name="Renamed")
+    for _ in range(5):
+        await alice.hear("ok", id="u")
+    await bob.hear("user_updated")
+    await bob.silence("user_updated")
+
+
+async def test_without_an_id(system: System) -> None:
+    """`ok` is not sent then; named replies are, and errors, which name type, receiver and room instead."""
+    await system.start()
+    client = await system.agent("a")
+    await client.say("join_room", roomId="voice-1")
+    assert "id" not in await client.hear("room_users")
+    await client.say("update_self", name="x")
+    await client.say("get_room")
+    assert "id" not in await client.hear("room_users")
+    await client.say("offer", to="p_nobody", roomId="voice-1", sdp=offer())
+    error = await client.hear("error")
+    assert "id" not in error
+    assert error["code"] == "participant_not_found"
+    assert error["details"] == {"type": "offer", "to": "p_nobody", "roomId": "voice-1"}
+    await client.say("leave_room")
+    await client.say("leave_room")
+    assert (await client.hear("error"))["details"] == {"type": "leave_room"}
+    await client.silence("ok", seconds=0)
+
+
+async def test_signals_are_posted_once(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal whose acknowledgement got lost is `unavailable`; sent again under its id it arrives once."""
+    await system.start()
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("voice-1")
+    me = await bob.join("voice-1")
+    await alice.hear("user_joined")
+    gateway = system.buses[2]
+    post = gateway.post
+
+    async def lost(signal: Signal) -> int:
+        await post(signal)
+        raise unavailable("the log")
+
+    monkeypatch.setattr(gateway, "post", lost)
+    assert (await alice.ask("offer", id="o", to=me["self"], sdp=offer()))["code"] == "unavailable"
+    monkeypatch.undo()
+    assert (await alice.ask("offer", id="o", to=me["self"], sdp=offer()))["type"] == "ok"
+    await bob.hear("offer")
+    await bob.silence("offer")
+
+
+@in_memory
+async def test_a_bug_is_internal(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception nobody foresaw is answered with `internal`, tells nothing else, and the connection lives."""
+    await system.start()
+    client = await system.agent("a")
+
+    async def broken(*_: object) -> list[LogEntry]:
+        raise ZeroDivisionError("the secret")
+
+    monkeypatch.setattr(system.buses[2], "request", broken)
+    reply = await client.ask("join_room", roomId="voice-1")
+    assert reply["code"] == "internal"
+    assert "secret" not in str(reply)
+    monkeypatch.undo()
+    await client.join("voice-1")

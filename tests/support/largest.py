@@ -1,0 +1,47 @@
+"""The largest room there can be: every seat taken, every field as long as its limit lets it be."""
+
+from services.rooms.room import Command, Decision, Rules, decide
+from shared.commands import Caller
+from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey
+from shared.room import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
+from shared.roster import Entry, Roster
+from tests.support.orders import NOW, caller, create, join
+
+WIDEST_NAME = "😀" * NAME_CHARACTERS  # four bytes each, the most a printable character takes in JSON
+METADATA_BYTES = 1024
+ROOM_ID = RoomId("r" * 64)
+RULES = Rules(metadata_bytes=METADATA_BYTES)
+MINTED = 24  # characters of an id of ours
+
+
+def _agent(n: int) -> Caller:
+    return caller(f"{n:0>128}", kind="service", name=WIDEST_NAME)
+
+
+class LargestRoom:
+    """Its fold, its owner, and how to change it."""
+
+    def __init__(self) -> None:
+        self.owner = _agent(0)
+        self.fold = Roster(ROOM_ID, "incarnatio")
+        settings = RoomSettings(mute_on_entry=False, allow_recording=False, max_duration=7 * 24 * 60)
+        self.do(create(ROOM_ID, self.owner, name=WIDEST_NAME, max_participants=ROOM_SEATS, settings=settings))
+        muted = Track(state="muted")
+        for n in range(ROOM_SEATS):
+            newcomer = join(
+                _agent(n),
+                ROOM_ID,
+                participant_id=ParticipantId(f"p_{n:0>{MINTED - 2}}"),
+                session=SessionKey(f"{n:0>22}"),
+                gateway=GatewayId(f"g_{n:0>22}"),
+                device_id=f"{n:0>128}",
+                media=Media(audio=muted, video=muted, screen=muted),
+                metadata={"k": "m" * (METADATA_BYTES - len('{"k":""}'))},
+            )
+            self.do(newcomer)
+
+    def do(self, command: Command) -> Decision:
+        """Decide and append."""
+        decision = decide(self.fold, command, NOW, RULES)
+        self.fold.apply(Entry(self.fold.sequence + 1, decision.events, decision.stamp))
+        return decision

@@ -1,0 +1,52 @@
+"""Entries and signals to put into a log, and an ear to follow it with."""
+
+from collections.abc import Callable
+from typing import Any
+
+from services.rooms.room import Decision, Rules, decide
+from shared.bus import Bus, LogEntry, Signal
+from shared.ids import ParticipantId, RoomId
+from shared.roster import Roster
+from tests.support.orders import NOW, create
+
+
+def created(room_id: str, **fields: Any) -> Decision:
+    """The first entry of a room's log."""
+    return decide(Roster(RoomId(room_id), ""), create(room_id, **fields), NOW, Rules())
+
+
+async def begin(bus: Bus, room_id: str, *, after: int = 0, **fields: Any) -> int:
+    """Append a first entry; its sequence. (Nothing but `after` keeps it from being appended twice.)"""
+    decision = created(room_id, **fields)
+    return await bus.append(RoomId(room_id), decision.events, decision.stamp, after=after)
+
+
+def signal(room_id: str, to: str = "p_bob", body: bytes = b"sealed", **fields: Any) -> Signal:
+    """A signal on its way."""
+    given = {"sender": ParticipantId("p_ann"), "epoch": 1, "seconds": 60, **fields}
+    return Signal(room_id=RoomId(room_id), to=ParticipantId(to), body=body, **given)
+
+
+class Ear:
+    """A follower that remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[LogEntry] = []
+        self.missed = 0
+
+    def receive(self, entry: LogEntry) -> None:
+        """Take an entry."""
+        self.heard.append(entry)
+
+    def miss(self) -> None:
+        """Take the news that something may have been lost."""
+        self.missed += 1
+
+    @property
+    def positions(self) -> list[int]:
+        """Where in the log what was heard stands."""
+        return [entry.sequence for entry in self.heard]
+
+    def hears(self, sequence: int) -> Callable[[], bool]:
+        """Whether the entry at this position was heard."""
+        return lambda: sequence in self.positions

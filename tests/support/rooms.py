@@ -1,0 +1,43 @@
+"""The rooms service on any bus, in this process."""
+
+import time
+from typing import Any
+
+from services.rooms.directory import Directory
+from services.rooms.handlers import RoomsHandlers
+from services.rooms.log import RoomLog
+from services.rooms.room import Rules
+from shared.bus import Bus, Service
+from shared.commands import Caller, ListRooms
+from tests.support.orders import caller
+
+EVERYBODY = caller("lister", "rooms:list")
+
+
+async def rooms_handlers(
+    bus: Bus, *, cached_rooms: int = 100, snapshot_every: int = 100, rules: Rules | None = None, **_: Any
+) -> tuple[RoomsHandlers, Directory]:
+    """The handlers of one replica, and its directory (to be stopped)."""
+    log = RoomLog(bus, capacity=cached_rooms, snapshot_every=snapshot_every, waiting=1000)
+    directory = Directory(bus)
+    await directory.start()
+    return RoomsHandlers(log, directory, rules or Rules(), time.time), directory
+
+
+async def serve_rooms(bus: Bus, **settings: Any) -> Directory:
+    """One replica of rooms that answers; its directory (to be stopped)."""
+    handlers, directory = await rooms_handlers(bus, **settings)
+    await bus.serve(Service("rooms", "rooms", handlers.endpoints()))
+    return directory
+
+
+async def listed(directory: Directory, by: Caller = EVERYBODY, limit: int = 100) -> list[str]:
+    """All pages of the list, as one replica knows it."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await directory.page(ListRooms(caller=by, limit=limit, cursor=cursor))
+        found += [room.room_id for room in page.rooms]
+        cursor = page.cursor
+        if cursor is None:
+            return found

@@ -1,0 +1,290 @@
+"""A gateway's copy of a room: order, holes, and who is told what."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.replica import Delivery, Push, Replica, State
+from shared.bus import LogEntry
+from shared.cursor import Cursor
+from shared.events import Stamp, encode
+from shared.ids import GatewayId, ParticipantId, SessionKey
+from shared.subjects import LogSubject
+from tests.support.orders import ROOM, close, create, join, leave, update
+from tests.support.tape import Tape
+
+
+def room(*names: str) -> tuple[Tape, Replica]:
+    """A room with these participants, and a replica as of now."""
+    tape = Tape(create(), *(join(name) for name in names))
+    replica = Replica(ROOM)
+    assert replica.start(tape.snapshot()) == []
+    return tape, replica
+
+
+def told(items: list[Push | Delivery]) -> list[Any]:
+    """What clients would be told: the type of a push, the body of a signal."""
+    return [json.loads(item.payload)["type"] if isinstance(item, Push) else item.body for item in items]
+
+
+def test_entries_become_pushes_in_order() -> None:
+    """Each event is one push with its revision and cursor; a signal goes to its receiver with the cursor added."""
+    tape, replica = room("a")
+    joined = tape.do(join("b"))
+    (push,) = replica.receive(joined)
+    assert isinstance(push, Push)
+    message = json.loads(push.payload)
+    assert (message["type"], message["revision"], message["participant"]["id"]) == ("user_joined", 3, "p_b_1")
+    assert message["cursor"] == Cursor("tape", joined.sequence).text()
+    signal = tape.signal("p_b_1", "p_a_1", b"offer")
+    assert replica.receive(signal) == [
+        Delivery(
+            signal.sequence, ParticipantId("p_a_1"), ParticipantId("p_b_1"), 1, b"offer", f"tape.{signal.sequence}"
+        )
+    ]
+
+
+def test_what_was_seen_is_old() -> None:
+    """An entry that comes again, or one the snapshot contains, says nothing."""
+    tape, replica = room("a", "b")
+    entries = [tape.do(update("p_a_1", name="New")), tape.signal("p_a_1", "p_b_1")]
+    for entry in entries:
+        assert replica.receive(entry)
+    for entry in tape.entries:
+        assert replica.receive(entry) == []
+    assert replica.state is State.LIVE
+
+
+def test_before_the_snapshot_everything_waits() -> None:
+    """What comes live before the snapshot follows it if it is above, and is dropped if it is contained."""
+    tape = Tape(create(), join("a"))
+    replica = Replica(ROOM)
+    assert replica.receive(tape.entries[-1]) == []
+    snapshot = tape.snapshot()
+    assert replica.receive(tape.do(join("b"))) == []
+    assert told(replica.start(snapshot)) == ["user_joined"]
+
+
+def test_a_revision_shows_a_hole() -> None:
+    """When a revision is missing nothing is pushed until it was read; then everything comes, in order, once."""
+    tape, replica = room("a")
+    tape.do(join("b"))
+    assert replica.receive(tape.do(update("p_a_1", name="New"))) == []
+    assert (replica.state, replica.hole) == (State.READING_ON, "revision")
+    assert replica.receive(tape.do(leave("p_b_1"))) == []
+    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_joined", "user_updated", "user_left"]
+    assert replica.state is State.LIVE
+
+
+def test_a_signal_shows_a_hole() -> None:
+    """A signal names the one before it to the same receiver; if that was not seen, both wait for the log."""
+    tape, replica = room("a", "b")
+    tape.signal("p_a_1", "p_b_1", b"offer")
+    assert replica.receive(tape.signal("p_a_1", "p_b_1", b"candidate")) == []
+    assert (replica.state, replica.hole) == (State.READING_ON, "signal")
+    assert told(replica.read_on(tape.above(replica.read_from))) == [b"offer", b"candidate"]
+
+
+def test_a_hole_that_shows_late_is_filled() -> None:
+    """What was committed behind a hole may have been taken before it shows: reading starts at the hole, not there."""
+    tape, replica = room("a", "b")
+    tape.signal("p_a_1", "p_b_1", b"lost")
+    assert told(replica.receive(tape.do(update("p_a_1", name="New")))) == ["user_updated"]
+    replica.receive(tape.signal("p_a_1", "p_b_1", b"next"))
+    assert told(replica.read_on(tape.above(replica.read_from))) == [b"lost", b"next"]
+    tape.do(update("p_a_1", "u2", name="B"))
+    assert told(replica.receive(tape.signal("p_b_1", "p_a_1", b"back"))) == [b"back"]
+    assert replica.receive(tape.do(update("p_a_1", "u3", name="C"))) == []
+    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_updated", "user_updated"]
+
+
+def test_a_signal_from_a_stranger_shows_a_missing_join() -> None:
+    """Somebody who never was here writes: the join was missed, and is read first."""
+    tape, replica = room("a")
+    tape.do(join("b"))
+    assert replica.receive(tape.signal("p_b_1", "p_a_1", b"hello")) == []
+    assert (replica.state, replica.hole) == (State.READING_ON, "stranger")
+    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_joined", b"hello"]
+
+
+def test_a_read_that_lags_leaves_the_hole() -> None:
+    """Reads may lag: as long as they do not show what is missing, the replica goes on reading."""
+    tape, replica = room("a")
+    tape.do(join("b"))
+    replica.receive(tape.do(update("p_a_1", name="New")))
+    assert replica.read_on([]) == []
+    assert told(replica.read_on(tape.above(replica.read_from, up_to=2))) == []
+    assert told(replica.read_on(tape.above(replica.read_from, up_to=3))) == ["user_joined", "user_updated"]
+    assert replica.state is State.LIVE
+
+
+def test_suspected_while_waiting() -> None:
+    """A suspicion before the snapshot changes nothing; a second one can only make the reading start earlier."""
+    replica = Replica(ROOM)
+    replica.suspect("connection")
+    assert replica.state is State.STARTING
+    tape, replica = room("a")
+    replica.suspect("connection")
+    replica.suspect("silence", replica.position - 1)
+    assert (replica.hole, replica.read_from) == ("connection", replica.position - 1)
+    replica.suspect("silence", replica.position + 1)
+    assert replica.read_from == replica.position - 1
+    assert tape.above(replica.position) == []
+
+
+def test_it_can_start_again() -> None:
+    """A later snapshot takes the place of everything, what waited above it follows."""
+    tape, replica = room("a")
+    tape.do(join("b"))
+    replica.receive(tape.do(join("c")))
+    snapshot = tape.snapshot()
+    replica.receive(tape.do(leave("p_c_1")))
+    assert told(replica.start(snapshot)) == ["user_left"]
+    assert replica.state is State.LIVE
+    assert replica.contains(tape.fold.sequence)
+    assert replica.seat(ParticipantId("p_b_1")) is not None
+    assert replica.seat(ParticipantId("p_c_1")) is None
+
+
+def test_nothing_to_or_from_those_who_left() -> None:
+    """Positions decide: a signal above the user_left of its sender or receiver is dropped."""
+    tape, replica = room("a", "b")
+    replica.receive(tape.do(leave("p_b_1")))
+    assert replica.receive(tape.signal("p_b_1", "p_a_1")) == []
+    assert replica.receive(tape.signal("p_a_1", "p_b_1")) == []
+    assert replica.state is State.LIVE
+
+
+def test_a_lower_epoch_is_dropped() -> None:
+    """A gateway that lost its participant to another one is fenced by the log's epoch."""
+    tape, replica = room("a", "b")
+    moved = tape.fold.seats[ParticipantId("p_b_1")].participant
+    decision = tape.entries[-1].events()
+    stamp = Stamp("move", moved.id, SessionKey("s"), GatewayId("g2"), 2)
+    change = decision.events[-1].change.model_copy(update={"revision": tape.fold.revision + 1})
+    event = decision.events[-1].model_copy(update={"type": "participant_updated", "change": change})
+    replica.receive(LogEntry(900, LogSubject(ROOM, "event"), stamp.headers(), encode([event])))
+    old = LogEntry(
+        901, LogSubject(ROOM, "signal", ParticipantId("p_a_1")), {"Parley-From": moved.id, "Parley-Epoch": "1"}, b""
+    )
+    new = LogEntry(902, old.subject, {"Parley-From": moved.id, "Parley-Epoch": "2"}, b"new")
+    assert replica.receive(old) == []
+    assert told(replica.receive(new)) == [b"new"]
+
+
+def test_several_events_of_one_entry() -> None:
+    """Each push of a batch but the last has a cursor with its part, so that a resume does not skip the rest."""
+    tape, replica = room("a", "b")
+    entry = tape.do(close())
+    pushes = replica.receive(entry)
+    assert told(pushes) == ["user_left", "user_left", "room_closed"]
+    cursors = [json.loads(push.payload)["cursor"] for push in pushes if isinstance(push, Push)]
+    assert cursors == [Cursor("tape", entry.sequence, part).text() for part in (1, 2, 0)]
+    assert [push.ends for push in pushes if isinstance(push, Push)] == [False, False, True]
+
+
+def test_what_is_no_entry_of_ours_changes_nothing() -> None:
+    """An unreadable entry, and an event of a newer version, push nothing and are no hole."""
+    tape, replica = room("a")
+    event = LogSubject(ROOM, "event")
+    assert replica.receive(LogEntry(500, event, {}, b"\xff{")) == []
+    newer = tape.entries[-1].events().events[0].model_copy(update={"type": "painted"})
+    change = newer.change.model_copy(update={"revision": tape.fold.revision + 1})
+    assert replica.receive(LogEntry(501, event, {}, encode([newer.model_copy(update={"change": change})]))) == []
+    assert (replica.state, replica.position) == (State.LIVE, 501)
+
+
+NAMES = ("a", "b", "c")
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "leave", "update", "signal", "signal"]), st.sampled_from(NAMES), st.sampled_from(NAMES)
+    ),
+    max_size=25,
+)
+FATES = st.lists(
+    st.sampled_from(["live", "live", "live", "twice", "dropped", "missed", "lag"]), min_size=30, max_size=60
+)
+
+
+def _play(acts: list[tuple[str, str, str]]) -> tuple[Tape, Tape]:
+    """A log, and the part of it that the replica starts from. At its end everybody is written to and changes."""
+    tape = Tape(create(), join("a"), join("b"))
+    start = Tape(create(), join("a"), join("b"))
+    stays = {"a": 1, "b": 1}
+    last = {"a": 1, "b": 1, "c": 0}
+    for n, (act, one, other) in enumerate(acts):
+        if act == "join" and one not in stays:
+            last[one] += 1
+            stays[one] = last[one]
+            tape.do(join(one, n=stays[one]))
+        elif act == "leave" and one in stays:
+            tape.do(leave(f"p_{one}_{stays.pop(one)}"))
+        elif act == "update" and one in stays:
+            tape.do(update(f"p_{one}_{stays[one]}", f"u{n}", name=f"name {n}"))
+        elif act == "signal" and one in stays and other in stays and one != other:
+            tape.signal(f"p_{one}_{stays[one]}", f"p_{other}_{stays[other]}")
+    everyone = [f"p_{name}_{n}" for name, n in stays.items()]
+    for who in everyone:
+        tape.do(update(who, f"end {who}", name="end"))
+        for to in everyone:
+            if who != to:
+                tape.signal(who, to)
+    return tape, start
+
+
+def _live(replica: Replica, tape: Tape, fates: list[str]) -> list[Push | Delivery]:
+    """Entries as a bad connection brings them; holes are filled from the log as they show."""
+    out: list[Push | Delivery] = []
+    first = 3
+    ending = len(tape.entries) - 6
+    for i, entry in enumerate(tape.entries[first:], first):
+        fate = fates[i % len(fates)] if i < ending else "live"
+        if fate == "missed":
+            replica.suspect("connection")
+        elif fate != "dropped":
+            out += replica.receive(entry)
+        if fate == "twice":
+            out += replica.receive(entry)
+            out += replica.receive(tape.entries[i // 2])
+        if fate == "lag":
+            if replica.state is State.READING_ON:
+                out += replica.read_on(tape.above(replica.read_from, up_to=i - 1))
+            continue
+        for _ in range(len(tape.entries)):
+            if replica.state is State.LIVE:
+                break
+            out += replica.read_on(tape.above(replica.read_from, up_to=i + 1))
+        assert replica.state is State.LIVE
+    for _ in range(len(tape.entries)):
+        out += replica.read_on(tape.above(replica.read_from))
+    return out
+
+
+@given(ACTS, FATES)
+def test_whatever_is_lost_on_the_way(acts: list[tuple[str, str, str]], fates: list[str]) -> None:
+    """Live entries may be lost and doubled: what is pushed is what the log says, in its order, each once.
+
+    One exception, and it is the rule above it: a signal read late is dropped when its sender or receiver has left.
+    """
+    tape, start = _play(acts)
+    reference, replica = Replica(ROOM), Replica(ROOM)
+    reference.start(start.snapshot())
+    replica.start(start.snapshot())
+    right = [item for entry in tape.entries[3:] for item in reference.receive(entry)]
+    got = _live(replica, tape, fates)
+    assert [i for i in got if isinstance(i, Push)] == [i for i in right if isinstance(i, Push)]
+    gone = {i.left for i in right if isinstance(i, Push)}
+    delivered = [i for i in got if isinstance(i, Delivery)]
+    for to in {i.to for i in right if isinstance(i, Delivery)}:
+        mine = [i for i in delivered if i.to == to]
+        due = [i for i in right if isinstance(i, Delivery) and i.to == to]
+        assert mine == [i for i in due if i in mine], "in order, none twice"
+        assert all(gone & {i.to, i.sender} for i in due if i not in mine), "none missing"
+    left: set[ParticipantId | None] = set()
+    for item in got:
+        if isinstance(item, Push):
+            left.add(item.left)
+        else:
+            assert not left & {item.to, item.sender}, "nothing to or from somebody after the user_left"
