@@ -139,12 +139,16 @@ class Joined(Tolerant):
 
 
 class LeaveRoom(Tolerant):
-    """Give a seat up. Of a gateway whose epoch the log has passed it is refused."""
+    """Give a seat up. Of a gateway whose epoch the log has passed it is refused.
+
+    `gives_back` is the key of the join token whose join is undone, when its answer never reached the client.
+    """
 
     room_id: RoomId
     participant_id: ParticipantId
     epoch: int = 0
     reason: LeaveReason = "left"
+    gives_back: str | None = None
 
 
 class UpdateParticipant(Tolerant):

@@ -95,7 +95,7 @@ class Stamp:
 
     `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway` and `epoch` belong
     to the participant the entry (re)connects; `grant` is the fingerprint of the join token this join consumed, `until`
-    its end in Unix seconds.
+    its end in Unix seconds, or 0 when it is given back.
     """
 
     operation: str

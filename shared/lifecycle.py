@@ -22,6 +22,10 @@ class Failed(Exception):  # noqa: N818 - what ends the process, in one sentence
     """The process cannot do its work. The message is one sentence for whoever started it."""
 
 
+class Stopped(Exception):  # noqa: N818 - the end that was asked for
+    """Told to stop before there was anything to stop."""
+
+
 def run(
     service: str, settings_class: type[Settings], serve: Callable[[Settings, asyncio.Event], Awaitable[None]]
 ) -> None:
@@ -33,6 +37,8 @@ def run(
     gc.freeze()
     try:
         _loop_runner()(_main(serve, settings))
+    except Stopped:
+        log.info("stopped before it was ready")
     except Failed as failure:
         log.critical("stopping", why=str(failure))
         sys.stderr.write(f"{service}: {failure}\n")

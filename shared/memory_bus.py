@@ -50,6 +50,7 @@ class MemoryBroker:
         self.incarnation = incarnation
         self.log: list[tuple[str, LogEntry]] = []
         self.keys: dict[str, int] = {}
+        self._last: dict[str, int] = {}
         self.snapshots: dict[RoomId, bytes] = {}
         self.answering: dict[str, OrderedDict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.followers: list[_Follower] = []
@@ -61,8 +62,10 @@ class MemoryBroker:
         parsed = LogSubject.parse(subject)
         if parsed is None:
             raise ValueError("not a subject of the log")
-        entry = LogEntry(len(self.log) + 1, parsed, headers, body)
+        before = {"Nats-Last-Sequence": str(self.last_of(subject))}  # as the stream's republished copies have it
+        entry = LogEntry(len(self.log) + 1, parsed, headers | before, body)
         self.log.append((subject, entry))
+        self._last[subject] = entry.sequence
         live = subject.replace("agentlink.log.", "agentlink.room.", 1)
         for follower in self.followers:
             if matches(follower.topic, live):
@@ -75,7 +78,7 @@ class MemoryBroker:
 
     def last_of(self, subject: str) -> int:
         """The last sequence of one subject, 0 for none."""
-        return next((entry.sequence for name, entry in reversed(self.log) if name == subject), 0)
+        return self._last.get(subject, 0)
 
 
 class MemoryBus:

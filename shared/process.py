@@ -8,7 +8,7 @@ import structlog
 
 from shared import nats_bus
 from shared.errors import unavailable
-from shared.lifecycle import Failed, until
+from shared.lifecycle import Failed, Stopped, until
 from shared.nats_bus import NatsBus
 from shared.nats_connection import Broker, BrokerError
 from shared.nats_streams import Streams
@@ -63,7 +63,7 @@ async def on_the_bus(
     try:
         bus = await _connect(name, settings, stop, streams)
         if bus is None:
-            raise StoppedBeforeStart
+            raise Stopped
         running = Running(name, bus, stop)
         try:
             yield running
@@ -71,13 +71,6 @@ async def on_the_bus(
             await bus.close()
     finally:
         await ops.stop()
-
-
-class StoppedBeforeStart(Failed):
-    """Told to stop while still waiting for the broker."""
-
-    def __init__(self) -> None:
-        super().__init__("told to stop before the broker could be reached")
 
 
 async def _ops(settings: ServiceSettings, ready: Ready) -> OpsServer:

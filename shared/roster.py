@@ -139,7 +139,10 @@ class Roster:
         if entry.stamp.grant is not None:
             kept = now - GRANT_MEMORY_SECONDS
             self.grants = {grant: until for grant, until in self.grants.items() if until > kept}
-            self.grants[entry.stamp.grant] = entry.stamp.grant_until
+            if entry.stamp.grant_until:
+                self.grants[entry.stamp.grant] = entry.stamp.grant_until
+            else:
+                self.grants.pop(entry.stamp.grant, None)
 
     def of_session(self, session: SessionKey) -> Seat | None:
         """The seat a session holds, if it is in the room."""

@@ -122,7 +122,7 @@ class Stays:
             await room.reached(joined.snapshot.sequence)
         except Refused:
             self.ended(room_id)
-            self._take_back(room_id, joined.participant_id)
+            self._take_back(room_id, joined.participant_id, grant)
             raise
         return answer
 
@@ -153,12 +153,14 @@ class Stays:
             return await around.bus.request(JOIN_ROOM, command)
         except (Refused, asyncio.CancelledError) as error:
             if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
-                self._take_back(message.room_id, participant_id)
+                self._take_back(message.room_id, participant_id, grant)
             raise
 
-    def _take_back(self, room_id: RoomId, participant_id: ParticipantId) -> None:
+    def _take_back(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None) -> None:
         """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
-        leave = LeaveRoom(room_id=room_id, participant_id=participant_id, epoch=1)
+        leave = LeaveRoom(
+            room_id=room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
+        )
         farewell = self._unanswered[room_id] = Farewell(leave, LATE_JOIN_SECONDS)
         self._around.farewells.say(farewell)
 

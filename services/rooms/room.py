@@ -244,7 +244,7 @@ def _leave(roster: Roster, command: LeaveRoom, now: float) -> Decision:
     participant = _seat(roster, command).participant
     entry = _Entry(roster, now, participant.agent_id)
     entry.add("participant_left", participant, command.reason)
-    return Decision(Stamp(f"leave:{participant.id}"), entry.events)
+    return Decision(Stamp(f"leave:{participant.id}", grant=command.gives_back), entry.events)
 
 
 def _update_participant(roster: Roster, command: UpdateParticipant, now: float, rules: Rules) -> Decision:

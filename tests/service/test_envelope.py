@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from tests.support.buses import in_memory
 from tests.support.client import Client
 from tests.support.sdp import offer
@@ -109,34 +107,34 @@ async def test_what_is_not_json(system: System) -> None:
     assert (await client.ask("get_room"))["type"] == "room_users"
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ('{"type":"ping","type":"ping"}', "an object has the same key twice"),
-        ('{"type":"ping","id":"1","\\u0069d":"2"}', "an object has the same key twice"),
-        ('{"type":"join_room","roomId":"r","metadata":{"a":{"b":1,"b":1}}}', "an object has the same key twice"),
-        ('{"type":"join_room","roomId":"r","metadata":{"n":1e400}}', "a number is out of range"),
-        ('{"type":"join_room","roomId":"r","metadata":{"n":-1e400}}', "a number is out of range"),
-        ('{"type":"join_room","roomId":"r","metadata":{"n":NaN}}', "NaN and Infinity are not JSON"),
-        ('{"type":"ping","id":"\\ud83d"}', "the text is not valid Unicode"),
-        ('{"type":"ping","\\udc00":1}', "the text is not valid Unicode"),
-        ('{"type":"join_room","roomId":"r","metadata":{"a":"\\udc00\\ud83d"}}', "the text is not valid Unicode"),
-        ('{"type":"ping","x":' + "[" * 10_000 + "]" * 10_000 + "}", "the text is nested too deeply"),
-        ('{"type":"ping","x":' + '{"a":' * 5_000 + "1" + "}" * 5_001, "the text is nested too deeply"),
-        ('{"type":"ping","x":' + "[" * 65 + "]" * 65 + "}", "the text is nested too deeply"),
-        ('{"type":"ping","x":' + "9" * 5000 + "}", "the text is not JSON"),
-        ("[]", "a message is a JSON object"),
-        ("null", "a message is a JSON object"),
-        ('"ping"', "a message is a JSON object"),
-        ("1e5", "a message is a JSON object"),
-    ],
-)
-async def test_what_python_would_let_pass(system: System, text: str, sentence: str) -> None:
+TOO_KIND = [
+    ('{"type":"ping","type":"ping"}', "an object has the same key twice"),
+    ('{"type":"ping","id":"1","\\u0069d":"2"}', "an object has the same key twice"),
+    ('{"type":"join_room","roomId":"r","metadata":{"a":{"b":1,"b":1}}}', "an object has the same key twice"),
+    ('{"type":"join_room","roomId":"r","metadata":{"n":1e400}}', "a number is out of range"),
+    ('{"type":"join_room","roomId":"r","metadata":{"n":-1e400}}', "a number is out of range"),
+    ('{"type":"join_room","roomId":"r","metadata":{"n":NaN}}', "NaN and Infinity are not JSON"),
+    ('{"type":"ping","id":"\\ud83d"}', "the text is not valid Unicode"),
+    ('{"type":"ping","\\udc00":1}', "the text is not valid Unicode"),
+    ('{"type":"join_room","roomId":"r","metadata":{"a":"\\udc00\\ud83d"}}', "the text is not valid Unicode"),
+    ('{"type":"ping","x":' + "[" * 10_000 + "]" * 10_000 + "}", "the text is nested too deeply"),
+    ('{"type":"ping","x":' + '{"a":' * 5_000 + "1" + "}" * 5_001, "the text is nested too deeply"),
+    ('{"type":"ping","x":' + "[" * 65 + "]" * 65 + "}", "the text is nested too deeply"),
+    ('{"type":"ping","x":' + "9" * 5000 + "}", "the text is not JSON"),
+    ("[]", "a message is a JSON object"),
+    ("null", "a message is a JSON object"),
+    ('"ping"', "a message is a JSON object"),
+    ("1e5", "a message is a JSON object"),
+]
+
+
+async def test_what_python_would_let_pass(system: System) -> None:
     """Duplicate keys, numbers beyond a double, half surrogate pairs, deep nesting, and what is no object."""
     client = await connected(system)
-    error = await refused(client, text)
-    assert (error["code"], error["message"]) == ("bad_message", sentence)
-    assert (await client.ask("ping"))["type"] == "pong"
+    for text, sentence in TOO_KIND:
+        error = await refused(client, text)
+        assert (error["code"], error["message"]) == ("bad_message", sentence), text[:80]
+        assert (await client.ask("ping"))["type"] == "pong"
 
 
 async def test_what_is_no_message(system: System) -> None:

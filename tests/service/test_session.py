@@ -61,6 +61,7 @@ async def test_a_token_that_is_not_accepted(system: System, made: str, code: str
     assert await client.closed() == 4501
 
 
+@in_memory
 async def test_nothing_in_time(system: System) -> None:
     """Who does not authenticate in time is told so and closed with 4501, whatever else it sends."""
     await system.start(authenticate_seconds=0.6)
@@ -125,6 +126,7 @@ async def test_renewal(system: System) -> None:
     assert (await bob.hear("user_left"))["agentId"] == "alice"
 
 
+@in_memory
 async def test_a_token_runs_out(system: System) -> None:
     """It is announced (at half of a short life); then the session ends with 4502, and the room is told why."""
     await system.start(token_leeway=0)

@@ -25,7 +25,9 @@ def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
         assert entry.sequence > position, "positions ascend"
         position = entry.sequence
         assert entry.events, "an entry has at least one event"
-        if entry.stamp.grant is not None:
+        if entry.stamp.grant is not None and not entry.stamp.grant_until:
+            grants.discard(entry.stamp.grant)  # given back
+        elif entry.stamp.grant is not None:
             assert entry.stamp.grant not in grants, "a join token was used twice"
             grants.add(entry.stamp.grant)
         for event in entry.events:

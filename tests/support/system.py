@@ -116,8 +116,7 @@ class System:
     async def stop(self) -> None:
         """Everything, in order."""
         await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
-        for server in self.gateways:
-            await server.stop(1)
+        await asyncio.gather(*(server.stop(1) for server in self.gateways))
         for directory in self.directories:
             await directory.stop()
         for bus in reversed(self.buses):

@@ -241,6 +241,14 @@ def test_a_used_grant_does_not_harm_who_needs_none() -> None:
     room.do(join("bob", n=2))
 
 
+def test_a_join_that_is_undone_gives_its_grant_back() -> None:
+    """Whose join was taken back, because its answer was lost, can come with the same join token again; nobody else."""
+    room = LoggedRoom(create(access="token"), join("bob", grant=grant("bob")))
+    room.do(leave("p_bob_1", gives_back=grant("bob").key))
+    room.do(join("bob", n=2, grant=grant("bob")))
+    assert refusal(room, join("bob", n=3, grant=grant("bob"))).code is Code.FORBIDDEN
+
+
 @pytest.mark.parametrize("wrong", [grant("bob", room_id="voice-2"), grant("carol")])
 def test_a_grant_for_something_else_is_refused(wrong: Any) -> None:
     """A join token of another room or agent opens nothing, not even a room the agent could join without it."""

@@ -1,0 +1,189 @@
+"""Entries get lost on their way to a gateway, brokers are restarted and replaced: what clients notice of it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.embedded_nats import EmbeddedNats
+from services.gateway.followed import FollowedRoom
+from shared.bus import Following, LogEntry
+from shared.ids import RoomId
+from tests.support.broker import connector
+from tests.support.client import Client
+from tests.support.sdp import candidate, offer
+from tests.support.system import System, token
+from tests.support.view import View
+
+
+class Lossy:
+    """Stands between a bus and who follows it: loses entries when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bus: Any) -> None:
+        self.losing: Callable[[LogEntry], bool] = lambda _: False
+        self.lost = 0
+        self.missed: list[Callable[[], None]] = []
+        follow = bus.follow
+
+        async def lossy(topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+            def maybe(entry: LogEntry) -> None:
+                if self.losing(entry):
+                    self.lost += 1
+                else:
+                    receive(entry)
+
+            self.missed.append(missed)
+            following: Following = await follow(topic, maybe, missed)
+            return following
+
+        monkeypatch.setattr(bus, "follow", lossy)
+
+
+def followed(system: System, gateway: int = 0) -> FollowedRoom:
+    """What a gateway knows of the room."""
+    return system.gateways[gateway]._shared.around.rooms._rooms[RoomId("voice-1")]
+
+
+async def pair(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, Client, Lossy]:
+    """Alice behind a gateway that may lose something, Bob behind another one."""
+    await system.start(gateways=2, message_rate=10_000, message_burst=10_000)
+    lossy = Lossy(monkeypatch, system.buses[2])
+    alice, bob = await system.agent("alice"), await system.agent("bob", gateway=1)
+    await alice.join("voice-1")
+    await bob.join("voice-1")
+    await alice.hear("user_joined")
+    return alice, bob, lossy
+
+
+async def changes(client: Client, *names: str) -> None:
+    """Rename oneself, again and again."""
+    for name in names:
+        assert (await client.ask("update_self", name=name))["type"] == "ok"
+
+
+async def test_lost_events(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next event shows that some are missing: clients get them all, in order, none twice."""
+    alice, bob, lossy = await pair(system, monkeypatch)
+    lossy.losing = lambda _: lossy.lost < 3
+    await changes(bob, "1", "2", "3", "4", "5")
+    await alice.hear("user_updated", revision=8)
+    View.of(alice.everything, "voice-1")
+    assert lossy.lost == 3
+
+
+async def test_lost_signals(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next signal shows it, even if events were taken meanwhile: offer before candidates, each once."""
+    alice, bob, lossy = await pair(system, monkeypatch)
+    to = alice.participants["voice-1"]
+    lossy.losing = lambda entry: entry.subject.kind == "signal" and lossy.lost < 2
+    await bob.ask("offer", to=to, sdp=offer(), negotiation="0")
+    await changes(bob, "Between")
+    await alice.hear("user_updated")
+    for n in range(1, 5):
+        await bob.ask("candidate", to=to, candidate=candidate(), negotiation=str(n))
+    await alice.hear("candidate", negotiation="4")
+    assert [m["negotiation"] for m in alice.everything if "negotiation" in m] == list("01234")
+    assert lossy.lost == 2
+
+
+async def test_a_lost_join(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal from somebody whose join was lost comes after that join."""
+    alice, _, lossy = await pair(system, monkeypatch)
+    lossy.losing = lambda entry: entry.subject.kind == "event"
+    carol = await system.agent("carol", gateway=1)
+    await carol.join("voice-1")
+    await carol.ask("offer", to=alice.participants["voice-1"], sdp=offer())
+    await alice.hear("offer")
+    kinds = [m["type"] for m in alice.everything]
+    assert kinds[-2:] == ["user_joined", "offer"]
+
+
+async def test_a_hole_before_a_silence(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last entries before a silence are lost: comparing with the log finds it, also after a signal passed."""
+    alice, bob, lossy = await pair(system, monkeypatch)
+    rooms = system.gateways[0]._shared.around.rooms
+    comparing = asyncio.create_task(rooms.compare(0.05))
+    try:
+        lossy.losing = lambda entry: entry.subject.kind == "event"
+        await changes(bob, "1", "2")
+        await bob.ask("candidate", to=alice.participants["voice-1"], candidate=None)
+        await alice.hear("candidate")
+        await alice.hear("user_updated", revision=5, within=2)
+        View.of(alice.everything, "voice-1")
+        assert lossy.lost == 2
+    finally:
+        comparing.cancel()
+
+
+async def test_told_that_something_was_missed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow-consumer report or a reconnect: the gateway reads on at once, without waiting for the next entry."""
+    alice, bob, lossy = await pair(system, monkeypatch)
+    lossy.losing = lambda _: True
+    await changes(bob, "1")
+    await bob.ask("offer", to=alice.participants["voice-1"], sdp=offer())
+    lossy.losing = lambda _: False
+    for missed in lossy.missed:
+        missed()
+        missed()
+    await alice.hear("offer", within=2)
+    await changes(bob, "2")
+    await alice.hear("user_updated", revision=5)
+    assert [m["type"] for m in alice.everything][-3:] == ["user_updated", "offer", "user_updated"]
+    assert followed(system).replica.hole == "connection"
+
+
+async def test_nats_restarted(nats_server: EmbeddedNats) -> None:
+    """Under a live room: connections stay, what failed is `unavailable`, and afterwards everybody got everything once."""
+    system = System(connector(nats_server.url, nats_server.passwords, timeout=2))
+    try:
+        await system.start(gateways=2)
+        alice, bob = await system.agent("alice"), await system.agent("bob", gateway=1)
+        await alice.join("voice-1")
+        await bob.join("voice-1")
+        await changes(alice, "before")
+        await nats_server.stop()
+        refused = await bob.ask("update_self", name="meanwhile")
+        assert (refused["code"], refused["retryable"]) == ("unavailable", True)
+        assert (await bob.ask("ping"))["type"] == "pong"
+        await nats_server.start()
+        n = 0
+        async with asyncio.timeout(15):
+            while (await bob.ask("offer", to=alice.participants["voice-1"], sdp=offer()))["type"] != "ok":
+                n += 1
+                await asyncio.sleep(0.05)
+            while (await alice.ask("update_self", name="after"))["type"] != "ok":
+                await asyncio.sleep(0.05)
+            await bob.hear("user_updated", revision=5)
+            await alice.hear("offer")
+        await asyncio.sleep(0.3)
+        assert len([m for m in alice.everything if m["type"] == "offer"]) == 1
+        views = [View.of(client.everything, "voice-1") for client in (alice, bob)]
+        assert views[0].participants == views[1].participants
+        assert not [m for c in (alice, bob) for m in c.everything if m["type"] in ("user_left", "go_away")]
+    finally:
+        await system.stop()
+
+
+async def test_nats_replaced_by_an_empty_one(nats_server: EmbeddedNats) -> None:
+    """The rooms are gone with it: clients are told to come back, and can join anew. Who is in no room stays."""
+    system = System(connector(nats_server.url, nats_server.passwords, timeout=2))
+    try:
+        await system.start()
+        alice, idle = await system.agent("alice"), await system.agent("idle")
+        await alice.join("voice-1")
+        await nats_server.stop()
+        store = nats_server.folder / "jetstream"
+        store.rename(nats_server.folder / "old")
+        await nats_server.start()
+        notice = await alice.hear("go_away", within=15)
+        assert notice["reason"] == "room_lost"
+        assert await alice.closed() == 1012
+        await idle.join("voice-1")
+        again = await system.client()
+        await again.login(token("alice"))
+        seen = await again.join("voice-1")
+        assert [p["agentId"] for p in seen["participants"]] == ["idle", "alice"]
+        assert seen["revision"] == 3
+    finally:
+        await system.stop()
