@@ -102,18 +102,17 @@ async def test_a_lost_join(system: System, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_hole_before_a_silence(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last entries before a silence are lost: comparing with the log finds it, also after a signal passed."""
     alice, bob, lossy = await pair(system, monkeypatch)
-    rooms = system.gateways[0]._shared.around.rooms
-    comparing = asyncio.create_task(rooms.compare(0.05))
+    lossy.losing = lambda entry: entry.subject.kind == "event"
+    await changes(bob, "1", "2")
+    await bob.ask("candidate", to=alice.participants["voice-1"], candidate=None)
+    await alice.hear("candidate")
+    comparing = asyncio.create_task(system.gateways[0]._shared.around.rooms.compare(0.05))
     try:
-        lossy.losing = lambda entry: entry.subject.kind == "event"
-        await changes(bob, "1", "2")
-        await bob.ask("candidate", to=alice.participants["voice-1"], candidate=None)
-        await alice.hear("candidate")
         await alice.hear("user_updated", revision=5, within=2)
-        View.of(alice.everything, "voice-1")
-        assert lossy.lost == 2
     finally:
         comparing.cancel()
+    View.of(alice.everything, "voice-1")
+    assert lossy.lost == 2
 
 
 async def test_told_that_something_was_missed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

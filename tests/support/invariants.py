@@ -25,6 +25,7 @@ def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
         assert entry.sequence > position, "positions ascend"
         position = entry.sequence
         assert entry.events, "an entry has at least one event"
+        before = len(present)
         if entry.stamp.grant is not None and not entry.stamp.grant_until:
             grants.discard(entry.stamp.grant)  # given back
         elif entry.stamp.grant is not None:
@@ -45,7 +46,9 @@ def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
                 assert participant.order > max(orders, default=0), "order grows with every join"
                 orders.add(participant.order)
                 present.add(participant.id)
-                assert len(present) <= change.room.max_participants, "more are in than the room has seats"
+                # Who replaces itself in a room that was made smaller takes no further seat.
+                seats = max(change.room.max_participants, before)
+                assert len(present) <= seats, "more are in than the room has seats"
             elif participant is not None and event.type == "participant_left":
                 assert participant.id in present, "somebody left who was not in"
                 assert change.reason, "user_left has a reason"

@@ -59,6 +59,7 @@ class Rooms(RuleBasedStateMachine):
         self.stored: list[tuple[bytes, dict[str, str]]] = []
         self.folds = [Roster(ROOM, "test") for _ in range(REPLICAS)]
         self.asked: list[Command] = []
+        self.deadlines: dict[tuple[str, int], float] = {}  # of joins, by agent and number
 
     # -- the broker --------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,9 @@ class Rooms(RuleBasedStateMachine):
         own = {"device_id": f"{agent}-{n}"} if device else {}
         token = grant(agent, key=f"{agent}-{key}", until=int(self.now) + 60) if granted else None
         media = Media(audio=Track(state="on"))
-        self.do(replica, join(who(agent), n=n, grant=token, media=media, deadline=self.now + n - 2, **own), reads)
+        # An id is minted for one join; asked later again it is that join, with the deadline it had.
+        deadline = self.deadlines.setdefault((agent, n), self.now + n - 2)
+        self.do(replica, join(who(agent), n=n, grant=token, media=media, deadline=deadline, **own), reads)
 
     @rule(replica=replicas, reads=stays, agent=agents, n=stays, epoch=epochs)
     def leaves(self, replica: int, reads: int, agent: str, n: int, epoch: int) -> None:
