@@ -8,11 +8,12 @@ import structlog
 
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRooms
+from services.gateway.logins import FailedLogins
 from services.gateway.relay import Checks
 from services.gateway.rest.app import rest_app
 from services.gateway.sealing import Sealer
 from services.gateway.server import GatewayServer, url_of
-from services.gateway.session import FailedLogins, Shared
+from services.gateway.session import Shared
 from services.gateway.settings import GatewaySettings
 from services.gateway.stays import Surroundings
 from shared import lifecycle, ops, process
@@ -40,8 +41,9 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
         request_seconds=settings.request_timeout,
         rooms_per_session=settings.rooms_per_session,
     )
-    shared = Shared(settings, around, sealer, Checks(settings), FailedLogins(settings.failed_logins))
-    app = rest_app(bus, settings, lambda: url_of(listening), ready, time.monotonic)
+    failed = FailedLogins(settings.failed_logins, time.monotonic)
+    shared = Shared(settings, around, sealer, Checks(settings), failed)
+    app = rest_app(bus, settings, lambda: url_of(listening), ready, failed, time.monotonic)
     return GatewayServer(shared, app, listening)
 
 

@@ -13,7 +13,7 @@ from services.gateway import metrics
 from services.gateway.outbox import text_frame
 from services.gateway.replica import Delivery, Push, Replica, State
 from services.gateway.sealing import Sealer, Unopenable, bound
-from shared import protocol, subjects
+from shared import pushes, subjects
 from shared.bus import Bus, Following, LogEntry
 from shared.commands import ReadSnapshot
 from shared.errors import Code, Refused, unavailable
@@ -174,7 +174,7 @@ class FollowedRoom:
         except Unopenable:
             metrics.DROPPED.labels("unopenable").inc()
             return
-        member.give(signal.sequence, text_frame(protocol.delivered(body, signal.cursor)))
+        member.give(signal.sequence, text_frame(pushes.delivered(body, signal.cursor)))
         metrics.DELIVERED.inc()
 
     # -- holes ---------------------------------------------------------------------------------------------------------

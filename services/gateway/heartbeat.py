@@ -43,7 +43,7 @@ class Heartbeat:
         elif now >= connection.next_ping:
             connection.next_ping = now + settings.ping_seconds
             connection.ping(now)
-        if session.identity is not None:
+        if session.login.identity is not None:
             session.check_expiry(wall)
         elif now - connection.opened_at >= settings.authenticate_seconds and connection.is_open and not session.busy:
             session.too_late()

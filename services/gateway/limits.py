@@ -1,7 +1,10 @@
 """How much a client may do: token buckets without a clock."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+
+REMEMBERED = 10_000  # names (agents, addresses) with a bucket
 
 
 class Bucket:
@@ -37,6 +40,23 @@ class Bucket:
         """Take tokens that are not there yet; the seconds until the debt is paid back."""
         self._tokens = self.level(now) - cost
         return max(0.0, -self._tokens / self.rate)
+
+
+class Buckets:
+    """A bucket per name; the one not used for longest is forgotten when there are too many, and starts full again."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def of(self, name: str) -> Bucket:
+        """The bucket of this name."""
+        bucket = self._buckets.setdefault(name, Bucket(self._rate, self._burst))
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+        return bucket
 
 
 class Verdict(Enum):

@@ -9,7 +9,7 @@ from services.gateway.limits import Bucket
 from services.gateway.sealing import Sealer, bound
 from services.gateway.settings import GatewaySettings
 from services.gateway.stays import Stay
-from shared import protocol
+from shared import protocol, pushes
 from shared.bus import Bus, Signal
 from shared.candidate import CandidatePolicy, check_candidate
 from shared.errors import Code, Refused
@@ -58,7 +58,7 @@ class Relay:
         self._checks.check(message)
         receivers = self._addressed(message, stay)
         charge(len(receivers))
-        body = protocol.signal_body(message, stay.room_id, stay.participant_id, agent_id)
+        body = pushes.signal_body(message, stay.room_id, stay.participant_id, agent_id)
         wait = self._bytes.take(now, len(body) * len(receivers))
         if wait:
             raise Refused(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from shared import protocol
+from shared import pushes
 from shared.bus import LogEntry
 from shared.cursor import Cursor
 from shared.events import RoomEvent
@@ -201,27 +201,27 @@ def _pushes(entry: Entry, incarnation: str) -> Iterable[Push]:
         participant = event.change.participant
         yield Push(
             entry.sequence,
-            protocol.encode(push),
+            pushes.encode(push),
             left=participant.id if event.type == "participant_left" and participant else None,
             reason=event.change.reason,
             ends=event.type == "closed",
         )
 
 
-def _push(event: RoomEvent, cursor: str) -> protocol.Push | None:
+def _push(event: RoomEvent, cursor: str) -> pushes.Push | None:
     """The message clients get for an event; none for events of newer versions."""
     change = event.change
-    at = protocol.At(event.room_id, change.revision, cursor)
+    at = pushes.At(event.room_id, change.revision, cursor)
     participant = change.participant
     match event.type:
         case "participant_joined" if participant:
-            return protocol.user_joined(at, participant)
+            return pushes.user_joined(at, participant)
         case "participant_updated" if participant:
-            return protocol.user_updated(at, participant)
+            return pushes.user_updated(at, participant)
         case "participant_left" if participant:
-            return protocol.user_left(at, participant, change.reason)
+            return pushes.user_left(at, participant, change.reason)
         case "updated":
-            return protocol.room_updated(at, change.room)
+            return pushes.room_updated(at, change.room)
         case "closed":
-            return protocol.room_closed(at, change.reason)
+            return pushes.room_closed(at, change.reason)
     return None

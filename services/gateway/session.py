@@ -11,26 +11,24 @@ import structlog
 
 from services.gateway import metrics
 from services.gateway.connection import Connection
-from services.gateway.limits import Bucket, MessageRate, Verdict
+from services.gateway.limits import MessageRate, Verdict
+from services.gateway.logins import Due, FailedLogins, Login
 from services.gateway.outbox import text_frame
 from services.gateway.relay import Checks, Relay
 from services.gateway.requests import DoneRequests, Seen
 from services.gateway.sealing import Sealer
 from services.gateway.settings import GatewaySettings
 from services.gateway.stays import Stays, Surroundings
-from shared import moment, protocol
+from shared import moment, protocol, pushes
 from shared.bus import internal_error
-from shared.commands import Identity, OpenSession
 from shared.errors import TOKEN_CODES, CloseCode, Code, Refused
 from shared.ids import RoomId, SessionId, SessionKey, fingerprint, mint
 from shared.protocol import Address
 from shared.room import LeaveReason
-from shared.subjects import OPEN_SESSION
 
 log = structlog.get_logger()
 
 WAITING_MESSAGES = 64  # of one client; then its socket is not read
-EXPIRY_NOTICE_SECONDS = 60.0
 
 Request = (
     protocol.Authenticate
@@ -51,29 +49,7 @@ class Shared:
     around: Surroundings
     sealer: Sealer
     checks: Checks
-    failed_logins: "FailedLogins"
-
-
-class FailedLogins:
-    """How many tokens of one address were refused lately; guessing gets `throttled`."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._buckets: dict[str, Bucket] = {}
-
-    def check(self, address: str, now: float) -> None:
-        """Raises Refused while there were too many."""
-        bucket = self._buckets.get(address)
-        if bucket is not None and bucket.level(now) < 1:
-            raise Refused(
-                Code.THROTTLED, "too many refused tokens from your address", retry_after_ms=60_000 // self._per_minute
-            )
-
-    def count(self, address: str, now: float) -> None:
-        """One more."""
-        if len(self._buckets) > 10_000:
-            self._buckets = {a: b for a, b in self._buckets.items() if b.level(now) < self._per_minute}
-        self._buckets.setdefault(address, Bucket(self._per_minute / 60, self._per_minute)).take(now)
+    failed_logins: FailedLogins
 
 
 class Session:
@@ -82,11 +58,8 @@ class Session:
     def __init__(self, shared: Shared, connection: Connection) -> None:
         settings = shared.settings
         self.connection = connection
-        self.identity: Identity | None = None
-        self._good_until = 0.0  # Unix seconds
-        self._announce_at = 0.0
-        self._announced = False
         self.session_id = SessionId(mint("s_", shared.around.chance(16)))
+        self.login = Login(shared.around.bus, shared.failed_logins, self.session_id, shared.around.clock)
         self._key = SessionKey(fingerprint(self.session_id))
         self._shared = shared
         self._stays: Stays | None = None
@@ -117,11 +90,11 @@ class Session:
             self._bad = 0
             about = _address(message)
             self._meter()
-            if self.identity is None and not isinstance(message, protocol.Authenticate):
+            if self.login.identity is None and not isinstance(message, protocol.Authenticate):
                 raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
             if isinstance(message, protocol.Ping):
                 now = moment.rfc3339(self._shared.around.clock())
-                self._send(protocol.Pong(id=message.id, server_time=now))
+                self._send(pushes.Pong(id=message.id, server_time=now))
             else:
                 self._put_in_line(message, text)
         except Refused as refused:
@@ -171,7 +144,7 @@ class Session:
     def unreadable(self, why: str) -> None:
         """The last thing the client hears before it is closed for what it sent."""
         metrics.REFUSALS.labels(Code.BAD_MESSAGE).inc()
-        self.connection.last_words(protocol.error(Refused(Code.BAD_MESSAGE, why), Address(None, {})))
+        self.connection.last_words(pushes.error(Refused(Code.BAD_MESSAGE, why), Address(None, {})))
 
     def closed(self) -> None:
         """The connection is gone: give every seat up."""
@@ -189,7 +162,7 @@ class Session:
             if seen is Seen.TAKEN:
                 raise Refused(Code.BAD_MESSAGE, "this id was used for another request")
             if seen is Seen.DONE and not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
-                return self.connection.send(protocol.ok(message.id))
+                return self.connection.send(pushes.ok(message.id))
         match message:
             case protocol.Authenticate():
                 return await self._authenticate(message)
@@ -201,63 +174,48 @@ class Session:
                 await self._in().leave(message.room_id)
             case protocol.UpdateSelf():
                 operation = f"{self._key}:{message.id or mint('', self._shared.around.chance(8))}"
-                await self._in().update(message, self._who(), operation)
+                await self._in().update(message, self.login.agent, operation)
             case protocol.Description() | protocol.Candidate():
                 await self._signal(message)
         if message.id is not None:
             self._done.done(message.id, text)
             if not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
-                self.connection.send(protocol.ok(message.id))
+                self.connection.send(pushes.ok(message.id))
         return None
 
     async def _authenticate(self, message: protocol.Authenticate) -> None:
-        loop = asyncio.get_running_loop()
-        failed = self._shared.failed_logins
-        renewal = self.identity
         try:
-            failed.check(self.connection.address, loop.time())
-            opened = await self._shared.around.bus.request(
-                OPEN_SESSION,
-                OpenSession(
-                    token=message.token, session_id=self.session_id, subject=renewal.agent_id if renewal else None
-                ),
-            )
+            resume_token = await self.login.authenticate(message.token, self.connection.address)
         except Refused as refused:
             metrics.LOGINS.labels(refused.code).inc()
             if refused.code in TOKEN_CODES:
-                failed.count(self.connection.address, loop.time())
-                self._send(protocol.AuthError(id=message.id, code=refused.code, message=refused.message))
+                self._send(pushes.AuthError(id=message.id, code=refused.code, message=refused.message))
                 self._close(CloseCode.UNAUTHENTICATED, refused.code)
                 return
             self._refuse(refused, _address(message))
-            if renewal is None:
+            if self.login.identity is None:
                 self._close(CloseCode.UNAVAILABLE, "auth cannot answer now")
             return
         metrics.LOGINS.labels("ok").inc()
-        self._open(opened.identity, opened.good_until, message)
-        self._send(self._auth_ok(opened.identity, opened.resume_token, message.id))
-
-    def _open(self, identity: Identity, good_until: float, message: protocol.Authenticate) -> None:
         if self._stays is None:
-            metrics.SESSIONS.inc()
-            shared = self._shared
-            device_id = message.device_id or mint("d_", shared.around.chance(16))
-            self._stays = Stays(shared.around, self, self._key, device_id)
-            self._relay = Relay(shared.around.bus, shared.sealer, shared.checks, shared.settings, self._key)
-        self.identity = identity
-        self._good_until = good_until
-        left = moment.unix(identity.expires_at) - self._shared.around.clock()
-        self._announce_at = moment.unix(identity.expires_at) - min(EXPIRY_NOTICE_SECONDS, left / 2)
-        self._announced = False
+            self._open(message)
+        self._send(self._auth_ok(resume_token, message.id))
 
-    def _auth_ok(self, identity: Identity, resume_token: str, request_id: str | None) -> protocol.AuthOk:
+    def _open(self, message: protocol.Authenticate) -> None:
+        metrics.SESSIONS.inc()
+        shared = self._shared
+        device_id = message.device_id or mint("d_", shared.around.chance(16))
+        self._stays = Stays(shared.around, self, self._key, device_id)
+        self._relay = Relay(shared.around.bus, shared.sealer, shared.checks, shared.settings, self._key)
+
+    def _auth_ok(self, resume_token: str, request_id: str | None) -> pushes.AuthOk:
         settings = self._shared.settings
-        return protocol.AuthOk(
+        return pushes.AuthOk(
             id=request_id,
-            agent_id=identity.agent_id,
+            agent_id=self.login.agent.agent_id,
             session_id=self.session_id,
             resume_token=resume_token,
-            expires_at=identity.expires_at,
+            expires_at=self.login.agent.expires_at,
             heartbeat_ms=int(settings.ping_seconds * 1000),
             limits={
                 "maxMessageBytes": settings.frame_bytes,
@@ -271,7 +229,7 @@ class Session:
     async def _join(self, message: protocol.JoinRoom) -> None:
         stays = self._in()
         await self.connection.outbox.flowing()  # snapshots are not counted, but paced
-        self.connection.send(await stays.join(message, self._who()), counted=False)
+        self.connection.send(await stays.join(message, self.login.agent), counted=False)
         stays.settle(message.room_id)
         self._allow_burst()
 
@@ -293,7 +251,7 @@ class Session:
         stay = self._in().named(message.room_id)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await self._relay.send(message, stay, self._who().agent_id, started, self._charge)
+        await self._relay.send(message, stay, self.login.agent.agent_id, started, self._charge)
         metrics.RELAY_SECONDS.observe(loop.time() - started)
 
     def _charge(self, receivers: int) -> None:
@@ -306,10 +264,10 @@ class Session:
             raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
         return self._stays
 
-    def _who(self) -> Identity:
-        if self.identity is None:
-            raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
-        return self.identity
+    @property
+    def busy(self) -> bool:
+        """Whether a message is being handled."""
+        return self._worker is not None
 
     # -- what rooms bring ----------------------------------------------------------------------------------------------
 
@@ -334,20 +292,13 @@ class Session:
 
     def check_expiry(self, now: float) -> None:
         """Announce the end of the token 60 s before (at half of a shorter life), then end. `now` is Unix seconds."""
-        if self.identity is None:
-            return
-        if now >= self._good_until:
+        due = self.login.due(now)
+        if due is Due.NOTICE:
+            self._send(pushes.TokenExpiring(expires_at=self.login.agent.expires_at))
+        elif due is Due.END:
             self._leave_reason = "token_expired"
             self._refuse(Refused(Code.NOT_AUTHENTICATED, "your token has expired"), Address(None, {}))
             self._close(CloseCode.TOKEN_EXPIRED, "token_expired")
-        elif not self._announced and now >= self._announce_at:
-            self._announced = True
-            self._send(protocol.TokenExpiring(expires_at=self.identity.expires_at))
-
-    @property
-    def busy(self) -> bool:
-        """Whether a message is being handled."""
-        return self._worker is not None
 
     def too_late(self) -> None:
         """Nothing was authenticated in time."""
@@ -356,17 +307,17 @@ class Session:
 
     def go_away(self, reason: str, after_ms: int) -> None:
         """Ask the client to come back to another connection, and close this one."""
-        self._send(protocol.GoAway(reason=reason, reconnect_after_ms=after_ms))
+        self._send(pushes.GoAway(reason=reason, reconnect_after_ms=after_ms))
         self._close(CloseCode.SERVICE_RESTART, reason)
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
-    def _send(self, message: protocol.Push) -> None:
-        self.connection.send_frame(text_frame(protocol.encode(message)))
+    def _send(self, message: pushes.Push) -> None:
+        self.connection.send_frame(text_frame(pushes.encode(message)))
 
     def _refuse(self, refused: Refused, about: Address) -> None:
         metrics.REFUSALS.labels(refused.code).inc()
-        self.connection.send(protocol.error(refused, about))
+        self.connection.send(pushes.error(refused, about))
 
     def _close(self, code: CloseCode, reason: str) -> None:
         if self.connection.is_open:

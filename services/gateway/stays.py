@@ -8,7 +8,7 @@ from services.gateway.caller import caller_of
 from services.gateway.farewells import Farewell, Farewells
 from services.gateway.followed import FollowedRoom, FollowedRooms, Member, Receiver
 from services.gateway.replica import State
-from shared import protocol
+from shared import protocol, pushes
 from shared.bus import Bus
 from shared.commands import (
     CheckJoinToken,
@@ -246,8 +246,8 @@ class Stays:
 
 def room_users(snapshot: Snapshot, own: ParticipantId, request_id: str | None) -> bytes:
     """A snapshot as the client gets it."""
-    return protocol.encode(
-        protocol.RoomUsers(
+    return pushes.encode(
+        pushes.RoomUsers(
             id=request_id,
             room_id=snapshot.room_id,
             revision=snapshot.revision,

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import protocol
+from shared import protocol, pushes
 from shared.errors import Code, Refused
 from shared.ids import AgentId, ParticipantId, RoomId, SessionId
-from shared.protocol import Address, At, BadMessage, decode, delivered, encode, signal_body
+from shared.protocol import Address, BadMessage, decode
+from shared.pushes import At, delivered, encode, signal_body
 from shared.room import Participant, Room
 
 CANDIDATE = {"candidate": "candidate:1 1 udp 1 192.0.2.1 1 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
@@ -129,34 +130,34 @@ def test_any_text_is_understood_or_refused(text: str) -> None:
 def test_what_clients_are_sent() -> None:
     """Every push and reply, with its fields under their wire names; what is not there is left out."""
     about_a_room = "roomId revision cursor"
-    auth_ok = protocol.AuthOk(
+    auth_ok = pushes.AuthOk(
         agent_id=AgentId("a"), session_id=SessionId("s"), resume_token="r", expires_at="t", heartbeat_ms=1
     )
-    room_users = protocol.RoomUsers(
+    room_users = pushes.RoomUsers(
         room_id=RoomId("r"), revision=1, cursor="c", self=WHO.id, room=ROOM, participants=[WHO]
     )
-    sent: list[tuple[protocol.Push, str]] = [
+    sent: list[tuple[pushes.Push, str]] = [
         (auth_ok, "agentId sessionId resumeToken expiresAt resumed heartbeatMs features limits"),
-        (protocol.AuthError(id="1", code=Code.INVALID_TOKEN, message="no"), "id code message"),
+        (pushes.AuthError(id="1", code=Code.INVALID_TOKEN, message="no"), "id code message"),
         (
-            protocol.Error(id="1", code=Code.INTERNAL, message="no", retryable=False),
+            pushes.Error(id="1", code=Code.INTERNAL, message="no", retryable=False),
             "id code message retryable retryAfterMs details",
         ),
-        (protocol.Ok(id="1"), "id"),
-        (protocol.Pong(server_time="t"), "serverTime"),
-        (protocol.TokenExpiring(expires_at="t"), "expiresAt"),
-        (protocol.GoAway(reason="shutdown", reconnect_after_ms=5), "reason reconnectAfterMs"),
+        (pushes.Ok(id="1"), "id"),
+        (pushes.Pong(server_time="t"), "serverTime"),
+        (pushes.TokenExpiring(expires_at="t"), "expiresAt"),
+        (pushes.GoAway(reason="shutdown", reconnect_after_ms=5), "reason reconnectAfterMs"),
         (room_users, f"{about_a_room} self room participants iceServers"),
-        (protocol.user_joined(AT, WHO), f"{about_a_room} participant"),
-        (protocol.user_updated(AT, WHO), f"{about_a_room} participant"),
-        (protocol.user_left(AT, WHO, None), f"{about_a_room} participantId agentId reason"),
-        (protocol.room_updated(AT, ROOM), f"{about_a_room} room"),
-        (protocol.room_closed(AT, "deleted"), f"{about_a_room} reason"),
-        (protocol.RoomResumed(room_id=RoomId("r"), revision=1, cursor="c"), about_a_room),
+        (pushes.user_joined(AT, WHO), f"{about_a_room} participant"),
+        (pushes.user_updated(AT, WHO), f"{about_a_room} participant"),
+        (pushes.user_left(AT, WHO, None), f"{about_a_room} participantId agentId reason"),
+        (pushes.room_updated(AT, ROOM), f"{about_a_room} room"),
+        (pushes.room_closed(AT, "deleted"), f"{about_a_room} reason"),
+        (pushes.RoomResumed(room_id=RoomId("r"), revision=1, cursor="c"), about_a_room),
     ]
     for push, fields in sent:
         assert json.loads(encode(push)).keys() == {"type", *fields.split()}, push
-    participant = json.loads(encode(protocol.user_joined(AT, WHO)))["participant"]
+    participant = json.loads(encode(pushes.user_joined(AT, WHO)))["participant"]
     fields = "id agentId deviceId name kind role order joinedAt connection media metadata"
     assert participant.keys() == set(fields.split())
     assert participant["media"] == {"audio": {"state": "off"}, "video": {"state": "off"}, "screen": {"state": "off"}}
@@ -165,14 +166,14 @@ def test_what_clients_are_sent() -> None:
 
 def test_reasons_of_newer_versions_pass() -> None:
     """A log may hold reasons this version does not know; clients are told them as they are."""
-    assert json.loads(encode(protocol.user_left(AT, WHO, "abducted")))["reason"] == "abducted"
-    assert json.loads(encode(protocol.room_closed(AT, "sold")))["reason"] == "sold"
+    assert json.loads(encode(pushes.user_left(AT, WHO, "abducted")))["reason"] == "abducted"
+    assert json.loads(encode(pushes.room_closed(AT, "sold")))["reason"] == "sold"
 
 
 def test_errors() -> None:
     """With an id the details are those of the refusal; without, they say first which message is meant."""
     refused = Refused(Code.RATE_LIMITED, "slow down", details={"x": 1}, retry_after_ms=200)
-    with_id = json.loads(protocol.error(refused, Address("7", {"type": "offer"})))
+    with_id = json.loads(pushes.error(refused, Address("7", {"type": "offer"})))
     assert with_id == {
         "type": "error",
         "id": "7",
@@ -182,7 +183,7 @@ def test_errors() -> None:
         "retryAfterMs": 200,
         "details": {"x": 1},
     }
-    without = json.loads(protocol.error(refused, Address(None, {"type": "offer", "to": "p_1"})))
+    without = json.loads(pushes.error(refused, Address(None, {"type": "offer", "to": "p_1"})))
     assert "id" not in without
     assert without["details"] == {"type": "offer", "to": "p_1", "x": 1}
 
@@ -190,7 +191,7 @@ def test_errors() -> None:
 @given(st.text(min_size=1, max_size=64))
 def test_ok_is_what_the_model_says(request_id: str) -> None:
     """The short way to `ok` gives the same bytes as the long one."""
-    assert protocol.ok(request_id) == encode(protocol.Ok(id=request_id))
+    assert pushes.ok(request_id) == encode(pushes.Ok(id=request_id))
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.text('"\\/\b\f\n\r\t\0\x1f\x7f\u2028\ud7ff😀,{}:')

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from services.auth.keys import KeyRing
 from services.auth.tokens import TokenRules, check_token
 from services.gateway.rest import models, problems
-from shared import commands, events, protocol, room, strict_json
+from shared import commands, events, protocol, pushes, room, strict_json
 from shared.errors import CloseCode, Code
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "protocol.md").read_text()
@@ -48,8 +48,8 @@ def types_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 PUSHES = {
     type_: model
-    for _, model in inspect.getmembers(protocol, inspect.isclass)
-    if issubclass(model, protocol.Push) and "type" in model.model_fields
+    for _, model in inspect.getmembers(pushes, inspect.isclass)
+    if issubclass(model, pushes.Push) and "type" in model.model_fields
     for type_ in types_of(model)
 }
 

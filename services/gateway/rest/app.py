@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from services.gateway.logins import FailedLogins
 from services.gateway.rest import dev, docs, health, problems, rooms
 from services.gateway.rest.caller import Callers
 from services.gateway.rest.cors import Cors
@@ -49,12 +50,17 @@ def _drop_unused(document: dict[str, Any]) -> None:
 
 
 def rest_app(
-    bus: Bus, settings: GatewaySettings, public_url: Callable[[], str], ready: Ready, clock: Callable[[], float]
+    bus: Bus,
+    settings: GatewaySettings,
+    public_url: Callable[[], str],
+    ready: Ready,
+    failed: FailedLogins,
+    clock: Callable[[], float],
 ) -> FastAPI:
     """The ASGI application. It needs no lifespan.
 
-    `public_url` gives the listening address as a URL, for when the settings name none. `clock` is in seconds and only
-    goes forward.
+    `public_url` gives the listening address as a URL, for when the settings name none. `failed` counts refused
+    tokens, for the WebSocket too. `clock` is in seconds and only goes forward.
     """
     app = _App(
         title="Parley",
@@ -70,7 +76,7 @@ def rest_app(
         middleware=[Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins), Middleware(BugStop)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
-    app.state.rest = Rest(bus, settings, public_url, ready, Callers(bus, settings, clock))
+    app.state.rest = Rest(bus, settings, public_url, ready, Callers(bus, settings, failed, clock))
     problems.install(app)
     app.include_router(rooms.router)
     if settings.development:

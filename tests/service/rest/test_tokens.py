@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.gateway.logins import FailedLogins
 from services.gateway.rest import dev
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
@@ -144,7 +145,14 @@ async def test_production_has_no_development_tokens() -> None:
         pass
 
     bus = MemoryBus(MemoryBroker())
-    app = rest_app(bus, GatewaySettings.read(keys), lambda: "http://127.0.0.1:8080", ready, lambda: 0.0)
+    app = rest_app(
+        bus,
+        GatewaySettings.read(keys),
+        lambda: "http://127.0.0.1:8080",
+        ready,
+        FailedLogins(30, lambda: 0.0),
+        lambda: 0.0,
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         answer = await client.post("/api/dev/token", json={"agentId": "a"})
         assert_problem(answer, 404, Code.BAD_MESSAGE)

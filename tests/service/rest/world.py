@@ -10,6 +10,7 @@ from services.auth.handlers import AuthHandlers
 from services.auth.handlers import endpoints as auth_endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
+from services.gateway.logins import FailedLogins
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
 from services.rooms.directory import Directory
@@ -45,7 +46,9 @@ class World:
         self.bus = MemoryBus(self.broker)
         self.directory = Directory(self.bus)
         self.settings = GatewaySettings.read(DEVELOPMENT | {f"PARLEY_{k.upper()}": v for k, v in settings.items()})
-        self.app = rest_app(self.bus, self.settings, lambda: "http://127.0.0.1:8080", self.ready, lambda: self.now)
+        failed = FailedLogins(self.settings.failed_logins, lambda: self.now)
+        url = "http://127.0.0.1:8080"
+        self.app = rest_app(self.bus, self.settings, lambda: url, self.ready, failed, lambda: self.now)
         auth = AuthSettings.read(DEVELOPMENT)
         self.auth = AuthHandlers(auth, key_source(auth), clock=lambda: self.now, chance=os.urandom)
         self.clients: list[httpx.AsyncClient] = []
