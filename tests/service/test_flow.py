@@ -120,7 +120,7 @@ async def talk(alice: Client, bob: Client, n: int) -> None:
 def connection_of(system: System, agent_id: str) -> Connection:
     """The gateway's end."""
     sessions = system.gateways[0]._sessions.items()
-    return next(c for c, s in sessions if s.login.identity is not None and s.identity.agent_id == agent_id)
+    return next(c for c, s in sessions if s.login.identity is not None and s.login.identity.agent_id == agent_id)
 
 
 async def gone(system: System, raw: Raw, alice: Client, bob: Client, within: float) -> None:
@@ -179,7 +179,7 @@ async def test_asking_for_snapshots_without_reading_them(system: System) -> None
     raw, alice, _ = await stuck_in_a_room(system)
     await alice.ask("update_self", metadata={"ballast": "x" * 900})
     (connection,) = [
-        c for c, s in system.gateways[0]._sessions.items() if s.login.identity and s.identity.agent_id == "stuck"
+        c for c, s in system.gateways[0]._sessions.items() if s.login.identity and s.login.identity.agent_id == "stuck"
     ]
     ask = frame(b'{"type":"get_room"}')
     async with asyncio.timeout(10):
