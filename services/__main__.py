@@ -25,6 +25,7 @@ from rich.text import Text
 from services.auth.settings import AuthSettings
 from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.gateway.settings import GatewaySettings
+from services.parts import NatsPart, Part, ServicePart, keep
 from services.rooms.settings import RoomsSettings
 from shared.nats_connection import OLDEST_SERVER
 from shared.settings import PREFIX, ServiceSettings, SettingsError
@@ -82,18 +83,18 @@ class Plan:
 
 
 class Launcher:
-    """Starts the processes, copies their lines, stops them in order."""
+    """Starts the processes, looks after them, stops them in order."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._nats: EmbeddedNats | None = None
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._copying: set[asyncio.Task[None]] = set()
+        self._services: dict[str, ServicePart] = {}
+        self._keeping: list[asyncio.Task[None]] = []
         self._ops: dict[str, int] = {}  # the internal port of each service
         self._held: list[socket.socket] = []  # ports kept free for the services until they listen
 
-    async def run(self) -> int:
-        """Until Ctrl-C (0), or until one of the processes ends by itself (1)."""
+    async def run(self) -> None:
+        """Until Ctrl-C. Raises CannotStart."""
         stop = asyncio.Event()
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one when the terminal is closed; Windows has it not
             with contextlib.suppress(NotImplementedError, AttributeError):
@@ -102,13 +103,12 @@ class Launcher:
         try:
             await asyncio.to_thread(self._take_ports)
             url = await self._broker()
-            for name in SERVICES:
-                await self._spawn(name, url)
+            await self._start_services(url)
             if not await self._until_ready(stop):
-                return 0
+                return
             self._let_go()
             await self._welcome(time.monotonic() - started)
-            return await self._watch(stop)
+            await self._watch(stop)
         finally:
             self._let_go()
             await self._stop()
@@ -173,39 +173,25 @@ class Launcher:
 
     # -- the services --------------------------------------------------------------------------------------------------
 
-    async def _spawn(self, name: str, nats_url: str) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        environment |= self._plan.environment_of(name)
-        environment |= {
-            PREFIX + "NATS_URL": nats_url,
-            PREFIX + "OPS_HOST": "127.0.0.1",
-            PREFIX + "OPS_PORT": str(self._ops[name]),
-        }
-        if self._nats is not None:
-            environment.pop(PREFIX + "NATS_PASSWORD_FILE", None)
-            environment |= {PREFIX + "NATS_USER": name, PREFIX + "NATS_PASSWORD": self._nats.passwords[name]}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"services.{name}"),
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the launcher, which passes it on in order
-        )
-        self._processes[name] = process
-        copying = asyncio.create_task(self._copy(name, process))
-        self._copying.add(copying)
-
-    async def _copy(self, name: str, process: asyncio.subprocess.Process) -> None:
-        while process.stdout is not None and (line := await process.stdout.readline()):
-            say(name, line.decode(errors="replace").rstrip())
+    async def _start_services(self, nats_url: str) -> None:
+        for name in SERVICES:
+            environment = self._plan.environment_of(name) | {
+                PREFIX + "NATS_URL": nats_url,
+                PREFIX + "OPS_HOST": "127.0.0.1",
+                PREFIX + "OPS_PORT": str(self._ops[name]),
+            }
+            if self._nats is not None:
+                environment.pop(PREFIX + "NATS_PASSWORD_FILE", None)
+                environment |= {PREFIX + "NATS_USER": name, PREFIX + "NATS_PASSWORD": self._nats.passwords[name]}
+            part = self._services[name] = ServicePart(name, environment, say)
+            await part.start()
 
     async def _until_ready(self, stop: asyncio.Event) -> bool:
         deadline = time.monotonic() + READY_SECONDS
         while not stop.is_set() and time.monotonic() < deadline:
-            for name, process in self._processes.items():
-                if process.returncode is not None:
-                    await asyncio.wait(self._copying, timeout=1)
+            for name, part in self._services.items():
+                if not part.alive:
+                    await part.ended()
                     raise CannotStart(f"{name} has ended by itself; its lines above say why")
             if all(
                 [await asyncio.to_thread(_answers, f"http://127.0.0.1:{port}/readyz") for port in self._ops.values()]
@@ -216,28 +202,23 @@ class Launcher:
             raise CannotStart(f"the services were not ready within {READY_SECONDS:.0f} s; their lines above say why")
         return False
 
-    async def _watch(self, stop: asyncio.Event) -> int:
-        """Until told to stop, or one of them ends."""
-        ends = {asyncio.create_task(process.wait()): name for name, process in self._processes.items()}
-        stopping = asyncio.create_task(stop.wait())
-        if self._nats is not None and self._nats.process is not None:
-            ends[asyncio.create_task(asyncio.to_thread(self._nats.process.wait))] = "NATS"
-        done, _ = await asyncio.wait({stopping, *ends}, return_when=asyncio.FIRST_COMPLETED)
-        if stopping in done:
-            return 0
-        stopping.cancel()
-        name = ends[next(task for task in done if task is not stopping)]
-        errors.print(f"{name} has ended by itself; stopping everything")
-        return 1
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Until told to stop; what ends by itself is started again."""
+        parts: list[Part] = [*self._services.values()]
+        if self._nats is not None:
+            parts.append(NatsPart(self._nats))
+        self._keeping = [asyncio.create_task(keep(part, say, stop), name=f"keep {part.name}") for part in parts]
+        await stop.wait()
 
     async def _stop(self) -> None:
         """The gateway first, since the others must still hear from it who left; NATS last."""
+        for keeping in self._keeping:
+            keeping.cancel()
         deadline = time.monotonic() + STOP_SECONDS
-        gateway = [process for name, process in self._processes.items() if name == "gateway"]
-        await _end(gateway, STOP_SECONDS * 0.8)
-        await _end([p for p in self._processes.values() if p not in gateway], deadline - time.monotonic())
-        if self._copying:
-            await asyncio.wait(self._copying, timeout=0.5)
+        if "gateway" in self._services:
+            await self._services["gateway"].end(STOP_SECONDS * 0.8)
+        left = deadline - time.monotonic()
+        await asyncio.gather(*(part.end(left) for part in self._services.values()))
         if self._nats is not None:
             await self._nats.stop()
 
@@ -262,22 +243,6 @@ class Launcher:
                 f"  [bold]NATS[/]   {self._nats.url}    (room events: user observer, password in {passwords})"
             )
         console.print()
-
-
-async def _end(processes: list[asyncio.subprocess.Process], seconds: float) -> None:
-    """End them; with force if they take longer."""
-    for process in processes:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-    waiting = [asyncio.create_task(process.wait()) for process in processes]
-    if waiting:
-        await asyncio.wait(waiting, timeout=seconds)
-    for process in processes:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -354,11 +319,10 @@ def main(
 ) -> None:
     """Run the gateway, rooms and auth with an embedded NATS server."""
     try:
-        status = asyncio.run(Launcher(read_plan(host, port, data, nats_url or None)).run())
+        asyncio.run(Launcher(read_plan(host, port, data, nats_url or None)).run())
     except (CannotStart, SettingsError) as error:
         errors.print(f"parley cannot start: {error}")
-        status = 1
-    raise SystemExit(status)
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -96,6 +96,11 @@ class MessageRate:
             self._bucket.give(burst - self._most)
             self._most = burst
 
+    @property
+    def calm(self) -> bool:
+        """Whether the client keeps to its rate."""
+        return self._since is None
+
     def rule(self, now: float, cost: float = 1.0) -> Ruling:
         """What becomes of the next message. `cost` is its number of receivers."""
         bucket = self._bucket

@@ -86,6 +86,7 @@ class Session:
             except protocol.BadMessage as bad:
                 about = bad.about
                 self._bad += 1
+                self._meter()
                 raise
             self._bad = 0
             about = _address(message)
@@ -114,7 +115,7 @@ class Session:
             if self._over_rate > self._shared.settings.rate_limited_errors:
                 self._close(CloseCode.RATE_LIMITED, "it went on after rate_limited")
             raise Refused(Code.RATE_LIMITED, "too many messages", retry_after_ms=max(1, int(ruling.seconds * 1000)))
-        else:
+        elif self._rate.calm:
             self._over_rate = 0
 
     def _put_in_line(self, message: Request, text: str) -> None:

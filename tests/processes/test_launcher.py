@@ -19,6 +19,7 @@ from services.auth.settings import DEVELOPMENT_SECRET
 from services.gateway.settings import DEVELOPMENT_SIGNAL_KEYS
 from shared.version import __version__
 from tests.support.client import Client
+from tests.support.patience import eventually_async
 from tests.support.processes import Launched, PlainNats, Process
 from tests.support.sdp import candidate, offer
 from tests.support.system import token
@@ -161,21 +162,43 @@ async def test_stop_and_start_again(tmp_path: Path) -> None:
             launched.destroy()
 
 
-def test_a_part_that_ends_by_itself_ends_all(tmp_path: Path) -> None:
-    """Half a system is none: when one process dies the launcher says which, stops the others and ends with 1."""
-    parts = {"services.rooms": "rooms", "nats-server": "NATS"}
-    started = {part: Launched(tmp_path / name) for part, name in parts.items()}
+async def test_a_part_that_ends_by_itself_is_started_again(tmp_path: Path) -> None:
+    """Whatever is killed comes back by itself, with a line that says so; clients of a gateway that lives stay."""
+    launched = Launched(tmp_path / "data").ready()
     try:
-        for part, launched in started.items():
-            launched.ready()
-            (pid,) = [pid for pid, command in launched.process.tree().commands().items() if part in command]
+        client = await Client.open(launched.url)
+        await client.login(launched.token)
+        await client.join("kept")
+        for command, name in (("services.rooms", "rooms"), ("services.auth", "auth"), ("nats-server", "NATS")):
+            (pid,) = [pid for pid, line in launched.process.tree().commands().items() if command in line]
             os.kill(pid, signal.SIGKILL)
-            assert launched.process.end() == 1
-            launched.process.wait_for(f"^{parts[part]} has ended by itself")
-            assert not launched.left_behind()
+            await asyncio.to_thread(
+                launched.process.wait_for, rf"{name} has ended by itself \(SIGKILL\); starting it again"
+            )
+            await eventually_async(lambda: _works(client, launched.token), f"{name} is back")
+        assert client.close_code is None
+        assert (await client.ask("get_room"))["room"]["participantCount"] == 1
+        (pid,) = [pid for pid, line in launched.process.tree().commands().items() if "services.gateway" in line]
+        os.kill(pid, signal.SIGKILL)
+        await client.closed()
+        await eventually_async(lambda: asyncio.to_thread(_is_up, launched.url), "the gateway is back")
+        launched.stop()
     finally:
-        for launched in started.values():
-            launched.destroy()
+        launched.destroy()
+
+
+async def _works(client: Client, token: str) -> bool:
+    """A round trip that needs auth, rooms and NATS."""
+    renewed = await client.ask("authenticate", token=token)
+    changed = await client.ask("update_self", metadata={"at": renewed["id"]})
+    return (renewed["type"], changed["type"]) == ("auth_ok", "ok")
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=1).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 # -- starts that cannot work: one sentence, a status that is not 0, nothing left -------------------------------------------

@@ -1,0 +1,130 @@
+"""The processes the launcher looks after: each can be started, waited for, started again, ended."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from shared.settings import PREFIX
+
+AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats
+STEADY_SECONDS = 30.0  # who lived that long begins with the first pause again
+
+
+class Part(Protocol):
+    """One process."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Start it. Raises EmbeddedNatsError."""
+
+    async def ended(self) -> int:
+        """Wait for its end; its exit status, negative for a signal."""
+
+
+class ServicePart:
+    """A service, `python -m services.<name>`; its lines go to `say`."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], say: Callable[[str, str], None]) -> None:
+        self.name = name
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | dict(environment)
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._copying: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """See Part."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"services.{self.name}"),
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the launcher, which passes it on in order
+        )
+        self._copying = asyncio.create_task(self._copy(self._process), name=f"lines of {self.name}")
+
+    async def _copy(self, process: asyncio.subprocess.Process) -> None:
+        while process.stdout is not None and (line := await process.stdout.readline()):
+            self._say(self.name, line.decode(errors="replace").rstrip())
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def ended(self) -> int:
+        """See Part. Its last lines have been said."""
+        if self._process is None or self._copying is None:
+            return 0
+        status = await self._process.wait()
+        await asyncio.wait({self._copying}, timeout=1)
+        return status
+
+    async def end(self, seconds: float) -> None:
+        """Ask it to end, and make it when it takes longer."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), seconds)
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await self.ended()
+
+
+class NatsPart:
+    """The embedded NATS server."""
+
+    name = "NATS"
+
+    def __init__(self, server: EmbeddedNats) -> None:
+        self._server = server
+
+    async def start(self) -> None:
+        """See Part."""
+        await self._server.start()
+
+    async def ended(self) -> int:
+        """See Part."""
+        process = self._server.process
+        return await asyncio.to_thread(process.wait) if process is not None else 0
+
+
+async def keep(part: Part, say: Callable[[str, str], None], stop: asyncio.Event) -> None:
+    """Start a part again whenever it ends by itself, until `stop`."""
+    loop = asyncio.get_running_loop()
+    attempt = 0
+    while True:
+        since = loop.time()
+        status = await part.ended()
+        if stop.is_set():
+            return
+        attempt = 0 if loop.time() - since > STEADY_SECONDS else attempt
+        pause = AGAIN_SECONDS[min(attempt, len(AGAIN_SECONDS) - 1)]
+        attempt += 1
+        say("parley", f"{part.name} has ended by itself ({how(status)}); starting it again in {pause:g} s")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+            return
+        try:
+            await part.start()
+        except EmbeddedNatsError as error:
+            say("parley", str(error))
+
+
+def how(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-status).name
+    return f"signal {-status}"
