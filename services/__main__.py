@@ -28,6 +28,7 @@ from services.gateway.settings import GatewaySettings
 from services.parts import NatsPart, Part, ServicePart, keep
 from services.rooms.settings import RoomsSettings
 from shared.nats_connection import OLDEST_SERVER
+from shared.ops import listen
 from shared.settings import PREFIX, ServiceSettings, SettingsError
 
 SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
@@ -116,7 +117,7 @@ class Launcher:
     def _take_ports(self) -> None:
         """Said before anything is started, in one sentence. Taken together, so that no two are the same."""
         try:
-            self._held.append(_bound(self._plan.host, self._plan.port))
+            self._held.append(listen(self._plan.host, self._plan.port))
         except OSError as error:
             variable = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
             raise CannotStart(
@@ -124,7 +125,7 @@ class Launcher:
             ) from None
         self._plan.port = self._held[0].getsockname()[1]
         for name in SERVICES:
-            self._held.append(_bound("127.0.0.1", 0))
+            self._held.append(listen("127.0.0.1", 0))
             self._ops[name] = self._held[-1].getsockname()[1]
         if sys.platform != "linux":
             self._let_go()
@@ -243,18 +244,6 @@ class Launcher:
                 f"  [bold]NATS[/]   {self._nats.url}    (room events: user observer, password in {passwords})"
             )
         console.print()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket on a port, not listening. Raises OSError."""
-    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, port))
-    except OSError:
-        taken.close()
-        raise
-    return taken
 
 
 async def _ignore(_error: Exception) -> None:

@@ -5,16 +5,16 @@ PyJWT checks signatures and nothing else: it would read the clock for times, and
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from services.auth.keys import KID_CHARACTERS, KeyRing
+from shared import strict_json
 from shared.commands import Identity
 from shared.errors import Code, Refused
 from shared.ids import AgentIdField
@@ -137,25 +137,14 @@ def _kid(header: dict[str, Any], algorithm: str) -> str | None:
 
 
 def _json_object(body: bytes, part: str) -> dict[str, Any]:
-    """Strict JSON: one meaning only, so no member twice, no NaN, no infinity."""
+    """One meaning only: no member twice, no NaN, no infinity."""
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        document = strict_json.loads(body)
+    except strict_json.InvalidJson:
         document = None
     if not isinstance(document, dict):
         raise _invalid(f"the token's {part} is not a JSON object")
     return document
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return members
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("not a number of JSON")
 
 
 def _check_addressing(claims: _AgentClaims, rules: TokenRules) -> None:
