@@ -102,21 +102,22 @@ class FollowedRoom:
         if self.replica.contains(sequence):
             return
         arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._awaited.append((sequence, arrived))
-        for seconds in REACH_SECONDS:
-            await asyncio.wait({arrived}, timeout=seconds)
-            if arrived.done():
-                return
-            self.suspect("late")
+        awaited = (sequence, arrived)
+        self._awaited.append(awaited)
+        try:
+            for seconds in REACH_SECONDS:
+                await asyncio.wait({arrived}, timeout=seconds)
+                if arrived.done():
+                    return
+                self.suspect("late")
+        finally:
+            self._awaited.remove(awaited)
         raise unavailable("the room")
 
     def _wake(self) -> None:
-        for waiting in list(self._awaited):
-            sequence, arrived = waiting
-            if self.replica.contains(sequence):
-                self._awaited.remove(waiting)
-                if not arrived.done():
-                    arrived.set_result(None)
+        for sequence, arrived in self._awaited:
+            if self.replica.contains(sequence) and not arrived.done():
+                arrived.set_result(None)
 
     def missed(self) -> None:
         """Entries may have been lost on the way here."""
