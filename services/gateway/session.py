@@ -4,6 +4,7 @@ Messages are handled in the order they came, one at a time; only `ping` is answe
 """
 
 import asyncio
+import zlib
 from collections import deque
 from dataclasses import dataclass
 
@@ -102,6 +103,8 @@ class Session:
             self._refuse(refused, about)
         if self._bad >= self._shared.settings.bad_messages:
             self._close(CloseCode.BAD_CLIENT, "too many bad messages in a row")
+        elif self._over_rate > self._shared.settings.rate_limited_errors:
+            self._close(CloseCode.RATE_LIMITED, "it went on after rate_limited")
 
     def _meter(self, receivers: int = 1) -> None:
         """Slow a client down that sends too much, then refuse. Raises Refused."""
@@ -112,8 +115,6 @@ class Session:
             asyncio.get_running_loop().call_later(ruling.seconds, self.connection.go_on_reading)
         elif ruling.verdict is Verdict.REFUSE:
             self._over_rate += 1
-            if self._over_rate > self._shared.settings.rate_limited_errors:
-                self._close(CloseCode.RATE_LIMITED, "it went on after rate_limited")
             raise Refused(Code.RATE_LIMITED, "too many messages", retry_after_ms=max(1, int(ruling.seconds * 1000)))
         elif self._rate.calm:
             self._over_rate = 0
@@ -174,8 +175,7 @@ class Session:
             case protocol.LeaveRoom():
                 await self._in().leave(message.room_id)
             case protocol.UpdateSelf():
-                operation = f"{self._key}:{message.id or mint('', self._shared.around.chance(8))}"
-                await self._in().update(message, self.login.agent, operation)
+                await self._in().update(message, self.login.agent, self._operation(message, text))
             case protocol.Description() | protocol.Candidate():
                 await self._signal(message)
         if message.id is not None:
@@ -183,6 +183,12 @@ class Session:
             if not isinstance(message, protocol.JoinRoom | protocol.GetRoom):
                 self.connection.send(pushes.ok(message.id))
         return None
+
+    def _operation(self, message: protocol.UpdateSelf, text: str) -> str:
+        """What a change is called. With the text: an id used anew for another change is another change."""
+        if message.id is None:
+            return mint(f"{self._key}:", self._shared.around.chance(8))
+        return f"{self._key}:{message.id}:{zlib.crc32(text.encode()):x}"
 
     async def _authenticate(self, message: protocol.Authenticate) -> None:
         try:
