@@ -8,6 +8,7 @@ import nats
 import pytest
 
 from services.embedded_nats import EmbeddedNats
+from services.gateway.requests import REMEMBERED
 from shared.bus import Signal
 from tests.support.broker import connector, container_engine
 from tests.support.buses import in_memory
@@ -282,3 +283,20 @@ async def test_a_signal_nobody_can_open(system: System, monkeypatch: pytest.Monk
     await bob.silence("offer")
     assert (await alice.ask("offer", to=at(bob), sdp=offer()))["type"] == "ok"
     await bob.hear("offer")
+
+
+async def test_an_id_used_anew_after_long_is_a_new_request(system: System) -> None:
+    """Ids are remembered for a while. One that was forgotten here may still be known to the log: nothing is swallowed."""
+    await system.start(message_rate=10_000, message_burst=10_000)
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    to = (await alice.join("r"))["self"]
+    await bob.join("r")
+    assert (await bob.ask("offer", id="same", to=to, sdp=offer(), negotiation="first"))["type"] == "ok"
+    assert (await bob.ask("update_self", id="again", metadata={"n": 1}))["type"] == "ok"
+    for i in range(REMEMBERED):
+        assert (await bob.ask("update_self", id=f"between-{i}", metadata={"i": i % 2}))["type"] == "ok"
+    assert (await bob.ask("offer", id="same", to=to, sdp=offer(), negotiation="second"))["type"] == "ok"
+    assert (await bob.ask("update_self", id="again", metadata={"n": 2}))["type"] == "ok"
+    assert (await alice.hear("offer"))["negotiation"] == "first"
+    assert (await alice.hear("offer"))["negotiation"] == "second"
+    assert (await alice.ask("get_room"))["participants"][1]["metadata"]["n"] == 2
