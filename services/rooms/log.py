@@ -61,6 +61,7 @@ class RoomLog:
             self._since_snapshot[room_id] = 0
             await self.catch_up(fold)
             if fold.room is None:  # guessed ids must not push real rooms out of the cache
+                self.forget(room_id)
                 return fold
             self._keep(fold)
         self._folds.move_to_end(room_id)
@@ -76,6 +77,7 @@ class RoomLog:
     def forget(self, room_id: RoomId) -> None:
         """Do not trust the fold any more: an append's outcome is unknown."""
         self._folds.pop(room_id, None)
+        self._since_snapshot.pop(room_id, None)
 
     async def catch_up(self, fold: Roster) -> bool:
         """Apply what was appended meanwhile; whether there was anything."""
@@ -101,6 +103,8 @@ class RoomLog:
             return True
         APPENDS.inc()
         await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
+        if fold.room_id not in self._folds:  # it has just been created
+            self._keep(fold)
         return True
 
     async def _catch_up_for_sure(self, fold: Roster) -> None:
