@@ -32,7 +32,7 @@ def run(
     """Run `serve(settings, stop)` as this process. `stop` is set by SIGTERM or SIGINT; exit status 1 on `Failed`."""
     settings = settings_or_exit(settings_class)
     telemetry.set_up(service, settings)
-    # What was imported stays: the garbage collector need not walk it again and again (10 to 50 ms of silence each time).
+    # What was imported stays: the garbage collector need not walk it again and again, with everybody waiting.
     gc.collect()
     gc.freeze()
     try:
