@@ -45,21 +45,26 @@ def set_up(service: str, settings: ServiceSettings) -> None:
 
 
 def _set_up_logs(service: str, settings: ServiceSettings) -> None:
+    console = settings.log_format == "console"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         lambda _logger, _method, event: {**event, "service": service},
     ]
-    console = settings.log_format == "console"
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0)]
+        # The plain traceback: with rich installed the default one prints local variables, tokens and SDP among them.
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    if console:  # `make run` prefixes each line with the service and its own clock
-        shared = shared[:2]
+    if console:  # `make run` prefixes each line with the service
+        shared.pop()
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -79,11 +84,6 @@ def _set_up_traces(service: str, endpoint: str, ratio: float) -> None:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     trace.set_tracer_provider(provider)
     _tracer = trace.get_tracer("parley", __version__)
-
-
-def tracing() -> bool:
-    """Whether traces go anywhere."""
-    return _tracer is not None
 
 
 @contextmanager
