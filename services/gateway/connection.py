@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol, cast
 
+import structlog
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -31,6 +32,8 @@ PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that lo
 CLOSE_SECONDS = 2.0  # for the client to answer a close
 FRAGMENTS = 1024  # of one message
 WAITING_FRAMES = 64  # read but not taken; then the socket is not read
+
+log = structlog.get_logger()
 
 # A malformed frame costs a counter, never a line, let alone a traceback.
 _silent = logging.Logger("websockets", logging.CRITICAL + 1)
@@ -213,7 +216,11 @@ class Connection(asyncio.Protocol):
 
     def _hand_up(self) -> None:
         while self._frames and not self._stops and self._listener is not None:
-            self._listener.received(self._frames.popleft())
+            try:
+                self._listener.received(self._frames.popleft())
+            except Exception:
+                log.exception("a message broke its session")
+                self.close(CloseCode.INTERNAL_ERROR, "a bug of ours")
         self._balance()
 
     def _balance(self) -> None:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from services.gateway.session import Session
 from shared.bus import Bus, LogEntry, Signal
 from shared.errors import unavailable
 from tests.support.buses import in_memory
@@ -304,3 +305,18 @@ async def test_a_bug_is_internal(system: System, monkeypatch: pytest.MonkeyPatch
     assert "secret" not in str(reply)
     monkeypatch.undo()
     await client.join("voice-1")
+
+
+async def test_a_bug_of_ours_closes_with_1011(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks a session closes its connection with a code that says come back; others go on."""
+    await system.start()
+    broken, other = await system.client(), await system.agent("other")
+
+    def breaks(self: Session, text: str) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "received", breaks)
+        await broken.say("ping")
+        assert await broken.closed() == 1011
+    assert (await other.ask("ping"))["type"] == "pong"
