@@ -19,7 +19,7 @@ Request = TypeVar("Request", bound=Tolerant)
 Reply = TypeVar("Reply", bound=Tolerant)
 
 Handler = Callable[[Any], Awaitable[Any]]
-CONCURRENT_REQUESTS = 1000  # per endpoint and process; one more is refused with `unavailable`
+CONCURRENT_REQUESTS = 1000  # per service and process; one more is refused with `unavailable`
 
 
 class Conflict(Exception):  # noqa: N818 - an outcome to act on, not a failure

@@ -19,7 +19,6 @@ GatewayId = NewType("GatewayId", str)
 
 RoomIdField = Annotated[RoomId, StringConstraints(pattern=TOKEN_PATTERN)]
 AgentIdField = Annotated[AgentId, StringConstraints(pattern=r"^[A-Za-z0-9_.@:-]{1,128}$")]
-ParticipantIdField = Annotated[ParticipantId, StringConstraints(pattern=TOKEN_PATTERN)]
 DeviceIdField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@:-]{1,128}$")]
 
 # Rooms made again under the same Idempotency-Key get the same id; the namespace only keeps them apart from other UUIDs.

@@ -122,8 +122,7 @@ class NatsConnection:
             except Refused as refused:
                 if not said:
                     log.warning("waiting for the streams", why=refused.message)
-            if not said:
-                said = True
+            said = True
             await asyncio.sleep(0.25)
 
     async def _on_error(self, error: Exception) -> None:

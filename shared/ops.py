@@ -60,9 +60,6 @@ def listen(host: str, port: int) -> socket.socket:
 class EmbeddedServer(uvicorn.Server):
     """uvicorn as part of a process that handles signals itself."""
 
-    def install_signal_handlers(self) -> None:
-        """The process does this (shared/lifecycle.py)."""
-
     async def run_on(self, listening: socket.socket) -> None:
         """Serve until `should_exit`. Signals are left alone, unlike in `serve`."""
         await self._serve([listening])

@@ -4,7 +4,6 @@ A participant is a `Member` from before its join is asked until it left: what is
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -271,9 +270,9 @@ class FollowedRooms:
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
 
-    async def compare(self, every: float = COMPARE_SECONDS, done: Callable[[], bool] = lambda: False) -> None:
+    async def compare(self, every: float = COMPARE_SECONDS) -> None:
         """Compare with the log every few seconds, so that a hole before a silence is found too."""
-        while not done():
+        while True:
             await asyncio.sleep(every)
             rooms = {subjects.event_log(room_id): room for room_id, room in self._rooms.items()}
             if not rooms:

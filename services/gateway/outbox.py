@@ -14,9 +14,6 @@ class Sink(Protocol):
     def write(self, data: bytes) -> None:
         """Write, or buffer."""
 
-    def get_write_buffer_size(self) -> int:
-        """Bytes the transport holds back."""
-
 
 def text_frame(payload: bytes) -> bytes:
     """A text message as a WebSocket frame from server to client (RFC 6455): unmasked, so the same for all receivers."""

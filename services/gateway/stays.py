@@ -227,14 +227,12 @@ class Stays:
                 raise
         self.ended(stay.room_id)
 
-    def ended(self, room_id: RoomId) -> bool:
-        """The stay is over; whether there was one."""
+    def ended(self, room_id: RoomId) -> None:
+        """The stay, if there is one, is over."""
         stay = self._stays.pop(room_id, None)
-        if stay is None:
-            return False
-        stay.room.members.pop(stay.participant_id, None)
-        self._around.rooms.release(stay.room)
-        return True
+        if stay is not None:
+            stay.room.members.pop(stay.participant_id, None)
+            self._around.rooms.release(stay.room)
 
     def leave_all(self, reason: LeaveReason) -> None:
         """The session is over: every seat is given up, in the background."""
