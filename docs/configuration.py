@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from services.__main__ import SERVICES, main
+from services.__main__ import main
+from services.plan import SERVICES
 from shared.settings import PREFIX, ServiceSettings
 
 DOCUMENT = Path(__file__).with_name("configuration.md")
@@ -69,8 +70,9 @@ def _run_rows() -> list[tuple[str, str, str, str]]:
     for parameter in inspect.signature(main).parameters.values():
         option = parameter.default
         bounds = f", {option.min}…{option.max}" if option.min is not None else ""
-        kind = f"integer{bounds}" if parameter.annotation is int else "text"
-        rows.append((str(option.envvar), kind, _default(option.default), _cell(option.help)))
+        kind = f"integer{bounds}" if parameter.annotation in (int, int | None) else "text"
+        names = [option.envvar] if isinstance(option.envvar, str) else option.envvar
+        rows.append(("`, `".join(names), kind, _default(option.default), _cell(option.help)))
     return rows
 
 

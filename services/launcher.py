@@ -1,0 +1,181 @@
+"""Starts all processes, looks after them, stops them in order."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import time
+import urllib.request
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+from services.embedded_cluster import EmbeddedCluster, here
+from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from services.existing_nats import check_server
+from services.lines import Lines, welcome
+from services.parts import NatsPart, Part, ServicePart, keep
+from services.plan import SERVICES, CannotStart, Plan
+from services.ports import Ports
+from shared.settings import PREFIX
+
+STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
+READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them
+READY_SECONDS_EACH = 5.0
+
+T = TypeVar("T")
+
+
+class Launcher:
+    """The processes of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._say = Lines([name for service in SERVICES for name in plan.names(service)]).say
+        self._nats: EmbeddedNats | EmbeddedCluster | None = None
+        self._services: list[ServicePart] = []
+        self._keeping: list[asyncio.Task[None]] = []
+        self._ports = Ports()
+        self._public: list[int] = []  # the port of each gateway
+        self._ops: dict[str, int] = {}  # the internal port of each service
+
+    async def run(self) -> None:
+        """Until Ctrl-C. Raises CannotStart."""
+        stop = asyncio.Event()
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one when the terminal is closed; Windows has it not
+            with contextlib.suppress(NotImplementedError, AttributeError):
+                asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
+        started = time.monotonic()
+        try:
+            await asyncio.to_thread(self._take_ports)
+            url = await _unless(stop, self._broker())
+            if url is None:
+                return
+            await self._start_services(url)
+            if not await self._until_ready(stop):
+                return
+            self._say("parley", f"ready in {time.monotonic() - started:.1f} s")
+            await self._welcome()
+            await self._watch(stop)
+        finally:
+            await self._stop()
+
+    def _take_ports(self) -> None:
+        """Said before anything is started, in one sentence. Taken together, so that no two are the same."""
+        host, first = self._plan.host, self._plan.port
+        for number in range(self._plan.replicas["gateway"]):
+            wanted = first + number if first else 0
+            try:
+                self._public.append(self._ports.take(host, wanted))
+            except OSError as error:
+                variable = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+                why = f"{host}:{wanted} cannot be used ({error.strerror})"
+                raise CannotStart(f"{why}; choose another with {variable}=…") from None
+        for service in SERVICES:
+            self._ops |= {name: self._ports.take("127.0.0.1") for name in self._plan.names(service)}
+        self._ports.complete()
+
+    # -- NATS ----------------------------------------------------------------------------------------------------------
+
+    async def _broker(self) -> str:
+        plan = self._plan
+        if plan.nats_url is not None:
+            await check_server(plan.nats_url)
+            return plan.nats_url
+        try:
+            if plan.nats_servers == 1:
+                self._nats = EmbeddedNats(plan.data / "nats", sync=plan.sync)
+                await self._nats.start()
+                self._say("parley", f"NATS server at {self._nats.url}, data in {plan.data}")
+            else:
+                folder = plan.data / f"nats-cluster-of-{plan.nats_servers}"
+                self._nats = EmbeddedCluster(folder, here(plan.nats_servers), sync=plan.sync)
+                await self._nats.start()
+                self._say("parley", f"{plan.nats_servers} NATS servers at {self._nats.url}, data in {folder}")
+        except EmbeddedNatsError as error:
+            raise CannotStart(str(error)) from None
+        return self._nats.url
+
+    def _nats_parts(self) -> Iterable[Part]:
+        if isinstance(self._nats, EmbeddedCluster):
+            return [NatsPart(server.place.name, server) for server in self._nats.servers]
+        return [NatsPart("NATS", self._nats)] if self._nats is not None else []
+
+    # -- the services --------------------------------------------------------------------------------------------------
+
+    async def _start_services(self, nats_url: str) -> None:
+        for service in SERVICES:
+            for number, name in enumerate(self._plan.names(service)):
+                environment = self._plan.environment_of(service) | {
+                    PREFIX + "NATS_URL": nats_url,
+                    PREFIX + "OPS_HOST": "127.0.0.1",
+                    PREFIX + "OPS_PORT": str(self._ops[name]),
+                }
+                if service == "gateway":
+                    environment[PREFIX + "PORT"] = str(self._public[number])
+                if self._nats is not None:
+                    password = self._nats.passwords[service]
+                    environment.pop(PREFIX + "NATS_PASSWORD_FILE", None)
+                    environment |= {PREFIX + "NATS_USER": service, PREFIX + "NATS_PASSWORD": password}
+                part = ServicePart(name, service, environment, self._say)
+                self._services.append(part)
+                await part.start()
+
+    async def _until_ready(self, stop: asyncio.Event) -> bool:
+        seconds = READY_SECONDS + READY_SECONDS_EACH * (len(self._services) - len(SERVICES))
+        deadline = time.monotonic() + seconds
+        waiting = list(self._ops.values())
+        while not stop.is_set() and time.monotonic() < deadline:
+            for part in self._services:
+                if not part.alive:
+                    await part.ended()
+                    raise CannotStart(f"{part.name} has ended by itself; its lines above say why")
+            waiting = [port for port in waiting if not await asyncio.to_thread(_is_ready, port)]
+            if not waiting:
+                return True
+            await asyncio.sleep(0.05)
+        if not stop.is_set():
+            raise CannotStart(f"the services were not ready within {seconds:.0f} s; their lines above say why")
+        return False
+
+    async def _welcome(self) -> None:
+        nats = (self._nats.url, self._nats.folder / "passwords.json") if self._nats is not None else None
+        await asyncio.to_thread(welcome, [self._plan.url(port) for port in self._public], nats)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Until told to stop; what ends by itself is started again, with the ports it had."""
+        for part in (*self._services, *self._nats_parts()):
+            self._keeping.append(asyncio.create_task(keep(part, self._say, stop), name=f"keep {part.name}"))
+        await stop.wait()
+
+    async def _stop(self) -> None:
+        """The gateways first, since the others must still hear from them who left; NATS last."""
+        for keeping in self._keeping:
+            keeping.cancel()
+        deadline = time.monotonic() + STOP_SECONDS
+        gateways = [part for part in self._services if part.service == "gateway"]
+        await asyncio.gather(*(part.end(STOP_SECONDS * 0.8) for part in gateways))
+        left = deadline - time.monotonic()
+        await asyncio.gather(*(part.end(left) for part in self._services))
+        if self._nats is not None:
+            await self._nats.stop()
+        self._ports.let_go()
+
+
+async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
+    """The outcome; None when told to stop before there is one."""
+    task, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    await asyncio.wait({task})
+    return None
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,89 @@
+"""What `make run` is asked for, by its options and by the environment; checked before anything is started."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.auth.settings import AuthSettings
+from services.embedded_nats import SYNC
+from services.gateway.settings import GatewaySettings
+from services.rooms.settings import RoomsSettings
+from shared.settings import PREFIX, ServiceSettings, SettingsError
+
+SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
+CLUSTERS = (1, 3, 5)  # an even number of servers survives no more than one less
+COPIES = 3  # of the streams, on a cluster: what two lost servers of five leave readable is not worth two more writes
+LOG_REPLICAS = PREFIX + "LOG_REPLICAS"
+
+
+class CannotStart(Exception):  # noqa: N818 - what ends the launcher, in one sentence
+    """The message is one sentence for whoever started it."""
+
+
+def numbered(name: str, count: int) -> list[str]:
+    """`rooms`, or with several `rooms-1`, `rooms-2` …"""
+    return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+
+
+@dataclass
+class Plan:
+    """How many of what, where, and what the services are told."""
+
+    host: str
+    port: int
+    data: Path
+    nats_url: str | None = None
+    replicas: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 1))
+    nats_servers: int = 1
+    sync: str = SYNC
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def names(self, service: str) -> list[str]:
+        """What the replicas of a service are called in lines."""
+        return numbered(service, self.replicas[service])
+
+    def environment_of(self, service: str) -> dict[str, str]:
+        """What a service is told, except where NATS is, and which ports are its own."""
+        known = SERVICES[service].environment_names()
+        environment = {PREFIX + "MODE": "development", PREFIX + "LOG_FORMAT": "console"}
+        if service == "rooms" and self.nats_url is None:
+            environment[LOG_REPLICAS] = str(min(self.nats_servers, COPIES))
+        environment |= {name: value for name, value in self.environment.items() if name in known}
+        if service == "gateway":
+            environment |= {PREFIX + "HOST": self.host, PREFIX + "PORT": str(self.port)}
+        return environment
+
+    def url(self, port: int) -> str:
+        """Where the gateway with this port is for clients on this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def check(self) -> None:
+        """Try it on every service's settings. Raises SettingsError."""
+        known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
+        unknown = sorted(self.environment.keys() - known)
+        if unknown:
+            raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
+        for name, settings in SERVICES.items():
+            settings.read(self.environment_of(name))
+        last = self.port + self.replicas["gateway"] - 1
+        if self.port and last > 65535:
+            raise SettingsError(f"the last gateway's port would be {last}; choose a lower PORT")
+        self._check_nats(RoomsSettings.read(self.environment_of("rooms")).log_replicas)
+
+    def _check_nats(self, copies: int) -> None:
+        if self.nats_servers not in CLUSTERS:
+            raise SettingsError("NATS_SERVERS must be 1, 3 or 5")
+        if not re.fullmatch(r"always|[1-9]\d*(ms|s|m|h)", self.sync):
+            raise SettingsError("NATS_SYNC must be `always` or a duration such as 2m")
+        if self.nats_url is not None:
+            if self.nats_servers > 1:
+                raise SettingsError("NATS_SERVERS is for servers of our own and NATS_URL for others; choose one")
+        elif copies > self.nats_servers:
+            raise SettingsError(f"{LOG_REPLICAS} is {copies}, but each copy needs a server of its own (NATS_SERVERS)")
+
+
+def environment() -> dict[str, str]:
+    """The settings that were given for services."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
