@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 DATA=.data NATS_URL=…
+run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 DATA=.data NATS_URL=… REPLICAS=2 NATS_SERVERS=3
 	@exec $(BIN)/python -m services
 
 test: $(VENV)/.dev ## run every test

@@ -10,15 +10,17 @@ from typing import Any, Protocol, TypeVar
 from shared import telemetry
 from shared.errors import Code, Refused
 from shared.events import RoomEvent, Stamp, decode
-from shared.ids import ParticipantId, RoomId
+from shared.ids import GatewayId, ParticipantId, RoomId
 from shared.model import Tolerant
 from shared.roster import Entry, Snapshot
 from shared.subjects import Endpoint, LogSubject
+from shared.timers import Timer
 
 Request = TypeVar("Request", bound=Tolerant)
 Reply = TypeVar("Reply", bound=Tolerant)
 
 Handler = Callable[[Any], Awaitable[Any]]
+TimerHandler = Callable[[Timer], Awaitable[None]]
 CONCURRENT_REQUESTS = 1000  # per service and process; one more is refused with `unavailable`
 
 
@@ -120,11 +122,38 @@ class Bus(Protocol):
     async def last(self, subjects: Sequence[str]) -> list[LogEntry]:
         """The newest entry of each of these log subjects that has any (at most 1,000 subjects). May lag an append."""
 
-    async def newest(self, subject: str) -> LogEntry | None:
-        """The one newest entry among all subjects that match. May lag an append."""
+    async def position(self, subject: str) -> int:
+        """The sequence of the newest entry among all subjects that match, 0 if there is none; does not lag."""
 
     async def newest_of_each(self, subject: str) -> list[LogEntry]:
         """The newest entry of every subject that matches, however many; oldest first."""
+
+    async def trim(self, room_id: RoomId) -> None:
+        """Delete a room's event log but for its last entry, which shows that the room was there and how it ended."""
+
+    async def arm(self, timer: Timer, *, after: int | None = None) -> int:
+        """Have the broker hold a timer until it is due, in place of one of the same name; its position.
+
+        With `after`, only if that is still the position of the one before (0: none waits). Raises Conflict when it is not.
+        """
+
+    async def armed(self, timer: Timer) -> int | None:
+        """The position of the waiting timer of this name, if one waits. May lag."""
+
+    async def take_timers(self, handle: TimerHandler, retry_seconds: float) -> Following:
+        """Hand every due timer to `handle`, in one of the processes that take them; again when that one died or raised.
+
+        Many at once, in no order; a second time at the earliest after `retry_seconds`.
+        """
+
+    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """Note that participants of a gateway may be in a room."""
+
+    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """The rooms noted of a gateway. May lag."""
+
+    async def let_go_rooms(self, gateway: GatewayId) -> None:
+        """Forget what was noted of a gateway."""
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep this as the room's snapshot. A cache: losing it only makes loading slower."""
@@ -133,7 +162,7 @@ class Bus(Protocol):
         """The room's snapshot, if there is one of this incarnation."""
 
     async def check(self) -> None:
-        """A round trip that proves the broker answers now (for readiness). Raises `Refused(unavailable)`."""
+        """Prove that the broker answers and stores now (for readiness). Raises `Refused(unavailable)`."""
 
     async def close(self) -> None:
         """Finish what is being answered, then disconnect."""

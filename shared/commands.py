@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionId, SessionKey
 from shared.model import Tolerant
 from shared.room import Access, Kind, LeaveReason, Media, MediaPatch, Participant, Role, Room, RoomSettings, RoomType
 from shared.roster import Snapshot
@@ -28,11 +28,15 @@ class Identity(Tolerant):
 
 
 class OpenSession(Tolerant):
-    """Validate a token and issue the resume token of a session. `subject` demands the same agent (renewal)."""
+    """Validate a token and issue the resume token of a session. `subject` demands the same agent (renewal).
+
+    With a `resume` token of the same agent it is that token's session; else the one named here.
+    """
 
     token: str
-    session_id: str
+    session_id: SessionId
     subject: AgentId | None = None
+    resume: str | None = None
 
 
 class SessionOpened(Tolerant):
@@ -42,6 +46,7 @@ class SessionOpened(Tolerant):
     """
 
     identity: Identity
+    session_id: SessionId
     good_until: float
     resume_token: str
 
@@ -136,6 +141,45 @@ class Joined(Tolerant):
 
     participant_id: ParticipantId
     snapshot: Snapshot
+
+
+class ResumeParticipant(Tolerant):
+    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
+
+    Past `deadline` (Unix seconds) it is refused, so that it cannot happen long after its client was told no.
+    """
+
+    caller: Caller
+    room_id: RoomId
+    operation: str
+    session: SessionKey
+    gateway: GatewayId
+    deadline: float | None = None
+
+
+class Resumed(Tolerant):
+    """The seat as it is now, and the room as of the resume's entry or later.
+
+    `dropped_at` is when the log says that the connection was gone (RFC 3339); None when nobody had noticed yet.
+    """
+
+    participant_id: ParticipantId
+    epoch: int
+    snapshot: Snapshot
+    dropped_at: str | None = None
+
+
+class DropParticipant(Tolerant):
+    """The session's connection to this gateway is gone; its seat is held for the grace time.
+
+    Refused when the seat is another gateway's by now, or has a higher epoch. Without `epoch` (the outcome of a resume is
+    unknown) any seat that the session has at this gateway is meant.
+    """
+
+    room_id: RoomId
+    session: SessionKey
+    gateway: GatewayId
+    epoch: int | None = None
 
 
 class LeaveRoom(Tolerant):

@@ -4,6 +4,7 @@ One `MemoryBroker` stands for the NATS server, one `MemoryBus` for a process's c
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.bus import Conflict, Following, Handler, LogEntry, Reply, Request, Service, Signal, internal_error
+from shared.bus import (
+    Conflict,
+    Following,
+    Handler,
+    LogEntry,
+    Reply,
+    Request,
+    Service,
+    Signal,
+    TimerHandler,
+    internal_error,
+)
 from shared.errors import Code, Refused, unavailable
 from shared.events import RoomEvent, Stamp, encode
-from shared.ids import RoomId
+from shared.ids import GatewayId, RoomId
+from shared.memory_timers import MemoryTimers
 from shared.roster import Snapshot
 from shared.subjects import Endpoint, LogSubject, event_log, signal_log
+from shared.timers import Timer
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -46,14 +60,17 @@ class _Follower:
 class MemoryBroker:
     """What all buses of one test share: the log, the snapshots, who answers, who follows."""
 
-    def __init__(self, incarnation: str = "memory") -> None:
+    def __init__(self, incarnation: str = "memory", clock: Callable[[], float] = time.time) -> None:
         self.incarnation = incarnation
+        self.timers = MemoryTimers(clock)
+        self._sequence = 0
         self.log: list[tuple[str, LogEntry]] = []
         self.keys: dict[str, int] = {}
         self._last: dict[str, int] = {}
         self.snapshots: dict[RoomId, bytes] = {}
         self.answering: dict[str, OrderedDict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.followers: list[_Follower] = []
+        self.held: dict[GatewayId, dict[RoomId, None]] = {}
         self.down = False
         self.full = False
 
@@ -63,7 +80,8 @@ class MemoryBroker:
         if parsed is None:
             raise ValueError("not a subject of the log")
         before = {"Nats-Last-Sequence": str(self.last_of(subject))}  # as the stream's republished copies have it
-        entry = LogEntry(len(self.log) + 1, parsed, headers | before, body)
+        self._sequence += 1
+        entry = LogEntry(self._sequence, parsed, headers | before, body)
         self.log.append((subject, entry))
         self._last[subject] = entry.sequence
         live = subject.replace("agentlink.log.", "agentlink.room.", 1)
@@ -79,6 +97,11 @@ class MemoryBroker:
     def last_of(self, subject: str) -> int:
         """The last sequence of one subject, 0 for none."""
         return self._last.get(subject, 0)
+
+    def trim(self, subject: str) -> None:
+        """Delete all entries of a subject but the last."""
+        last = self.last_of(subject)
+        self.log = [(name, entry) for name, entry in self.log if name != subject or entry.sequence == last]
 
 
 class MemoryBus:
@@ -172,13 +195,54 @@ class MemoryBus:
         newest = {name: entry for name, entry in self.broker.log if any(matches(s, name) for s in subjects)}
         return sorted(newest.values(), key=lambda entry: entry.sequence)
 
-    async def newest(self, subject: str) -> LogEntry | None:
+    async def position(self, subject: str) -> int:
         """See Bus."""
-        return next(iter((await self.last([subject]))[-1:]), None)
+        return max((entry.sequence for entry in await self.last([subject])), default=0)
 
     async def newest_of_each(self, subject: str) -> list[LogEntry]:
         """See Bus."""
         return await self.last([subject])
+
+    async def trim(self, room_id: RoomId) -> None:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        self.broker.trim(event_log(room_id))
+
+    async def arm(self, timer: Timer, *, after: int | None = None) -> int:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        return self.broker.timers.arm(timer, after)
+
+    async def armed(self, timer: Timer) -> int | None:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        return self.broker.timers.armed(timer)
+
+    async def take_timers(self, handle: TimerHandler, retry_seconds: float) -> Following:
+        """See Bus."""
+        self._reach()
+        return self.broker.timers.take(handle, retry_seconds, lambda: self.broker.down)
+
+    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        self.broker.held.setdefault(gateway, {})[room_id] = None
+
+    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        return list(self.broker.held.get(gateway, {}))
+
+    async def let_go_rooms(self, gateway: GatewayId) -> None:
+        """See Bus."""
+        await asyncio.sleep(0)
+        self._reach()
+        self.broker.held.pop(gateway, None)
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See Bus."""

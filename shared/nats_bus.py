@@ -14,22 +14,23 @@ from nats.aio.subscription import Subscription
 from opentelemetry.trace import SpanKind
 
 from shared import subjects, telemetry
-from shared.bus import Conflict, Following, LogEntry, Reply, Request, Service, Signal
+from shared.bus import Following, LogEntry, Reply, Request, Service, Signal, TimerHandler
 from shared.errors import Code, Refused, unavailable
 from shared.events import CONTENT_TYPE, RoomEvent, Stamp, encode
-from shared.ids import RoomId
+from shared.ids import GatewayId, RoomId
 from shared.nats_connection import FAILURES, Broker, NatsConnection
 from shared.nats_log import NatsLog
 from shared.nats_service import NatsService
+from shared.nats_store import EXPECTED
+from shared.nats_timers import TimerTaker
 from shared.roster import Snapshot
 from shared.subjects import Endpoint, LogSubject
+from shared.timers import Timer
 
 log = structlog.get_logger()
 
 FOLLOW_MESSAGES = 65536  # waiting in this process per topic; then the newest are dropped and `missed` is called
 FOLLOW_BYTES = 64 << 20
-CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
-FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class NatsBus:
         self._services: list[NatsService] = []
         self._replies = connection.replies
         self._log = NatsLog(connection.replies, connection.client)
+        self._store = connection.store
+        self._timers = connection.timers
 
     @property
     def failed(self) -> "asyncio.Future[None]":
@@ -115,31 +118,14 @@ class NatsBus:
     async def append(self, room_id: RoomId, events: Sequence[RoomEvent], stamp: Stamp, *, after: int) -> int:
         """See Bus."""
         headers = stamp.headers()
-        headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
+        headers[EXPECTED] = str(after)
         headers["Content-Type"] = CONTENT_TYPE
         with telemetry.span("log.append", SpanKind.PRODUCER):
-            return await self._store(subjects.event_log(room_id), encode(events), headers)
+            return await self._store.store(subjects.event_log(room_id), encode(events), headers)
 
     async def post(self, signal: Signal) -> int:
         """See Bus."""
-        return await self._store(subjects.signal_log(signal.room_id, signal.to), signal.body, signal.headers())
-
-    async def _store(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
-        try:
-            answer = await self._replies.one(subject, body, telemetry.trace_headers(headers))
-        except Refused:
-            telemetry.LOG_REFUSED.labels("timeout").inc()
-            raise
-        acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
-        if "seq" in acknowledged and "error" not in acknowledged:
-            return int(acknowledged["seq"])
-        code = acknowledged.get("error", {}).get("err_code")
-        if code in CONFLICTS:
-            raise Conflict
-        telemetry.LOG_REFUSED.labels("full" if code in FULL else "unavailable").inc()
-        if code is None:  # no responders: the stream is gone
-            self.connection.mend()
-        raise unavailable("the log")
+        return await self._store.store(subjects.signal_log(signal.room_id, signal.to), signal.body, signal.headers())
 
     async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
         """See Bus."""
@@ -185,13 +171,47 @@ class NatsBus:
         """See Bus."""
         return await self._log.last(log_subjects)
 
-    async def newest(self, subject: str) -> LogEntry | None:
+    async def position(self, subject: str) -> int:
         """See Bus."""
-        return await self._log.newest(subject)
+        return await self._log.position(subject)
 
     async def newest_of_each(self, subject: str) -> list[LogEntry]:
         """See Bus."""
         return await self._log.newest_of_each(subject)
+
+    async def trim(self, room_id: RoomId) -> None:
+        """See Bus."""
+        await self._log.trim(room_id)
+
+    # -- timers --------------------------------------------------------------------------------------------------------
+
+    async def arm(self, timer: Timer, *, after: int | None = None) -> int:
+        """See Bus."""
+        return await self._timers.arm(timer, after)
+
+    async def armed(self, timer: Timer) -> int | None:
+        """See Bus."""
+        return await self._timers.armed(timer)
+
+    async def take_timers(self, handle: TimerHandler, retry_seconds: float) -> Following:
+        """See Bus."""
+        taker = TimerTaker(self.client, self._replies, handle, retry_seconds)
+        await taker.start()
+        return taker
+
+    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See Bus."""
+        await self._timers.hold_room(gateway, room_id)
+
+    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """See Bus."""
+        return await self._timers.held_rooms(gateway)
+
+    async def let_go_rooms(self, gateway: GatewayId) -> None:
+        """See Bus."""
+        await self._timers.let_go_rooms(gateway)
+
+    # -- snapshots -----------------------------------------------------------------------------------------------------
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See Bus."""

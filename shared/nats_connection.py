@@ -14,10 +14,13 @@ from nats.aio.client import Client
 from shared import nats_streams, telemetry
 from shared.errors import Refused, unavailable
 from shared.nats_replies import Replies
+from shared.nats_store import NatsStore
+from shared.nats_timers import NatsTimers
 
 log = structlog.get_logger()
 
 OLDEST_SERVER = (2, 14)
+CHECK_SECONDS = 2.0
 FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
 
@@ -43,6 +46,8 @@ class NatsConnection:
     def __init__(self, client: Client, broker: Broker, name: str) -> None:
         self.client = client
         self.replies = Replies(client, broker.timeout)
+        self.store = NatsStore(self.replies, self.mend)
+        self.timers = NatsTimers(self.replies, self.store)
         self.followers: dict[int, Callable[[], None]] = {}  # subscription -> whom to tell of a hole
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.incarnation = ""
@@ -180,13 +185,15 @@ class NatsConnection:
             self._fail(BrokerError("the connection to NATS was closed for good"))
 
     async def check(self) -> None:
-        """A round trip that proves the broker answers. Raises `Refused(unavailable)`."""
+        """Store something, which needs the broker's quorum: a server that is cut off from it still answers and still
+        says that it is connected. Raises `Refused(unavailable)`.
+        """
         try:
-            if not self._broker.uses_log:
-                await self.replies.settle()
-            elif await nats_streams.incarnation(self.client, 2) is None:
-                self.mend()
-                raise unavailable("the log")
+            async with asyncio.timeout(CHECK_SECONDS):
+                if self._broker.uses_log and await nats_streams.incarnation(self.client, CHECK_SECONDS) is None:
+                    self.mend()
+                    raise unavailable("the log")
+                await self.timers.probe()
         except FAILURES:
             raise unavailable("the broker") from None
 

@@ -19,6 +19,7 @@ from shared.subjects import LogSubject
 SUBJECTS_AT_ONCE = 200  # newest entries asked for in one request; the server stops at 1,024
 CONSUMER_BATCH = 500
 PULL_SECONDS = 5.0
+NO_MESSAGE = 10037  # JetStream API error
 CONSUMER_IDLE_NANOSECONDS = 30_000_000_000
 
 
@@ -44,9 +45,16 @@ class NatsLog:
             entries += await self._get_batch({"multi_last": list(log_subjects[start : start + SUBJECTS_AT_ONCE])})
         return sorted(entries, key=lambda entry: entry.sequence)
 
-    async def newest(self, subject: str) -> LogEntry | None:
-        """See Bus.newest."""
-        return await self._get({"last_by_subj": subject})
+    async def position(self, subject: str) -> int:
+        """See Bus.position: asked of the stream's leader, not of any replica."""
+        body = json.dumps({"last_by_subj": subject}).encode()
+        answer = await self._replies.one(f"$JS.API.STREAM.MSG.GET.{subjects.LOG_STREAM}", body)
+        found: dict[str, Any] = json.loads(answer.data) if answer.data else {"error": {}}
+        if found.get("error", {}).get("err_code") == NO_MESSAGE:
+            return 0
+        if "message" not in found:
+            raise unavailable("the log")
+        return int(found["message"]["seq"])
 
     async def newest_of_each(self, subject: str) -> list[LogEntry]:
         """See Bus.newest_of_each: an ephemeral consumer, since direct gets stop at 1,024 subjects."""
@@ -91,6 +99,13 @@ class NatsLog:
             raise unavailable("the log") from None
         finally:
             await subscription.unsubscribe()
+
+    async def trim(self, room_id: RoomId) -> None:
+        """See Bus.trim."""
+        body = json.dumps({"filter": subjects.event_log(room_id), "keep": 1}).encode()
+        answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{subjects.LOG_STREAM}", body)
+        if not answer.data or "error" in json.loads(answer.data):
+            raise unavailable("the log")
 
     async def snapshot(self, room_id: RoomId) -> bytes | None:
         """The stored snapshot of a room."""

@@ -1,4 +1,4 @@
-"""The two streams: what they hold, how they are made, which one we are talking to."""
+"""The streams: what they hold, how they are made, which one we are talking to."""
 
 import json
 from dataclasses import dataclass
@@ -54,7 +54,20 @@ class Streams:
             "allow_direct": True,
             "num_replicas": self.replicas,
         }
-        return [log, snapshots]
+        timers = {
+            "name": subjects.TIMER_STREAM,
+            "description": "What waits for its time, what is due, and which gateway may be in which room.",
+            "subjects": [subjects.TIMER_SUBJECTS],
+            "storage": "file",
+            # A due timer is gone when it is acknowledged; what waits has no consumer, and stays. Without any maximum
+            # age or size, which would delete what waits (and schedules cannot refuse what is new).
+            "retention": "workqueue",
+            "allow_msg_schedules": True,
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+            "num_replicas": self.replicas,
+        }
+        return [log, snapshots, timers]
 
 
 async def _api(client: Client, subject: str, body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from shared import nats_bus
+from shared import nats_bus, telemetry
 from shared.errors import unavailable
 from shared.lifecycle import Failed, Stopped, until
 from shared.nats_bus import NatsBus
@@ -16,6 +16,8 @@ from shared.ops import OpsServer, Ready
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
+
+LAG_SECONDS = 0.1  # between two looks at how late the event loop is
 
 
 class Running:
@@ -60,6 +62,7 @@ async def on_the_bus(
         await running.ready()
 
     ops = await _ops(settings, ready)
+    lag = asyncio.create_task(_measure_lag(), name="loop lag")
     try:
         bus = await _connect(name, settings, stop, streams)
         if bus is None:
@@ -70,7 +73,16 @@ async def on_the_bus(
         finally:
             await bus.close()
     finally:
+        lag.cancel()
         await ops.stop()
+
+
+async def _measure_lag() -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        before = loop.time()
+        await asyncio.sleep(LAG_SECONDS)
+        telemetry.LOOP_LAG.observe(max(0.0, loop.time() - before - LAG_SECONDS))
 
 
 async def _ops(settings: ServiceSettings, ready: Ready) -> OpsServer:

@@ -17,6 +17,7 @@ from shared.room import MediaPatch, Name
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 To = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Negotiation = Annotated[str, StringConstraints(max_length=64)]
+CursorText = Annotated[str, StringConstraints(max_length=128)]
 RoomRef = RoomIdField | None
 
 
@@ -30,7 +31,7 @@ class Resume(Strict):
     """The proof of a session and the last cursor seen in each of its rooms."""
 
     token: str
-    cursors: dict[str, str]
+    cursors: Annotated[dict[RoomIdField, CursorText], Field(max_length=100)]
 
 
 class Authenticate(ClientMessage):

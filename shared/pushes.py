@@ -28,7 +28,7 @@ class AuthOk(Push):
     expires_at: str
     resumed: bool = False
     heartbeat_ms: int
-    features: list[str] = []
+    features: list[str] = ["resume"]
     limits: dict[str, int] = {}
 
 
@@ -192,15 +192,15 @@ def user_updated(at: At, participant: Participant) -> UserUpdated:
     return UserUpdated(room_id=at.room_id, revision=at.revision, cursor=at.cursor, participant=participant)
 
 
-def user_left(at: At, participant: Participant, reason: str | None) -> UserLeft:
+def user_left(at: At, participant_id: ParticipantId, agent_id: AgentId, reason: str | None) -> UserLeft:
     """See UserLeft. A reason of a newer version passes as it is."""
     return UserLeft.model_construct(
         type="user_left",
         room_id=at.room_id,
         revision=at.revision,
         cursor=at.cursor,
-        participant_id=participant.id,
-        agent_id=participant.agent_id,
+        participant_id=participant_id,
+        agent_id=agent_id,
         reason=cast("LeaveReason", reason or "left"),
     )
 

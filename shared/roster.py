@@ -15,15 +15,33 @@ from shared.room import Participant, Room
 OPERATION_MEMORY_SECONDS = 60.0
 GRANT_MEMORY_SECONDS = 60.0  # beyond its end: the clocks of auth and rooms differ, and a join may be on its way
 OPERATION_MEMORY = 2000  # operations at most; a room this busy forgets sooner
+DEPARTED_SECONDS = 600.0  # for so long a session that comes back is told why its participant left
+DEPARTED_MEMORY = 1000
 
 
 class Seat(Tolerant):
-    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved."""
+    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved.
+
+    `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
+    had noticed.
+    """
 
     participant: Participant
     session: SessionKey | None = None
     gateway: GatewayId | None = None
     epoch: int = 0
+    dropped_at: str | None = None
+
+
+class Departure(Tolerant):
+    """How a session's stay ended: at which entry, when (Unix seconds), and why."""
+
+    participant_id: ParticipantId
+    agent_id: AgentId
+    reason: str
+    revision: int
+    sequence: int
+    at: float
 
 
 class Snapshot(Tolerant):
@@ -41,6 +59,8 @@ class Snapshot(Tolerant):
     origin: str = ""
     operations: dict[str, float] = {}
     grants: dict[str, int] = {}
+    empty_since: str | None = None
+    departed: dict[SessionKey, Departure] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,8 @@ class Roster:
 
     __slots__ = (
         "closed",
+        "departed",
+        "empty_since",
         "grants",
         "incarnation",
         "last_order",
@@ -83,6 +105,8 @@ class Roster:
         self.origin = ""  # the operation that created the room
         self.operations: dict[str, float] = {}  # operation id -> Unix seconds, of the last minute
         self.grants: dict[str, int] = {}  # fingerprint of a consumed join token -> Unix seconds of its end
+        self.empty_since: str | None = None  # since when nobody is in (RFC 3339)
+        self.departed: dict[SessionKey, Departure] = {}  # those of the last minutes, oldest first
 
     def apply(self, entry: Entry) -> bool:
         """Take in the next entry. False when it changed nothing: already contained, or an operation already seen."""
@@ -94,6 +118,7 @@ class Roster:
         for event in entry.events:
             if event.change.revision > self.revision:  # an old event appended again is none of ours
                 self._take(event, entry.stamp)
+                self.empty_since = None if self.seats else self.empty_since or event.time
         self._remember(entry)
         return True
 
@@ -110,20 +135,51 @@ class Roster:
         if participant is None:
             return
         if event.type == "participant_left":
-            self.seats.pop(participant.id, None)
+            self._part(self.seats.pop(participant.id, None), event)
         elif event.type == "participant_joined":
             self.last_order = max(self.last_order, participant.order)
             self.started_at = self.started_at or event.time
-            self.seats[participant.id] = self._seat(participant, stamp)
+            self.seats[participant.id] = self._seat(event, participant, stamp)
         elif event.type == "participant_updated" and participant.id in self.seats:
-            self.seats[participant.id] = self._seat(participant, stamp)
+            self.seats[participant.id] = self._seat(event, participant, stamp)
 
-    def _seat(self, participant: Participant, stamp: Stamp) -> Seat:
+    def _seat(self, event: RoomEvent, participant: Participant, stamp: Stamp) -> Seat:
         """The stamp's session, gateway and epoch belong to the one participant it names."""
-        if stamp.participant == participant.id and stamp.gateway is not None:
-            return Seat(participant=participant, session=stamp.session, gateway=stamp.gateway, epoch=stamp.epoch)
         before = self.seats.get(participant.id)
-        return before.model_copy(update={"participant": participant}) if before else Seat(participant=participant)
+        away = before is not None and before.participant.connection == "reconnecting"
+        if stamp.participant == participant.id and stamp.gateway is not None:
+            return Seat(
+                participant=participant,
+                session=stamp.session,
+                gateway=stamp.gateway,
+                epoch=stamp.epoch,
+                dropped_at=before.dropped_at if before and away else None,
+            )
+        if before is None:
+            return Seat(participant=participant)
+        dropped = participant.connection == "reconnecting" and not away
+        dropped_at = event.time if dropped else before.dropped_at
+        return before.model_copy(update={"participant": participant, "dropped_at": dropped_at})
+
+    def _part(self, seat: Seat | None, event: RoomEvent) -> None:
+        """Remember why somebody left, for the session that asks for its seat."""
+        if seat is None or seat.session is None:
+            return
+        now = moment.unix(event.time)
+        while self.departed:
+            oldest = next(iter(self.departed))
+            if len(self.departed) < DEPARTED_MEMORY and self.departed[oldest].at > now - DEPARTED_SECONDS:
+                break
+            del self.departed[oldest]
+        self.departed.pop(seat.session, None)  # so that the order is that of leaving
+        self.departed[seat.session] = Departure(
+            participant_id=seat.participant.id,
+            agent_id=seat.participant.agent_id,
+            reason=event.change.reason or "left",
+            revision=event.change.revision,
+            sequence=self.sequence,
+            at=now,
+        )
 
     def _remember(self, entry: Entry) -> None:
         if not entry.events:
@@ -173,6 +229,8 @@ class Roster:
             origin=self.origin if whole else "",
             operations=self.operations if whole else {},
             grants=self.grants if whole else {},
+            empty_since=self.empty_since,
+            departed=self.departed if whole else {},
         )
 
     @classmethod
@@ -189,4 +247,6 @@ class Roster:
         roster.origin = snapshot.origin
         roster.operations = dict(snapshot.operations)
         roster.grants = dict(snapshot.grants)
+        roster.empty_since = snapshot.empty_since
+        roster.departed = dict(snapshot.departed)
         return roster

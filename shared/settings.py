@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PARLEY_"
+GRACE_SECONDS = 30.0  # protocol section 6
 
 
 class SettingsError(Exception):
@@ -43,7 +44,6 @@ class ServiceSettings(BaseSettings):
         description="Where traces go by OTLP over HTTP, such as `http://collector:4318/v1/traces`. Unset: no tracing.",
     )
     trace_ratio: float = Field(0.01, ge=0, le=1, description="Share of new traces that is sampled.")
-    shutdown_seconds: float = Field(4.0, gt=0, le=300, description="Seconds a service has to finish when told to stop.")
 
     @property
     def development(self) -> bool:

@@ -1,16 +1,17 @@
 """Every NATS subject of the system, typed: the table of contents. Nobody else writes a subject down.
 
 `Endpoint`: asked and answered (a NATS micro service). Room topics: the log (what was committed) and its republished
-copy (what is followed).
+copy (what is followed). Timers: what waits for its time, and what is due.
 """
 
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from shared import commands as c
-from shared.ids import ParticipantId, RoomId
+from shared.ids import GatewayId, ParticipantId, RoomId
 from shared.model import Tolerant
 from shared.roster import Snapshot
+from shared.timers import Timer
 
 ROOT = "agentlink"
 LOG_STREAM = "ROOMS"
@@ -20,6 +21,10 @@ ALL_EVENTS = f"{ROOT}.log.*.event"
 ALL_EVENTS_LIVE = f"{ROOT}.room.*.event"
 SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
+TIMER_STREAM = "TIMERS"
+TIMER_SUBJECTS = f"{ROOT}.timer.>"
+DUE_TIMERS = f"{ROOT}.timer.due.>"
+PROBE = f"{ROOT}.timer.probe"
 
 Request = TypeVar("Request", bound=Tolerant)
 Reply = TypeVar("Reply", bound=Tolerant)
@@ -52,6 +57,8 @@ ISSUE_DEV_TOKEN = Endpoint("auth.issue_dev_token", c.IssueDevToken, c.Issued)
 
 CREATE_ROOM = Endpoint("rooms.create", c.CreateRoom, c.RoomState)
 JOIN_ROOM = Endpoint("rooms.join", c.JoinRoom, c.Joined)
+RESUME_PARTICIPANT = Endpoint("rooms.resume", c.ResumeParticipant, c.Resumed)
+DROP_PARTICIPANT = Endpoint("rooms.drop", c.DropParticipant, c.Done)
 LEAVE_ROOM = Endpoint("rooms.leave", c.LeaveRoom, c.Done)
 UPDATE_PARTICIPANT = Endpoint("rooms.update_participant", c.UpdateParticipant, c.Done)
 UPDATE_ROOM = Endpoint("rooms.update", c.UpdateRoom, c.RoomState)
@@ -85,6 +92,26 @@ def live_room(room_id: RoomId) -> str:
 def snapshot(room_id: RoomId) -> str:
     """Where rooms keeps the newest snapshot of a room."""
     return f"{ROOT}.snapshot.{room_id}"
+
+
+def armed(timer: Timer) -> str:
+    """Where a timer waits for its time; what is there last is what counts."""
+    return f"{ROOT}.timer.set.{timer.name}"
+
+
+def due(timer: Timer) -> str:
+    """Where the broker puts a timer when its time has come."""
+    return f"{ROOT}.timer.due.{timer.name}"
+
+
+def held_room(gateway: GatewayId, room_id: RoomId) -> str:
+    """A note that participants of this gateway may be in this room."""
+    return f"{ROOT}.timer.held.{gateway}.{room_id}"
+
+
+def held_rooms(gateway: GatewayId) -> str:
+    """All such notes of a gateway."""
+    return f"{ROOT}.timer.held.{gateway}.*"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,12 @@ LOG_REFUSED = Counter(
     "parley_log_refused_total", "Entries the log did not take.", ["reason"]
 )  # reason: full, unavailable, timeout
 
+TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
+LOOP_LAG = Histogram(
+    "parley_loop_lag_seconds",
+    "How much later than asked for the event loop came back, ten times a second.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2, 5),
+)
 LOG_UNREADABLE = Counter("parley_log_unreadable_total", "Entries in rooms' logs that no service of ours wrote.")
 
 # None while tracing is off, so that the hot path pays one comparison for it.

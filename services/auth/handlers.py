@@ -1,5 +1,6 @@
 """What auth answers: each endpoint's request to its reply. Clock, chance and keys are given, rules elsewhere."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from shared.commands import (
     Validate,
 )
 from shared.errors import Code, Refused
-from shared.ids import SessionId, mint
+from shared.ids import mint
 from shared.moment import rfc3339, unix
 from shared.subjects import Endpoint
 
@@ -61,15 +62,25 @@ class AuthHandlers:
         return check_token(request.token, self._source.keys, self._rules, self._clock())
 
     async def open_session(self, request: OpenSession) -> SessionOpened:
-        """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`."""
+        """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`.
+
+        A resume token that is not good (any more) is no error: the session is gone, and another begins.
+        """
         now = self._clock()
         identity = check_token(request.token, self._source.keys, self._rules, now)
         if request.subject is not None and identity.agent_id != request.subject:
             raise Refused(Code.SUBJECT_MISMATCH, "the token names another agent than the session's")
         life = unix(identity.expires_at) - now + RESUME_MARGIN
-        token = self._grants.issue_resume_token(SessionId(request.session_id), identity.agent_id, now, life)
-        good_until = unix(identity.expires_at) + self._settings.token_leeway
-        return SessionOpened(identity=identity, good_until=good_until, resume_token=token)
+        session_id = request.session_id
+        if request.resume is not None:
+            with contextlib.suppress(Refused):
+                session_id = self._grants.check_resume_token(request.resume, identity.agent_id, now)
+        return SessionOpened(
+            identity=identity,
+            session_id=session_id,
+            good_until=unix(identity.expires_at) + self._settings.token_leeway,
+            resume_token=self._grants.issue_resume_token(session_id, identity.agent_id, now, life),
+        )
 
     async def check_join_token(self, request: CheckJoinToken) -> Grant:
         """What a join token allows. Raises Refused with `forbidden`."""

@@ -6,19 +6,19 @@ import time
 
 import structlog
 
+from services.gateway.entrance import Shared
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRooms
+from services.gateway.lease import Lease
 from services.gateway.logins import FailedLogins
 from services.gateway.relay import Checks
 from services.gateway.rest.app import rest_app
 from services.gateway.sealing import Sealer
 from services.gateway.server import GatewayServer, url_of
-from services.gateway.session import Shared
 from services.gateway.settings import GatewaySettings
-from services.gateway.stays import Surroundings
+from services.gateway.surroundings import Surroundings
 from shared import lifecycle, ops, process
 from shared.bus import Bus, Service
-from shared.ids import GatewayId, mint
 from shared.lifecycle import Failed
 
 log = structlog.get_logger()
@@ -35,11 +35,12 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
         bus=bus,
         rooms=FollowedRooms(bus, sealer),
         farewells=Farewells(bus),
-        gateway=GatewayId(mint("g_", os.urandom(9))),
+        lease=Lease(bus, settings.lease_seconds, time.time, os.urandom),
         clock=time.time,
         chance=os.urandom,
         request_seconds=settings.request_timeout,
         rooms_per_session=settings.rooms_per_session,
+        replay_seconds=settings.replay_seconds,
     )
     failed = FailedLogins(settings.failed_logins, time.monotonic)
     shared = Shared(settings, around, sealer, Checks(settings), failed)
@@ -51,6 +52,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
     """Serve until `stop`."""
     async with process.on_the_bus("gateway", settings, stop) as running:
         server = compose(settings, running.bus, running.ready)
+        running.also.append(server.check)
         await server.start()
         log.info("listening", url=server.url())
         description = "Holds the clients' WebSockets; thin, and without any state of its own."
@@ -58,7 +60,7 @@ async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
         try:
             await running.until_stopped()
         finally:
-            await server.stop(settings.shutdown_seconds / 2)
+            await server.stop(settings.drain_window)
 
 
 if __name__ == "__main__":

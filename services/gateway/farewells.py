@@ -1,30 +1,43 @@
-"""Leaving that must reach the log although nobody waits for it: closed sockets, and joins whose answer was lost."""
+"""What must reach the log although nobody waits for it: connections that are gone, requests whose answer was lost."""
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import structlog
 
 from services.gateway import metrics
 from shared.bus import Bus
-from shared.commands import LeaveRoom
+from shared.commands import DropParticipant, LeaveRoom
 from shared.errors import Code, Refused
-from shared.subjects import LEAVE_ROOM
+from shared.ids import RoomId, SessionKey
+from shared.subjects import DROP_PARTICIPANT, LEAVE_ROOM
 
 log = structlog.get_logger()
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts while the broker or rooms cannot answer; the last one repeats
 AT_ONCE = 64  # farewells being asked at the same time; ten thousand dropped clients must not be ten thousand requests
+LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
 
 
 class Farewell:
-    """A participant being taken out. `late_seconds`: for so long its join may still reach the log."""
+    """One session's going from one room: the first of `commands` that is done is enough.
 
-    def __init__(self, leave: LeaveRoom, late_seconds: float = 0.0) -> None:
-        self.leave = leave
-        self._until = asyncio.get_running_loop().time() + late_seconds
+    `late`: what it undoes has not happened as far as anybody knows, and may yet; it is over when it has not happened for
+    long while the broker answered.
+    """
+
+    def __init__(self, commands: Sequence[LeaveRoom | DropParticipant], *, late: bool = False) -> None:
+        self._commands = commands
+        self._late = late
+        self._until = asyncio.get_running_loop().time() + (LATE_SECONDS if late else 0.0)
         self._recalled = asyncio.Event()
         self._over = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left."""
+        return self._over.is_set()
 
     async def recall(self) -> None:
         """Say it no more. Returns when the attempt under way, if any, has its answer: from then on nothing is left of it."""
@@ -46,11 +59,20 @@ class Farewell:
             self._over.set()
 
     async def _heard(self, bus: Bus) -> bool:
-        try:
-            await bus.request(LEAVE_ROOM, self.leave)
-        except Refused as refused:
-            return refused.code is Code.NOT_IN_ROOM and asyncio.get_running_loop().time() >= self._until
-        return True
+        now = asyncio.get_running_loop().time()
+        for command in self._commands:
+            try:
+                if isinstance(command, LeaveRoom):
+                    await bus.request(LEAVE_ROOM, command)
+                else:
+                    await bus.request(DROP_PARTICIPANT, command)
+            except Refused as refused:
+                if refused.code is not Code.NOT_IN_ROOM:
+                    self._until = now + LATE_SECONDS if self._late else self._until
+                    return False
+            else:
+                return True
+        return now >= self._until
 
 
 class Farewells:
@@ -59,10 +81,30 @@ class Farewells:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
+        self._late: dict[tuple[SessionKey, RoomId], Farewell] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
 
-    def say(self, farewell: Farewell) -> None:
-        """Take a participant out."""
+    def drop(self, command: DropParticipant) -> None:
+        """The connection is gone: hold the seat for the grace time."""
+        self._say(Farewell([command]))
+
+    def leave(self, command: LeaveRoom) -> None:
+        """The session is over: give the seat up."""
+        self._say(Farewell([command]))
+
+    def undo(self, session: SessionKey, room_id: RoomId, commands: Sequence[LeaveRoom | DropParticipant]) -> None:
+        """A join or resume has no answer: whatever becomes of it, it is not to last. Until `recall`."""
+        self._late = {key: late for key, late in self._late.items() if not late.over}
+        farewell = self._late[(session, room_id)] = Farewell(commands, late=True)
+        self._say(farewell)
+
+    async def recall(self, session: SessionKey, room_id: RoomId) -> None:
+        """The session comes back to the room: what was to be undone must not undo this."""
+        late = self._late.pop((session, room_id), None)
+        if late is not None:
+            await late.recall()
+
+    def _say(self, farewell: Farewell) -> None:
         task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
         self._tasks.add(task)
         metrics.FAREWELLS.set(len(self._tasks))
@@ -79,4 +121,4 @@ class Farewells:
             for task in late:
                 task.cancel()
             if late:
-                log.warning("stopping before all participants were taken out", participants=len(late))
+                log.warning("stopping before all participants were dropped; their lease will end", left=len(late))

@@ -4,11 +4,11 @@ A participant is a `Member` from before its join is asked until it left: what is
 """
 
 import asyncio
-from typing import Protocol
 
 import structlog
 
 from services.gateway import metrics
+from services.gateway.members import Member
 from services.gateway.outbox import text_frame
 from services.gateway.replica import Delivery, Push, Replica, State
 from services.gateway.sealing import Sealer, Unopenable, bound
@@ -23,58 +23,9 @@ from shared.subjects import READ_SNAPSHOT
 log = structlog.get_logger()
 
 REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
-HELD_FRAMES = 4096  # committed while a join is being answered
 READ_LIMIT = 500
 READ_PAUSES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)  # then the room's snapshot is asked for instead
 COMPARE_SECONDS = 3.0
-
-
-class Receiver(Protocol):
-    """The session behind a member."""
-
-    def send_frame(self, frame: bytes) -> None:
-        """Hand it a push."""
-
-    def stay_ended(self, room_id: RoomId, reason: str | None) -> None:
-        """It is no longer in the room; it was told so."""
-
-    def room_lost(self, room_id: RoomId) -> None:
-        """What it knows of the room is worth nothing: it must come back."""
-
-
-class Member:
-    """One local participant of a followed room."""
-
-    __slots__ = ("_held", "participant_id", "receiver", "since")
-
-    def __init__(self, participant_id: ParticipantId, receiver: Receiver) -> None:
-        self.participant_id = participant_id
-        self.receiver = receiver
-        self.since = 0  # position of its snapshot
-        self._held: list[tuple[int, bytes]] | None = []
-
-    @property
-    def joined(self) -> bool:
-        """Whether it has its snapshot."""
-        return self._held is None
-
-    def give(self, sequence: int, frame: bytes) -> None:
-        """A push or signal at this position: now, or when the snapshot is there, or never if the snapshot contains it."""
-        if self._held is not None:
-            if len(self._held) < HELD_FRAMES:
-                self._held.append((sequence, frame))
-        elif sequence > self.since:
-            self.receiver.send_frame(frame)
-
-    def overflowed(self) -> bool:
-        """Whether more was committed than could be held: the join has to be given up."""
-        return self._held is not None and len(self._held) >= HELD_FRAMES
-
-    def release(self) -> None:
-        """The snapshot was sent: what came above it follows."""
-        held, self._held = self._held or [], None
-        for at, frame in held:
-            self.give(at, frame)
 
 
 class FollowedRoom:
@@ -151,6 +102,7 @@ class FollowedRoom:
     def _push(self, push: Push) -> None:
         if not self.members:
             return
+        self._move(push)
         frame = text_frame(push.payload)
         closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
         for member in list(self.members.values()):
@@ -159,6 +111,13 @@ class FollowedRoom:
                 member.give(push.sequence, frame)
             if push.ends or (itself and not closing):
                 self._end(member, push.reason)
+
+    def _move(self, push: Push) -> None:
+        """Whose seat is another connection's now hears nothing more here."""
+        member = self.members.get(push.moved) if push.moved is not None else None
+        if member is not None and member.epoch < push.epoch:
+            del self.members[member.participant_id]
+            member.receiver.replaced()
 
     def _end(self, member: Member, reason: str | None) -> None:
         if member.joined:
@@ -169,13 +128,29 @@ class FollowedRoom:
         member = self.members.get(signal.to)
         if member is None:
             return
+        frame = self.frame_of(signal)
+        if frame is not None:
+            member.give(signal.sequence, frame)
+            metrics.DELIVERED.inc()
+
+    def frame_of(self, item: Push | Delivery) -> bytes | None:
+        """What goes to a client; None for a signal that no key of ours opens."""
+        if isinstance(item, Push):
+            return text_frame(item.payload)
         try:
-            body = self._sealer.open(signal.body, bound(self.room_id, signal.sender, signal.epoch, signal.to))
+            body = self._sealer.open(item.body, bound(self.room_id, item.sender, item.epoch, item.to))
         except Unopenable:
             metrics.DROPPED.labels("unopenable").inc()
-            return
-        member.give(signal.sequence, text_frame(pushes.delivered(body, signal.cursor)))
-        metrics.DELIVERED.inc()
+            return None
+        return text_frame(pushes.delivered(body, item.cursor))
+
+    # -- coming back ---------------------------------------------------------------------------------------------------
+
+    def welcome(self, member: Member, snapshot: Snapshot) -> int:
+        """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
+        self.expect(member)
+        self.joined(snapshot)
+        return max(snapshot.sequence, self.replica.position)
 
     # -- holes ---------------------------------------------------------------------------------------------------------
 
@@ -194,20 +169,25 @@ class FollowedRoom:
                 if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
                     await self._start_again()
                 else:
-                    self._hand_out(self.replica.read_on(await self._tail()))
+                    tail = await self._tail()
+                    if tail is not None:
+                        self._hand_out(self.replica.read_on(tail))
                     fruitless = fruitless + 1 if self.replica.position == position else 0
             except Refused as refused:  # a broker that is away for long is no reason to give the room up
                 log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
 
-    async def _tail(self) -> list[LogEntry]:
+    async def _tail(self) -> list[LogEntry] | None:
+        """What the log has above the hole; None when what was read lags what is known to be there."""
+        log_subject = subjects.room_log(self.room_id)
+        end = await self._bus.position(log_subject)
         entries: list[LogEntry] = []
         after = self.replica.read_from
         while True:
-            more = await self._bus.read(subjects.room_log(self.room_id), after=after, limit=READ_LIMIT)
+            more = await self._bus.read(log_subject, after=after, limit=READ_LIMIT)
             entries += more
+            after = more[-1].sequence if more else after
             if len(more) < READ_LIMIT:
-                return entries
-            after = more[-1].sequence
+                return entries if after >= end else None
 
     async def _start_again(self) -> None:
         """The hole cannot be filled from the log, or it is another log: take the room as it is, or give it up."""
@@ -269,6 +249,11 @@ class FollowedRooms:
             task = asyncio.create_task(_stop(room), name=f"unfollow {room.room_id}")
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
+
+    def doubt(self) -> None:
+        """The broker did not answer for a while: what it passed on meanwhile may not have come here."""
+        for room in list(self._rooms.values()):
+            room.suspect("doubt")
 
     async def compare(self, every: float = COMPARE_SECONDS) -> None:
         """Compare with the log every few seconds, so that a hole before a silence is found too."""

@@ -46,11 +46,11 @@ class Due(Enum):
 class Login:
     """The agent behind a session. `clock` gives Unix seconds."""
 
-    def __init__(self, bus: Bus, failed: FailedLogins, session_id: SessionId, clock: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, failed: FailedLogins, clock: Callable[[], float]) -> None:
         self.identity: Identity | None = None
+        self.session_id = SessionId("")
         self._bus = bus
         self._failed = failed
-        self._session_id = session_id
         self._clock = clock
         self._good_until = 0.0
         self._notice_at = math.inf
@@ -62,18 +62,24 @@ class Login:
             raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
         return self.identity
 
-    async def authenticate(self, token: str, address: str) -> str:
-        """Open the session, or renew it for the same agent; its resume token. Raises Refused."""
+    async def open(self, token: str, address: str, session_id: SessionId, resume: str | None) -> str:
+        """Begin a session with this id, or go on with the one a good resume token names; its resume token. Raises Refused."""
+        return await self._ask(OpenSession(token=token, session_id=session_id, resume=resume), address)
+
+    async def renew(self, token: str, address: str) -> str:
+        """Another token of the same agent; the new resume token. Raises Refused."""
+        subject = self.agent.agent_id
+        return await self._ask(OpenSession(token=token, session_id=self.session_id, subject=subject), address)
+
+    async def _ask(self, request: OpenSession, address: str) -> str:
         self._failed.check(address)
-        subject = self.identity.agent_id if self.identity else None
         try:
-            opened = await self._bus.request(
-                OPEN_SESSION, OpenSession(token=token, session_id=self._session_id, subject=subject)
-            )
+            opened = await self._bus.request(OPEN_SESSION, request)
         except Refused as refused:
             self._failed.count(address, refused)
             raise
         self.identity = opened.identity
+        self.session_id = opened.session_id
         self._good_until = opened.good_until
         end = moment.unix(opened.identity.expires_at)
         self._notice_at = end - min(EXPIRY_NOTICE_SECONDS, (end - self._clock()) / 2)

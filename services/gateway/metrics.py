@@ -31,3 +31,10 @@ HTTP_SECONDS = Histogram(
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS,
 )
+LEASE_HELD = Gauge("parley_lease_held", "Whether this gateway may speak for its participants.")
+LEASE_FAILURES = Counter(
+    "parley_lease_renewal_failures_total", "Renewals of the lease that were not acknowledged in time."
+)
+RESUMES = Counter("parley_resumes_total", "Sessions that came back, by what they were given.", ["result"])
+REPLAYED = Counter("parley_replayed_pushes_total", "Missed pushes and signals sent again to sessions that came back.")
+REPLACED = Counter("parley_sessions_replaced_total", "Connections closed because their session was resumed on another.")

@@ -8,7 +8,7 @@ from services.gateway import metrics
 from services.gateway.limits import Bucket
 from services.gateway.sealing import Sealer, bound
 from services.gateway.settings import GatewaySettings
-from services.gateway.stays import Stay
+from services.gateway.surroundings import Stay
 from shared import protocol, pushes
 from shared.bus import Bus, Signal
 from shared.candidate import CandidatePolicy, check_candidate

@@ -30,6 +30,8 @@ class Push:
     left: ParticipantId | None = None  # who is no longer in the room after it
     reason: str | None = None
     ends: bool = False  # the room is closed after it
+    moved: ParticipantId | None = None  # whose seat is another connection's from here on, with this epoch
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Replica:
             if participant_id not in roster.seats:
                 self._seen.pop(participant_id, None)
                 self._gone.append(participant_id)
-        return list(_pushes(happened, roster.incarnation))
+        return list(pushes_of(happened, roster.incarnation))
 
     def _take_signal(
         self, roster: Roster, entry: LogEntry, to: ParticipantId, *, from_log: bool
@@ -185,26 +187,38 @@ class Replica:
         """Whether the roster is as of this position of the event log, or later."""
         return self.roster is not None and self.roster.sequence >= sequence
 
+    @property
+    def incarnation(self) -> str:
+        """Of the log it follows; empty before the snapshot is there."""
+        return self.roster.incarnation if self.roster else ""
+
     def seat(self, participant_id: ParticipantId) -> Seat | None:
         """A participant as this replica sees it."""
         return self.roster.seats.get(participant_id) if self.roster else None
 
 
-def _pushes(entry: Entry, incarnation: str) -> Iterable[Push]:
+def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
+    """What an entry means to those in the room: a push for each event that clients know of, after the first `seen`."""
+    stamp = entry.stamp
     last = len(entry.events) - 1
     for part, event in enumerate(entry.events):
+        if part < seen:
+            continue
         # Several events of one entry: a client that saw only some of them must not skip the rest when it resumes.
         cursor = Cursor(incarnation, entry.sequence, 0 if part == last else part + 1).text()
         push = _push(event, cursor)
         if push is None:
             continue
         participant = event.change.participant
+        moved = event.type == "participant_updated" and stamp.gateway is not None and participant is not None
         yield Push(
             entry.sequence,
             pushes.encode(push),
             left=participant.id if event.type == "participant_left" and participant else None,
             reason=event.change.reason,
             ends=event.type == "closed",
+            moved=stamp.participant if moved else None,
+            epoch=stamp.epoch if moved else 0,
         )
 
 
@@ -219,7 +233,7 @@ def _push(event: RoomEvent, cursor: str) -> pushes.Push | None:
         case "participant_updated" if participant:
             return pushes.user_updated(at, participant)
         case "participant_left" if participant:
-            return pushes.user_left(at, participant, change.reason)
+            return pushes.user_left(at, participant.id, participant.agent_id, change.reason)
         case "updated":
             return pushes.room_updated(at, change.room)
         case "closed":

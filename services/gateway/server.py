@@ -12,15 +12,17 @@ from starlette.types import ASGIApp
 
 from services.gateway import metrics
 from services.gateway.connection import Connection
+from services.gateway.drain import drain
+from services.gateway.entrance import Shared
 from services.gateway.handshake import Rejection
 from services.gateway.heartbeat import Heartbeat
 from services.gateway.port import HttpPort
-from services.gateway.session import Session, Shared
+from services.gateway.session import Session
 from services.gateway.settings import GatewaySettings
 from shared.ops import EmbeddedServer
 
 BACKLOG = 2048
-RECONNECT_SPREAD_SECONDS = 2.0
+FAREWELL_SECONDS = 3.0  # at the end, for the log to hear whose connection is gone
 
 
 class GatewayServer:
@@ -85,6 +87,10 @@ class GatewayServer:
             self._addresses.pop(connection.address, None)
         metrics.CONNECTIONS.set(len(self._sessions))
 
+    async def check(self) -> None:
+        """For readiness. Raises Refused."""
+        await self._shared.around.lease.check()
+
     # -- life ----------------------------------------------------------------------------------------------------------
 
     def url(self, scheme: str = "http") -> str:
@@ -93,27 +99,33 @@ class GatewayServer:
 
     async def start(self) -> None:
         """Serve in the background."""
+        around = self._shared.around
+        around.lease.lost = self._fence
+        around.lease.doubted = around.rooms.doubt
         self._tasks = [
             asyncio.create_task(self._uvicorn.run_on(self._socket), name="port"),
+            asyncio.create_task(around.lease.run(), name="lease"),
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(self._shared.around.rooms.compare(), name="compare"),
+            asyncio.create_task(around.rooms.compare(), name="compare"),
         ]
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):  # without a lease yet, clients are told `unavailable`
+            await asyncio.wait_for(around.lease.acquired(), self.settings.request_timeout)
+
+    def _fence(self) -> None:
+        """The lease is lost: nobody may go on here as if nothing were."""
+        for session in list(self._sessions.values()):
+            session.fence()
 
     async def stop(self, seconds: float) -> None:
-        """No new connections; ask everyone to come back elsewhere; wait so long for them to be gone."""
+        """Drain: no new connections; over the time given, ask everyone to come back elsewhere, and close one by one."""
         self._stopping = True
-        for session in list(self._sessions.values()):
-            after = random.uniform(0, RECONNECT_SPREAD_SECONDS)  # noqa: S311
-            session.go_away("shutdown", int(after * 1000))
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while self._sessions and loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        await drain(self._sessions.values, seconds)
         for connection in list(self._sessions):
             connection.abort()
-        await self._shared.around.farewells.finish(max(0.5, deadline - loop.time()))
+        await asyncio.sleep(0)
+        await self._shared.around.farewells.finish(FAREWELL_SECONDS)
         self._uvicorn.should_exit = True
         port, *others = self._tasks
         for task in others:

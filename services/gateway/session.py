@@ -6,29 +6,29 @@ Messages are handled in the order they came, one at a time; only `ping` is answe
 import asyncio
 import zlib
 from collections import deque
-from dataclasses import dataclass
 
 import structlog
 
 from services.gateway import metrics
 from services.gateway.connection import Connection
+from services.gateway.entrance import Entrance, Shared
 from services.gateway.limits import MessageRate, Verdict
-from services.gateway.logins import Due, FailedLogins, Login
+from services.gateway.logins import Due, Login
 from services.gateway.outbox import text_frame
-from services.gateway.relay import Checks, Relay
+from services.gateway.relay import Relay
 from services.gateway.requests import DoneRequests, Seen
-from services.gateway.sealing import Sealer
-from services.gateway.settings import GatewaySettings
-from services.gateway.stays import Stays, Surroundings
+from services.gateway.resumption import Ended, Returned
+from services.gateway.stays import Stays
 from shared import moment, protocol, pushes
 from shared.bus import internal_error
-from shared.errors import TOKEN_CODES, CloseCode, Code, Refused
-from shared.ids import RoomId, SessionId, SessionKey, fingerprint, mint
+from shared.errors import TOKEN_CODES, CloseCode, Code, Refused, unavailable
+from shared.ids import RoomId, SessionKey, mint
 from shared.protocol import Address
 from shared.room import LeaveReason
 
 log = structlog.get_logger()
 
+PACED_FRAMES = 64  # of what was missed, between two looks at whether the client takes them
 WAITING_MESSAGES = 64  # of one client; then its socket is not read
 
 Request = (
@@ -42,26 +42,14 @@ Request = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all sessions of a gateway use."""
-
-    settings: GatewaySettings
-    around: Surroundings
-    sealer: Sealer
-    checks: Checks
-    failed_logins: FailedLogins
-
-
 class Session:
     """The listener of one connection."""
 
     def __init__(self, shared: Shared, connection: Connection) -> None:
         settings = shared.settings
         self.connection = connection
-        self.session_id = SessionId(mint("s_", shared.around.chance(16)))
-        self.login = Login(shared.around.bus, shared.failed_logins, self.session_id, shared.around.clock)
-        self._key = SessionKey(fingerprint(self.session_id))
+        self.login = Login(shared.around.bus, shared.failed_logins, shared.around.clock)
+        self._key = SessionKey("")
         self._shared = shared
         self._stays: Stays | None = None
         self._relay: Relay | None = None
@@ -72,13 +60,17 @@ class Session:
         self._done = DoneRequests()
         self._bad = 0
         self._over_rate = 0
-        self._leave_reason: LeaveReason = "left"
+        self._over: LeaveReason | None = None  # why the session, and not only its connection, has ended
+        self._asked_away = False
 
     # -- what the connection brings ------------------------------------------------------------------------------------
 
     def received(self, text: str) -> None:
         """A message: refused, answered at once, or put in line."""
         if not self.connection.is_open:
+            return
+        if self._stays is not None and not self._shared.around.lease.held:
+            self.fence()
             return
         about = Address(None, {})
         try:
@@ -149,12 +141,17 @@ class Session:
         self.connection.last_words(pushes.error(Refused(Code.BAD_MESSAGE, why), Address(None, {})))
 
     def closed(self) -> None:
-        """The connection is gone: give every seat up."""
+        """The connection is gone: its seats are held for the grace time, or given up when the session is over."""
         if self._worker is not None:
             self._waiting.clear()
             self._worker.cancel()
-        if self._stays is not None:
-            self._stays.leave_all(self._leave_reason)
+        if self._stays is None:
+            return
+        self._shared.around.present.leave(self._key, self)
+        if self._over is not None:
+            self._stays.leave_all(self._over)
+        else:
+            self._stays.drop_all()
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -192,37 +189,60 @@ class Session:
 
     async def _authenticate(self, message: protocol.Authenticate) -> None:
         try:
-            resume_token = await self.login.authenticate(message.token, self.connection.address)
+            if self._stays is not None:
+                resume_token = await self.login.renew(message.token, self.connection.address)
+                entered = None
+            else:
+                entrance = Entrance(self._shared, self, self.login, self.connection.address)
+                entered = await entrance.enter(message)
+                resume_token = entered.resume_token
         except Refused as refused:
-            metrics.LOGINS.labels(refused.code).inc()
-            if refused.code in TOKEN_CODES:
-                self._send(pushes.AuthError(id=message.id, code=refused.code, message=refused.message))
-                self._close(CloseCode.UNAUTHENTICATED, refused.code)
-                return
-            self._refuse(refused, _address(message))
-            if self.login.identity is None:
-                self._close(CloseCode.UNAVAILABLE, "auth cannot answer now")
+            self._not_entered(refused, message)
             return
         metrics.LOGINS.labels("ok").inc()
-        if self._stays is None:
-            self._open(message)
-        self._send(self._auth_ok(resume_token, message.id))
+        if entered is not None:
+            metrics.SESSIONS.inc()
+            self._key, self._stays, self._relay = entered.key, entered.stays, entered.relay
+        returns = entered.returns if entered else None
+        self._send(self._auth_ok(resume_token, message.id, resumed=returns is not None))
+        for one in returns or []:
+            await self._welcome_back(one, self._in())
 
-    def _open(self, message: protocol.Authenticate) -> None:
-        metrics.SESSIONS.inc()
-        shared = self._shared
-        device_id = message.device_id or mint("d_", shared.around.chance(16))
-        self._stays = Stays(shared.around, self, self._key, device_id)
-        self._relay = Relay(shared.around.bus, shared.sealer, shared.checks, shared.settings, self._key)
+    def _not_entered(self, refused: Refused, message: protocol.Authenticate) -> None:
+        metrics.LOGINS.labels(refused.code).inc()
+        if refused.code in TOKEN_CODES:
+            self._send(pushes.AuthError(id=message.id, code=refused.code, message=refused.message))
+            self._close(CloseCode.UNAUTHENTICATED, refused.code)
+            return
+        self._refuse(refused, _address(message))
+        if refused.code is Code.BAD_STATE:  # another connection was faster to come back
+            self._close(CloseCode.REPLACED, "replaced")
+        elif self._stays is None:
+            self._close(CloseCode.UNAVAILABLE, "a service cannot answer now")
 
-    def _auth_ok(self, resume_token: str, request_id: str | None) -> pushes.AuthOk:
+    async def _welcome_back(self, one: Returned | Ended, stays: Stays) -> None:
+        """Tell what was missed in one room, or that the session is no longer in it. Not counted, but paced."""
+        outbox = self.connection.outbox
+        if isinstance(one, Ended):
+            self.connection.send(one.message())
+            return
+        stays.device_id = one.device_id or stays.device_id
+        for i, frame in enumerate(one.frames()):
+            if i % PACED_FRAMES == 0:
+                await outbox.flowing()
+            self.connection.send_frame(frame, counted=False)
+        stays.settle(one.stay.room_id)
+        self._allow_burst()
+
+    def _auth_ok(self, resume_token: str, request_id: str | None, *, resumed: bool) -> pushes.AuthOk:
         settings = self._shared.settings
         return pushes.AuthOk(
             id=request_id,
             agent_id=self.login.agent.agent_id,
-            session_id=self.session_id,
+            session_id=self.login.session_id,
             resume_token=resume_token,
             expires_at=self.login.agent.expires_at,
+            resumed=resumed,
             heartbeat_ms=int(settings.ping_seconds * 1000),
             limits={
                 "maxMessageBytes": settings.frame_bytes,
@@ -294,6 +314,35 @@ class Session:
         """The log of the room is gone or cannot be followed: nothing we could push would be the truth."""
         log.warning("a room was lost under a session", room_id=room_id)
         self.go_away("room_lost", 0)
+        self.part("room_lost")
+
+    def replaced(self) -> None:
+        """The session was resumed on another connection, which has it from here on."""
+        metrics.REPLACED.inc()
+        self._refuse(Refused(Code.BAD_STATE, "the session was resumed on another connection"), Address(None, {}))
+        if self._asked_away:  # as it was asked to
+            self._close(CloseCode.SERVICE_RESTART, "replaced")
+        else:
+            self._close(CloseCode.REPLACED, "replaced")
+
+    async def hand_over(self, rooms: frozenset[RoomId]) -> None:
+        """See Holder. What was asked and not answered yet is undone, unless the new connection asks for it again."""
+        worker = self._worker
+        self._waiting.clear()
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait({worker})
+        if self._stays is not None:
+            self._stays.let_go(rooms)
+            self._stays.drop_all()
+        self.replaced()
+
+    def fence(self) -> None:
+        """The gateway may no longer speak for its participants: rooms takes care of them."""
+        if self._stays is not None:
+            self._stays.let_go()
+        self._refuse(unavailable("the broker"), Address(None, {}))
+        self._close(CloseCode.UNAVAILABLE, "unavailable")
 
     # -- what time brings (heartbeat.py) -------------------------------------------------------------------------------
 
@@ -303,7 +352,7 @@ class Session:
         if due is Due.NOTICE:
             self._send(pushes.TokenExpiring(expires_at=self.login.agent.expires_at))
         elif due is Due.END:
-            self._leave_reason = "token_expired"
+            self._over = "token_expired"
             self._refuse(Refused(Code.NOT_AUTHENTICATED, "your token has expired"), Address(None, {}))
             self._close(CloseCode.TOKEN_EXPIRED, "token_expired")
 
@@ -313,8 +362,12 @@ class Session:
         self._close(CloseCode.UNAUTHENTICATED, "no authenticate in time")
 
     def go_away(self, reason: str, after_ms: int) -> None:
-        """Ask the client to come back to another connection, and close this one."""
+        """Ask the client to come back on another connection after that time."""
+        self._asked_away = True
         self._send(pushes.GoAway(reason=reason, reconnect_after_ms=after_ms))
+
+    def part(self, reason: str) -> None:
+        """Close the connection of a client that was asked to come back on another one."""
         self._close(CloseCode.SERVICE_RESTART, reason)
 
     # -- answering -----------------------------------------------------------------------------------------------------
@@ -327,6 +380,8 @@ class Session:
         self.connection.send(pushes.error(refused, about))
 
     def _close(self, code: CloseCode, reason: str) -> None:
+        if code >= CloseCode.BAD_CLIENT and code is not CloseCode.REPLACED and self._over is None:
+            self._over = "left"  # it is told not to come back: nobody is to wait for it
         if self.connection.is_open:
             metrics.CLOSES.labels(str(int(code))).inc()
             self.connection.close(code, reason)

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from shared.settings import ServiceSettings
+from shared.settings import GRACE_SECONDS, ServiceSettings
 
 DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal key !!").decode()
 
@@ -74,6 +74,24 @@ class GatewaySettings(ServiceSettings):
         50.0, gt=0, description="REST requests a second per agent, in bursts of four times as many."
     )
     signal_seconds: int = Field(60, ge=1, le=3600, description="Seconds a signal is kept for its receiver.")
+    grace_seconds: float = Field(
+        GRACE_SECONDS,
+        gt=0,
+        le=3600,
+        description="Seconds the seat of a participant without a connection is held (the same for gateway and rooms).",
+    )
+    lease_seconds: float = Field(
+        8.0,
+        ge=1,
+        le=300,
+        description="Seconds after which the participants of a gateway that died count as without a connection.",
+    )
+    drain_seconds: float | None = Field(
+        None,
+        gt=0,
+        le=3600,
+        description="Seconds over which clients are sent elsewhere when the gateway is told to stop. Unset: 10; in development mode 1.",
+    )
 
     @model_validator(mode="after")
     def _development_only_defaults(self) -> Self:
@@ -81,6 +99,25 @@ class GatewaySettings(ServiceSettings):
             raise ValueError("PARLEY_SIGNAL_KEYS is required outside development mode")
         self.sealing_keys()
         return self
+
+    @model_validator(mode="after")
+    def _signals_outlast_an_absence(self) -> Self:
+        if self.replay_seconds < self.grace_seconds:
+            raise ValueError(
+                "PARLEY_SIGNAL_SECONDS must be at least PARLEY_GRACE_SECONDS + 2 × PARLEY_PING_SECONDS + "
+                "PARLEY_LEASE_SECONDS: who comes back within the grace time would miss signals"
+            )
+        return self
+
+    @property
+    def drain_window(self) -> float:
+        """Seconds for sending clients elsewhere."""
+        return self.drain_seconds or (1.0 if self.development else 10.0)
+
+    @property
+    def replay_seconds(self) -> float:
+        """How long after a connection was found gone all signals since are still kept: it may have been gone before."""
+        return self.signal_seconds - 2 * self.ping_seconds - self.lease_seconds
 
     def sealing_keys(self) -> dict[str, bytes]:
         """The keys by id; the first seals. Raises ValueError when the text is none of that."""

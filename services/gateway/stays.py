@@ -1,17 +1,17 @@
 """The stays of one session: joining, leaving, saying something of oneself. What rooms decides, clients are told."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Collection
 
 from services.gateway.caller import caller_of
-from services.gateway.farewells import Farewell, Farewells
-from services.gateway.followed import FollowedRoom, FollowedRooms, Member, Receiver
+from services.gateway.followed import FollowedRoom
+from services.gateway.members import Member, Receiver
 from services.gateway.replica import State
+from services.gateway.surroundings import Stay, Surroundings
 from shared import protocol, pushes
-from shared.bus import Bus
 from shared.commands import (
     CheckJoinToken,
+    DropParticipant,
     Grant,
     Identity,
     Joined,
@@ -21,45 +21,10 @@ from shared.commands import (
 )
 from shared.cursor import Cursor
 from shared.errors import Code, Refused, unavailable
-from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey, mint
+from shared.ids import ParticipantId, RoomId, SessionKey, mint
 from shared.room import LeaveReason, Media
 from shared.roster import Snapshot
 from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PARTICIPANT
-
-LATE_JOIN_SECONDS = 15.0  # so long after it was given up a join may still reach the log
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """One session's participant in one room."""
-
-    room: FollowedRoom
-    member: Member
-    epoch: int
-
-    @property
-    def room_id(self) -> RoomId:
-        """Where."""
-        return self.room.room_id
-
-    @property
-    def participant_id(self) -> ParticipantId:
-        """Who, in there."""
-        return self.member.participant_id
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the sessions of one gateway share. `clock` is Unix seconds, `chance(n)` gives n random bytes."""
-
-    bus: Bus
-    rooms: FollowedRooms
-    farewells: Farewells
-    gateway: GatewayId
-    clock: Callable[[], float]
-    chance: Callable[[int], bytes]
-    request_seconds: float
-    rooms_per_session: int
 
 
 class Stays:
@@ -69,9 +34,9 @@ class Stays:
         self._around = around
         self._receiver = receiver
         self._session = session
-        self._device_id = device_id
+        self.device_id = device_id
+        self._gateway = around.lease.gateway  # a connection does not outlive the lease it began under
         self._stays: dict[RoomId, Stay] = {}
-        self._unanswered: dict[RoomId, Farewell] = {}  # joins given up, whose outcome is unknown
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -103,9 +68,7 @@ class Stays:
         if len(self._stays) >= self._around.rooms_per_session:
             raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
         grant = await self._grant(message, identity)
-        taking_back = self._unanswered.pop(room_id, None)
-        if taking_back is not None:  # whatever became of that join, this one must not be undone with it
-            await taking_back.recall()
+        await self._around.farewells.recall(self._session, room_id)
         room = await self._around.rooms.hold(room_id)
         participant_id = ParticipantId(mint("p_", self._around.chance(16)))
         member = Member(participant_id, self._receiver)
@@ -116,14 +79,19 @@ class Stays:
             room.members.pop(participant_id, None)
             self._around.rooms.release(room)
             raise
-        answer = self._enter(room, member, joined, message.id)
+        stay = self._enter(room, member, joined)
         # Whom the snapshot shows can be written to: the replica must know them as well.
         try:
             await room.reached(joined.snapshot.sequence)
         except Refused:
             self.ended(room_id)
-            self._take_back(room_id, joined.participant_id, grant)
+            self._undo(stay.room_id, joined.participant_id, grant)
             raise
+        if stay.member is member:
+            return room_users(joined.snapshot, member.participant_id, message.id)
+        # It had this seat already, so what came meanwhile was not kept for it: it is shown the room as of now.
+        answer = self.show(stay, message.id)
+        stay.member.since = stay.room.replica.roster.sequence if stay.room.replica.roster else 0
         return answer
 
     async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
@@ -141,8 +109,8 @@ class Stays:
             room_id=message.room_id,
             participant_id=participant_id,
             session=self._session,
-            gateway=around.gateway,
-            device_id=self._device_id,
+            gateway=self._gateway,
+            device_id=self.device_id,
             name=message.name,
             metadata=message.metadata or {},
             media=message.media.apply(Media()) if message.media else Media(),
@@ -153,28 +121,33 @@ class Stays:
             return await around.bus.request(JOIN_ROOM, command)
         except (Refused, asyncio.CancelledError) as error:
             if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
-                self._take_back(message.room_id, participant_id, grant)
+                self._undo(message.room_id, participant_id, grant)
             raise
 
-    def _take_back(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None) -> None:
+    def _undo(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None) -> None:
         """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
         leave = LeaveRoom(
             room_id=room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
         )
-        farewell = self._unanswered[room_id] = Farewell(leave, LATE_JOIN_SECONDS)
-        self._around.farewells.say(farewell)
+        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self._gateway)
+        self._around.farewells.undo(self._session, room_id, [leave, drop])
 
-    def _enter(self, room: FollowedRoom, member: Member, joined: Joined, request_id: str | None) -> bytes:
-        if joined.participant_id != member.participant_id:  # the session had a seat we did not know of
-            room.members.pop(member.participant_id, None)
-            member = Member(joined.participant_id, self._receiver)
-            room.expect(member)
+    def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> Stay:
         snapshot = joined.snapshot
-        seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
+        if joined.participant_id != member.participant_id:  # the session had a seat already
+            room.members.pop(member.participant_id, None)
+            seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
+            member = Member(joined.participant_id, self._receiver, seat.epoch)
+            room.expect(member)
         member.since = snapshot.sequence
         room.joined(snapshot)
-        self._stays[room.room_id] = Stay(room, member, seat.epoch)
-        return room_users(snapshot, member.participant_id, request_id)
+        stay = Stay(room, member)
+        self.add(stay)
+        return stay
+
+    def add(self, stay: Stay) -> None:
+        """The session is in this room."""
+        self._stays[stay.room_id] = stay
 
     def settle(self, room_id: RoomId) -> None:
         """The answer to a join is on its way to the client: what was committed since may follow it."""
@@ -238,12 +211,28 @@ class Stays:
         """The session is over: every seat is given up, in the background."""
         for stay in list(self._stays.values()):
             self.ended(stay.room_id)
-            leave = LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch, reason=reason)
-            self._around.farewells.say(Farewell(leave))
+            self._around.farewells.leave(
+                LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch, reason=reason)
+            )
+
+    def drop_all(self) -> None:
+        """The connection is gone: every seat is held for the grace time; told in the background."""
+        for stay in list(self._stays.values()):
+            self.ended(stay.room_id)
+            self._around.farewells.drop(
+                DropParticipant(room_id=stay.room_id, session=self._session, gateway=self._gateway, epoch=stay.epoch)
+            )
+
+    def let_go(self, rooms: Collection[RoomId] | None = None) -> None:
+        """The seats in these rooms (else: all) are no longer this connection's to speak for."""
+        for room_id in list(self._stays if rooms is None else rooms):
+            self.ended(room_id)
 
 
-def room_users(snapshot: Snapshot, own: ParticipantId, request_id: str | None) -> bytes:
-    """A snapshot as the client gets it."""
+def room_users(
+    snapshot: Snapshot, own: ParticipantId, request_id: str | None, *, recovered: bool | None = None
+) -> bytes:
+    """A snapshot as the client gets it. `recovered` is said only to who came back."""
     return pushes.encode(
         pushes.RoomUsers(
             id=request_id,
@@ -253,5 +242,6 @@ def room_users(snapshot: Snapshot, own: ParticipantId, request_id: str | None) -
             self=own,
             room=snapshot.room,
             participants=[seat.participant for seat in snapshot.seats],
+            recovered=recovered,
         )
     )

@@ -2,7 +2,7 @@
 
 from shared.commands import Caller, Grant
 from shared.errors import Code, Refused
-from shared.room import Room
+from shared.room import Participant, Room
 
 CREATE = "rooms:create"
 LIST = "rooms:list"
@@ -37,6 +37,16 @@ def may_see(caller: Caller, room: Room, grant: Grant | None = None) -> bool:
 def may_list(caller: Caller, room: Room) -> bool:
     """Find it in the list of rooms."""
     return LIST in caller.permissions or may_join(caller, room)
+
+
+def check_return(caller: Caller, room: Room, participant: Participant) -> None:
+    """Raises Refused when somebody who has a seat may not come back to it. The one place where that is asked.
+
+    The token was validated, and the seat is the session's: today nothing else forbids it. Whatever later may (a token
+    revoked, somebody kicked or banned) is refused here.
+    """
+    if participant.agent_id != caller.agent_id:
+        raise Refused(Code.FORBIDDEN, "the seat is another agent's")
 
 
 def not_found() -> Refused:

@@ -137,11 +137,11 @@ class Directory:
         return RoomList(rooms=found)
 
     async def _catch_up(self) -> None:
-        newest = await self._bus.newest(subjects.ALL_EVENTS)
-        if newest is None or newest.sequence <= self._position:
+        newest = await self._bus.position(subjects.ALL_EVENTS)
+        if newest <= self._position:
             return None
         deadline = asyncio.get_running_loop().time() + FRESH_SECONDS
-        while self._position < newest.sequence:
+        while self._position < newest:
             if asyncio.get_running_loop().time() > deadline:
                 return await self._fill()
             await asyncio.sleep(0.002)

@@ -1,17 +1,17 @@
-"""The endpoints of rooms: load, decide, append; look again when somebody else was first."""
+"""The endpoints of rooms: what gateways ask, and what they are answered."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from prometheus_client import Counter
 
 from services.rooms import access
+from services.rooms.changes import Changes
 from services.rooms.directory import Directory
-from services.rooms.log import RoomLog
-from services.rooms.room import Command, Rules, decide, managed_room, open_room
+from services.rooms.room import managed_room, open_room
 from shared import subjects as s
 from shared.bus import Handler
 from shared.commands import (
@@ -19,19 +19,21 @@ from shared.commands import (
     CloseRoom,
     CreateRoom,
     Done,
+    DropParticipant,
     Joined,
     JoinRoom,
     LeaveRoom,
     ListRooms,
     ReadRoom,
     ReadSnapshot,
+    Resumed,
+    ResumeParticipant,
     RoomList,
     RoomState,
     UpdateParticipant,
     UpdateRoom,
 )
 from shared.errors import Code, Refused
-from shared.ids import RoomId
 from shared.roster import Roster, Snapshot
 from shared.subjects import Endpoint
 
@@ -52,87 +54,80 @@ async def _unrevealing() -> AsyncIterator[None]:
 
 
 class RoomsHandlers:
-    """What rooms answers. `clock` gives Unix seconds."""
+    """What rooms answers."""
 
-    def __init__(self, log: RoomLog, directory: Directory, rules: Rules, clock: Callable[[], float]) -> None:
-        self._log = log
+    def __init__(self, changes: Changes, directory: Directory) -> None:
+        self._changes = changes
         self._directory = directory
-        self._rules = rules
-        self._clock = clock
-
-    async def _change(self, room_id: RoomId, command: Command) -> Roster:
-        """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
-        async with self._log.turn(room_id):
-            roster = await self._log.load(room_id)
-            while True:
-                try:
-                    decision = decide(roster, command, self._clock(), self._rules)
-                except Refused:
-                    if await self._log.catch_up(roster):
-                        continue  # the state was old: decide again
-                    raise
-                if not decision.events and await self._log.catch_up(roster):
-                    continue
-                if not decision.events or await self._log.append(roster, decision):
-                    return roster
-
-    async def _read(self, room_id: RoomId) -> Roster:
-        """The newest state there is."""
-        async with self._log.turn(room_id):
-            roster = await self._log.load(room_id)
-            await self._log.catch_up(roster)
-            return roster
 
     async def create(self, command: CreateRoom) -> RoomState:
         """See CreateRoom."""
-        return _state(await self._change(command.room_id, command))
+        return _state(await self._changes.do(command.room_id, command))
 
     @_unrevealing()
     async def join(self, command: JoinRoom) -> Joined:
         """See JoinRoom. The answer is the room as of the join's entry, or later."""
         try:
-            roster = await self._change(command.room_id, command)
+            roster = await self._changes.do(command.room_id, command)
         except Refused as refused:
             JOINS.labels(refused.code).inc()
             raise
         seat = roster.of_session(command.session)
-        if seat is None:
+        if seat is None or seat.gateway != command.gateway:
             raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
         JOINS.labels("ok").inc()
         return Joined(participant_id=seat.participant.id, snapshot=roster.snapshot())
 
+    async def resume(self, command: ResumeParticipant) -> Resumed:
+        """See ResumeParticipant. The answer is the room as of the resume's entry, or later."""
+        roster = await self._changes.do(command.room_id, command)
+        seat = roster.of_session(command.session)
+        if seat is None or seat.gateway != command.gateway:
+            raise Refused(Code.BAD_STATE, "the session was resumed elsewhere")
+        return Resumed(
+            participant_id=seat.participant.id,
+            epoch=seat.epoch,
+            snapshot=roster.snapshot(),
+            dropped_at=seat.dropped_at,
+        )
+
+    async def drop(self, command: DropParticipant) -> Done:
+        """See DropParticipant."""
+        await self._changes.do(command.room_id, command)
+        return Done()
+
     async def leave(self, command: LeaveRoom) -> Done:
         """See LeaveRoom."""
-        await self._change(command.room_id, command)
+        await self._changes.do(command.room_id, command)
         return Done()
 
     async def update_participant(self, command: UpdateParticipant) -> Done:
         """See UpdateParticipant."""
-        await self._change(command.room_id, command)
+        await self._changes.do(command.room_id, command)
         return Done()
 
     @_unrevealing()
     async def update(self, command: UpdateRoom) -> RoomState:
         """See UpdateRoom."""
-        return _state(await self._change(command.room_id, command))
+        return _state(await self._changes.do(command.room_id, command))
 
     @_unrevealing()
     async def close(self, command: CloseRoom) -> Done:
         """See CloseRoom."""
-        await self._change(command.room_id, command)
+        await self._changes.do(command.room_id, command)
         return Done()
 
     @_unrevealing()
     async def read(self, query: ReadRoom) -> RoomState:
         """See ReadRoom."""
-        roster = await self._read(query.room_id)
+        roster = await self._changes.read(query.room_id)
         open_room(roster, query.caller)
         return _state(roster)
 
     @_unrevealing()
     async def snapshot(self, query: ReadSnapshot) -> Snapshot:
         """See ReadSnapshot. Of a closed room it is empty."""
-        roster = await self._read(query.room_id)
+        roster = await self._changes.read(query.room_id)
         if roster.room is None:
             raise access.not_found()
         return roster.snapshot()
@@ -144,7 +139,7 @@ class RoomsHandlers:
     @_unrevealing()
     async def check_grant(self, query: CheckGrant) -> Done:
         """See CheckGrant: for oneself whoever may join; for others, or with a role, owner and managers."""
-        roster = await self._read(query.room_id)
+        roster = await self._changes.read(query.room_id)
         room = open_room(roster, query.caller)
         if query.agent_id != query.caller.agent_id or query.role != "participant":
             managed_room(roster, query.caller)
@@ -157,6 +152,8 @@ class RoomsHandlers:
         return [
             (s.CREATE_ROOM, self.create),
             (s.JOIN_ROOM, self.join),
+            (s.RESUME_PARTICIPANT, self.resume),
+            (s.DROP_PARTICIPANT, self.drop),
             (s.LEAVE_ROOM, self.leave),
             (s.UPDATE_PARTICIPANT, self.update_participant),
             (s.UPDATE_ROOM, self.update),

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import Counter, Gauge
 
-from services.rooms.room import Decision
+from services.rooms.decision import Decision
 from shared import subjects
 from shared.bus import Bus, Conflict
 from shared.errors import Refused, unavailable
-from shared.ids import RoomId
+from shared.ids import GatewayId, RoomId
 from shared.roster import Entry, Roster
 
 log = structlog.get_logger()
@@ -22,6 +22,8 @@ APPENDS = Counter("parley_appends_total", "Entries appended to rooms' logs.")
 CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
 
 TAIL = 256  # entries read at once
+ATTEMPTS = 2  # of one append without an answer; the time for both is less than a gateway waits
+HELD_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
 LOOK_AGAIN_SECONDS = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)  # a read may lag the append that beat ours
 
 
@@ -36,6 +38,7 @@ class RoomLog:
         self._folds: OrderedDict[RoomId, Roster] = OrderedDict()
         self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
         self._since_snapshot: dict[RoomId, int] = {}
+        self._held: OrderedDict[tuple[GatewayId, RoomId], None] = OrderedDict()  # noted with the broker
 
     @asynccontextmanager
     async def turn(self, room_id: RoomId) -> AsyncIterator[None]:
@@ -91,21 +94,45 @@ class RoomLog:
 
     async def append(self, fold: Roster, decision: Decision) -> bool:
         """Append a decision. False: another replica was first; the fold has caught up, decide again."""
-        try:
-            sequence = await self._bus.append(fold.room_id, decision.events, decision.stamp, after=fold.sequence)
-        except Conflict:
-            CONFLICTS.inc()
-            await self._catch_up_for_sure(fold)
-            return decision.stamp.operation in fold.operations
-        except Refused:
-            self.forget(fold.room_id)
-            await self._look_for(fold, decision)
+        await self._prepare(fold.room_id, decision)
+        if not decision.events:
             return True
-        APPENDS.inc()
-        await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
-        if fold.room_id not in self._folds:  # it has just been created
-            self._keep(fold)
-        return True
+        for attempt in range(ATTEMPTS):
+            try:
+                sequence = await self._bus.append(fold.room_id, decision.events, decision.stamp, after=fold.sequence)
+            except Conflict:
+                if not attempt:
+                    CONFLICTS.inc()
+                await self._catch_up_for_sure(fold)
+                return decision.stamp.operation in fold.operations
+            except Refused:
+                # It may have happened, or happen yet (a slow server). Asked again in the same place it either takes
+                # the first one's, which can then never happen, or loses to it: then it is in the log.
+                self.forget(fold.room_id)
+                continue
+            APPENDS.inc()
+            await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
+            if fold.room_id not in self._folds:  # it has just been created
+                self._keep(fold)
+            return True
+        raise unavailable("the log")
+
+    async def _prepare(self, room_id: RoomId, decision: Decision) -> None:
+        """What must be known to the broker before the entry is: the timers, and where to look for whose gateway is lost."""
+        for timer in decision.timers:
+            await self._bus.arm(timer)
+        gateway = decision.stamp.gateway
+        if gateway is None or (gateway, room_id) in self._held:
+            return
+        await self._bus.hold_room(gateway, room_id)
+        self._held[(gateway, room_id)] = None
+        if len(self._held) > HELD_ROOMS:
+            self._held.popitem(last=False)
+
+    async def trim(self, room_id: RoomId) -> None:
+        """Delete the log of a closed room, but for its end."""
+        await self._bus.trim(room_id)
+        self.forget(room_id)
 
     async def _catch_up_for_sure(self, fold: Roster) -> None:
         """After a conflict there is an entry we have not seen; a lagging read may not show it at once."""
@@ -115,12 +142,6 @@ class RoomLog:
                 return
         self.forget(fold.room_id)
         raise unavailable("the log")
-
-    async def _look_for(self, fold: Roster, decision: Decision) -> None:
-        """An append without an answer may have happened: if its operation is in the log, it did."""
-        await self.catch_up(fold)
-        if decision.stamp.operation not in fold.operations:
-            raise unavailable("the log")
 
     async def _apply(self, fold: Roster, entry: Entry) -> None:
         fold.apply(entry)

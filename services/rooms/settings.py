@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from services.rooms.room import Rules
+from services.rooms.decision import Rules
 from shared.room import NAME_CHARACTERS, ROOM_SEATS
-from shared.settings import ServiceSettings
+from shared.settings import GRACE_SECONDS, ServiceSettings
 
 
 class RoomsSettings(ServiceSettings):
@@ -13,6 +13,12 @@ class RoomsSettings(ServiceSettings):
     auto_create_rooms: bool | None = Field(
         None, description="Whether joining an unknown room creates it. Unset: in development mode only."
     )
+    grace_seconds: float = Field(
+        GRACE_SECONDS,
+        gt=0,
+        le=3600,
+        description="Seconds the seat of a participant without a connection is held (the same for gateway and rooms).",
+    )
     default_max_participants: int = Field(
         10, ge=1, le=ROOM_SEATS, description="Seats of a room whose creator does not say."
     )
@@ -20,6 +26,14 @@ class RoomsSettings(ServiceSettings):
         NAME_CHARACTERS, ge=1, le=NAME_CHARACTERS, description="Longest name of a participant, in characters."
     )
     metadata_bytes: int = Field(1024, ge=0, le=1024, description="Largest metadata of a participant, in bytes of JSON.")
+    empty_room_seconds: float = Field(
+        3600.0, ge=0, description="Seconds after which a room with nobody in it closes; 0: never."
+    )
+    closed_log_seconds: float = Field(
+        30 * 86400.0,
+        ge=0,
+        description="Seconds the log of a closed room is kept (its last entry always is); 0: without end.",
+    )
     log_max_bytes: int = Field(
         1 << 30,
         ge=1 << 16,
@@ -42,4 +56,7 @@ class RoomsSettings(ServiceSettings):
             creates_on_join=self.creates_on_join,
             metadata_bytes=self.metadata_bytes,
             name_characters=self.name_characters,
+            grace_seconds=self.grace_seconds,
+            empty_room_seconds=self.empty_room_seconds,
+            closed_log_seconds=self.closed_log_seconds,
         )

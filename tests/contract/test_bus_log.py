@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.rooms.room import Rules, decide
+from services.rooms.decision import Rules
+from services.rooms.room import decide
 from shared import subjects
 from shared.bus import Bus, Conflict
 from shared.events import decode
@@ -218,15 +219,14 @@ async def test_the_newest_of_some_rooms(connect: Connect) -> None:
 
 
 async def test_the_newest_of_all(connect: Connect) -> None:
-    """`newest` is the one newest entry among all subjects that match; none in an empty log."""
+    """`position` is that of the one newest entry among all subjects that match; 0 in an empty log."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    assert await rooms.newest(subjects.ALL_EVENTS) is None
+    assert await rooms.position(subjects.ALL_EVENTS) == 0
     await begin(rooms, A)
     newest = await begin(rooms, B)
     await gateway.post(signal(A))
-    found = await rooms.newest(subjects.ALL_EVENTS)
-    assert found is not None
-    assert (found.sequence, found.subject.room_id) == (newest, B)
+    assert await rooms.position(subjects.ALL_EVENTS) == newest
+    assert await gateway.position(subjects.room_log(A)) == newest + 1
 
 
 async def test_the_newest_of_each_of_very_many(connect: Connect) -> None:

@@ -14,7 +14,8 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from shared import nats_streams, subjects
-from shared.ids import ParticipantId, RoomId
+from shared.ids import GatewayId, ParticipantId, RoomId
+from shared.timers import GraceEnds, LeaseEnds
 from tests.support.manifests import ROOT, SETTINGS, compose, container, fresh_secrets, of_kind
 
 
@@ -27,7 +28,8 @@ def nats_server(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     (tmp_path / "nats.conf").write_text(configuration.replace("/data", str(tmp_path / "data")))
     (tmp_path / "accounts.conf").write_text((ROOT / "deploy/nats/accounts.conf").read_text())
     environment = {k: v for k, v in fresh_secrets().items() if k.startswith("PARLEY_NATS_")}
-    return [binary, "-c", str(tmp_path / "nats.conf")], {"PARLEY_NATS_SERVER_NAME": "nats-0", **environment}
+    environment |= {"PARLEY_NATS_SERVER_NAME": "nats-0", "PARLEY_NATS_SYNC": "always"}
+    return [binary, "-c", str(tmp_path / "nats.conf")], environment
 
 
 def accepted(command: list[str], environment: Mapping[str, str]) -> bool:
@@ -39,6 +41,7 @@ def test_nats_accepts_its_configuration(nats_server: tuple[list[str], dict[str, 
     """The real server takes the configuration with fresh passwords, and none that lacks one of them."""
     command, environment = nats_server
     assert accepted(command, environment)
+    assert accepted(command, environment | {"PARLEY_NATS_SYNC": "120s"})
     for name in environment:
         assert not accepted(command, {k: v for k, v in environment.items() if k != name}), name
 
@@ -135,12 +138,14 @@ async def users(nats_server: tuple[list[str], dict[str, str]], tmp_path: Path) -
 
 
 R, P = RoomId("r1"), ParticipantId("p1")
+LEASE = LeaseEnds(due=0.0, gateway=GatewayId("g1"))
+GRACE = GraceEnds(due=0.0, room_id=R, participant_id=P, epoch=1)
 ENDPOINTS = [value for value in vars(subjects).values() if isinstance(value, subjects.Endpoint)]
 LIVE_EVENT, LIVE_SIGNAL = f"{subjects.ROOT}.room.{R}.event", f"{subjects.ROOT}.room.{R}.signal.{P}"
 
 
 async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) -> None:
-    """Rooms writes events and snapshots, gateways signals and questions, the stream alone the live copy."""
+    """Rooms writes events, snapshots and timers, gateways signals, leases and questions, the stream alone the live copy."""
     writers = {
         subjects.event_log(R): {"rooms"},
         subjects.snapshot(R): {"rooms"},
@@ -148,7 +153,13 @@ async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) ->
         LIVE_EVENT: set(),
         LIVE_SIGNAL: set(),
         **{endpoint.subject: {"gateway"} for endpoint in ENDPOINTS},
-        **{f"$JS.API.STREAM.{verb}.{subjects.LOG_STREAM}": set() for verb in ("DELETE", "PURGE", "MSG.DELETE")},
+        subjects.armed(LEASE): {"gateway", "rooms"},
+        subjects.armed(GRACE): {"rooms"},
+        subjects.due(LEASE): {"rooms"},
+        subjects.held_room(LEASE.gateway, R): {"rooms"},
+        subjects.PROBE: {"gateway", "rooms", "auth"},
+        **{f"$JS.API.STREAM.{verb}.{subjects.LOG_STREAM}": set() for verb in ("DELETE", "MSG.DELETE")},
+        **{f"$JS.API.STREAM.PURGE.{stream}": {"rooms"} for stream in (subjects.LOG_STREAM, subjects.TIMER_STREAM)},
     }
     for subject, allowed in writers.items():
         assert {name for name, user in users.items() if await user.may_publish(subject)} == allowed, subject

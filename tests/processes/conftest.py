@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Deployment, Launched
+from tests.support.launched import Launched
+from tests.support.processes import Deployment
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +19,11 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
 
 @pytest.fixture
 async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
-    """NATS and the three services, each for itself; requests give up after two seconds."""
-    deployment = Deployment(tmp_path, REQUEST_TIMEOUT="2")
+    """NATS and the three services, each for itself; requests give up after two seconds.
+
+    Seats are held for two seconds, and the lease is long, so that nobody is closed while NATS is away.
+    """
+    deployment = Deployment(tmp_path, REQUEST_TIMEOUT="2", GRACE_SECONDS="2", LEASE_SECONDS="30")
     try:
         await deployment.start()
         yield deployment

@@ -6,7 +6,8 @@ import json
 import httpx
 
 from tests.support.call_peer import MESSAGES
-from tests.support.processes import Launched, Process
+from tests.support.launched import Launched
+from tests.support.processes import Process
 
 ROOM = "call-1"
 

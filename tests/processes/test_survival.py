@@ -146,7 +146,7 @@ async def test_rooms_dies_and_comes_back(deployment: Deployment) -> None:
 
     await deployment.restart("rooms")
     left = await alice.hear("user_left", within=PATIENCE)
-    assert (left["participantId"], left["reason"]) == (gone, "left")
+    assert (left["participantId"], left["reason"]) == (gone, "timeout")
     await carol.join(ROOM)
     assert (await alice.ask("update_self", roomId=ROOM, metadata={"hand": "up"}))["type"] == "ok"
     newcomers = await filled_up(deployment, present=3)
@@ -271,7 +271,7 @@ async def test_nats_dies_and_comes_back(deployment: Deployment) -> None:
     await deployment.nats.start()
     await ready(deployment)
     left = await alice.hear("user_left", within=PATIENCE)
-    assert (left["participantId"], left["reason"]) == (gone, "left")
+    assert (left["participantId"], left["reason"]) == (gone, "timeout")
     # A candidate must not arrive without the description that was lost.
     await unavailable(bob, "candidate", to=own["self"], candidate=candidate())
     assert (await bob.ask("offer", to=own["self"], sdp=offer()))["type"] == "ok"

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.support.client import Client
-from tests.support.processes import Launched
+from tests.support.launched import Launched
 
 
 class Collector:

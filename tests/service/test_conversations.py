@@ -44,14 +44,17 @@ async def test_two_clients_find_each_other(system: System) -> None:
     assert (left["participantId"], left["reason"]) == (seen["self"], "left")
 
 
-async def test_a_closed_socket_leaves(system: System) -> None:
-    """Who closes the connection is gone from the room at once."""
-    await system.start()
+async def test_a_closed_socket_is_waited_for(system: System) -> None:
+    """Whose connection is gone is seen as `reconnecting` at once, keeps its seat for the grace time, then has left."""
+    await system.start(grace_seconds=1)
     alice, bob = await system.agent("alice"), await system.agent("bob")
     await alice.join("r")
     seen = await bob.join("r")
     await bob.close()
-    assert (await alice.hear("user_left"))["participantId"] == seen["self"]
+    away = (await alice.hear("user_updated"))["participant"]
+    assert (away["id"], away["connection"]) == (seen["self"], "reconnecting")
+    left = await alice.hear("user_left")
+    assert (left["participantId"], left["reason"]) == (seen["self"], "timeout")
 
 
 async def test_dev_token(system: System) -> None:

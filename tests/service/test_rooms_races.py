@@ -179,6 +179,7 @@ async def test_one_device_on_two_gateways_at_once(system: System) -> None:
         still = await pair[second].ask("get_room", roomId="voice-1")
         assert {p["id"] for p in still["participants"]} == {joined[second]["self"], watcher.participants["voice-1"]}
         assert (await pair[first].ask("update_self", roomId="voice-1", name="x"))["code"] == "not_in_room"
+        await pair[second].ask("leave_room")
         await asyncio.gather(*(client.close() for client in pair))
         await watcher.hear("user_left", participantId=joined[second]["self"])
     await check_log(system.buses[0], RoomId("voice-1"))

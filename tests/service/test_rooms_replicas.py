@@ -38,13 +38,13 @@ async def test_a_new_room_is_in_every_list_at_once(system: System, make_bus: Mak
     gateway = await gateway_of(system, make_bus)
     for n in range(20):
         await gateway.request(CREATE_ROOM, create(f"room-{n}"))
-        for directory in system.directories:
+        for directory in [rooms.directory for rooms in system.rooms]:
             assert f"room-{n}" in await listed(directory)
         if n % 2:
             await gateway.request(CLOSE_ROOM, close(room_id=f"room-{n}"))
-            for directory in system.directories:
+            for directory in [rooms.directory for rooms in system.rooms]:
                 assert f"room-{n}" not in await listed(directory)
-    assert await listed(system.directories[0]) == await listed(system.directories[1])
+    assert await listed(system.rooms[0].directory) == await listed(system.rooms[1].directory)
 
 
 async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bus: MakeBus) -> None:
@@ -55,11 +55,11 @@ async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bu
     await gateway.request(JOIN_ROOM, join("bob", "room-3"))
     await gateway.request(CLOSE_ROOM, close(room_id="room-4"))
     await system.start_rooms()
-    page = await system.directories[2].page(ListRooms(caller=EVERYBODY, limit=100))
+    page = await system.rooms[2].directory.page(ListRooms(caller=EVERYBODY, limit=100))
     assert {room.room_id: room.participant_count for room in page.rooms} == {
         f"room-{n}": int(n == 3) for n in range(12) if n != 4
     }
-    assert await listed(system.directories[2]) == await listed(system.directories[0])
+    assert await listed(system.rooms[2].directory) == await listed(system.rooms[0].directory)
 
 
 async def test_the_list_is_paged_newest_first(system: System, make_bus: MakeBus) -> None:
@@ -68,7 +68,7 @@ async def test_the_list_is_paged_newest_first(system: System, make_bus: MakeBus)
     made = [(await gateway.request(CREATE_ROOM, create(f"room-{n}"))).room for n in range(7)]
     newest_first = [room.room_id for room in sorted(made, key=lambda r: (r.created_at, r.room_id), reverse=True)]
     for limit in (1, 2, 3, 7, 8):
-        assert await listed(system.directories[0], limit=limit) == newest_first
+        assert await listed(system.rooms[0].directory, limit=limit) == newest_first
     first = await gateway.request(LIST_ROOMS, ListRooms(caller=EVERYBODY, limit=3))
     await asyncio.sleep(0.002)
     await gateway.request(CREATE_ROOM, create("room-new"))
@@ -82,7 +82,7 @@ async def test_everybody_lists_what_they_may_find(system: System, make_bus: Make
     for n in range(9):
         await gateway.request(CREATE_ROOM, create(f"room-{n}", caller(f"agent-{n % 3}"), access="token"))
     await gateway.request(CREATE_ROOM, create("open"))
-    directory = system.directories[0]
+    directory = system.rooms[0].directory
     assert set(await listed(directory, caller("agent-1"), limit=2)) == {"open", "room-1", "room-4", "room-7"}
     assert await listed(directory, caller("agent-1", "rooms:join:room-0", "rooms:create"), limit=1) != []
     assert await listed(directory, caller("x", "rooms:observe")) == []
@@ -117,9 +117,9 @@ async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) 
                 await gateway.request(LEAVE_ROOM, leave(joined.participant_id, name))
 
     await asyncio.gather(*(guest(i, name) for i in range(5) for name in names))
-    for log in system.logs:
-        assert len(log._folds) <= 1
-        assert log._turns == {}
+    for rooms in system.rooms:
+        assert len(rooms.log._folds) <= 1
+        assert rooms.log._turns == {}
     for name in names:
         assert (await check_log(gateway, RoomId(name))).seats == {}
 
@@ -194,9 +194,7 @@ async def test_without_a_snapshot_the_log_is_enough(system: System, make_bus: Ma
     log = RoomLog(bus, capacity=10, snapshot_every=1000, waiting=10)
     fold = await log.load(ROOM)
     assert fold.snapshot(whole=True) == whole_of(await check_log(bus, ROOM), bus)
-    newest = await bus.newest(subjects.ALL_EVENTS)
-    assert newest is not None
-    assert fold.sequence == newest.sequence
+    assert fold.sequence == await bus.position(subjects.ALL_EVENTS)
 
 
 async def test_too_many_at_one_room_are_refused(make_bus: MakeBus) -> None:

@@ -27,12 +27,12 @@ def container_engine() -> bool:
 
 
 def connector(
-    url: str, passwords: dict[str, str], *, max_bytes: int = 1 << 28, timeout: float = 5.0
+    url: str, passwords: dict[str, str], *, max_bytes: int = 1 << 28, timeout: float = 5.0, replicas: int = 1
 ) -> Callable[[str], Awaitable[Bus]]:
     """Connects each service as its own user."""
 
     async def make(user: str) -> Bus:
-        streams = Streams(max_bytes=max_bytes) if user == "rooms" else None
+        streams = Streams(max_bytes=max_bytes, replicas=replicas) if user == "rooms" else None
         broker = Broker(url, user, passwords[user], timeout, uses_log=user != "auth", streams=streams)
         return await nats_bus.connect(broker, f"test-{user}")
 
@@ -49,7 +49,7 @@ class ContainerNats:
         self._embedded._prepare()
         self.passwords = self._embedded.passwords
         (folder / "container.conf").write_text(
-            'server_name: test\njetstream { store_dir: "/data" }\ninclude "accounts.conf"\n'
+            'server_name: test\njetstream { store_dir: "/data", sync_interval: always }\ninclude "accounts.conf"\n'
         )
         self._container = (
             DockerContainer(IMAGE)

@@ -1,6 +1,7 @@
 """The largest room there can be: every seat taken, every field as long as its limit lets it be."""
 
-from services.rooms.room import Command, Decision, Rules, decide
+from services.rooms.decision import Decision, Rules
+from services.rooms.room import Command, decide
 from shared.commands import Caller
 from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey
 from shared.room import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track

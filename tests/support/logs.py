@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from services.rooms.room import Decision, Rules, decide
+from services.rooms.decision import Decision, Rules
+from services.rooms.room import decide
 from shared.bus import Bus, LogEntry, Signal
 from shared.ids import ParticipantId, RoomId
 from shared.roster import Roster

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from services.rooms.room import Command, Decision, Rules, decide
+from services.rooms.decision import Decision, Rules
+from services.rooms.room import Command, decide
 from shared.commands import Caller, CloseRoom, CreateRoom, Grant, JoinRoom, LeaveRoom, UpdateParticipant, UpdateRoom
 from shared.events import Stamp, decode, encode
 from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey

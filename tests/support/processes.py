@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from services.embedded_nats import EmbeddedNats, server_binary
+from services import plan
+from services.embedded_nats import EmbeddedNats
 from shared import nats_bus
 from shared.nats_bus import NatsBus
 from shared.nats_connection import Broker
@@ -21,6 +21,9 @@ from shared.nats_connection import Broker
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and this one is shared
 SERVICES = ("rooms", "auth", "gateway")
+LAUNCHER = (  # what it takes from the environment
+    *("HOST", "PORT", "DATA", "REPLICAS", "GATEWAYS", "ROOMS", "AUTHS", "NATS_URL", "NATS_SERVERS", "NATS_SYNC"),
+)
 
 
 def _stat(pid: int) -> tuple[int, str, str] | None:
@@ -89,9 +92,7 @@ class Process:
 
     def __init__(self, *command: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("PARLEY_") and name not in ("HOST", "PORT", "DATA", "NATS_URL")
+            name: value for name, value in os.environ.items() if not name.startswith("PARLEY_") and name not in LAUNCHER
         }
         self.lines: list[str] = []
         self._changed = threading.Condition()
@@ -170,68 +171,6 @@ class Process:
         self._reader.join(5)
 
 
-class Launched:
-    """The launcher, as `make run` starts it."""
-
-    def __init__(self, data: Path, *, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
-        self.data = data
-        self._mark = uuid.uuid4().hex
-        given = {"PORT": "0", "DATA": str(data), "STARTED_BY": self._mark, **(environment or {})}
-        self.process = Process.module("services", cwd=cwd, environment=given)
-        self.url = ""
-        self.token = ""
-
-    def ready(self) -> Self:
-        """Wait until it says so, and take URL and token from what it prints."""
-        try:
-            self.process.wait_for(r"ready in [\d.]+ s")
-            self.url = self.process.wait_for(r"^\s*URL\s+(\S+)")[1]
-            self.token = self.process.wait_for(r"^\s*token\s+(\S+)")[1]
-            self.process.wait_for(r"^\s*try\s")
-        except BaseException:
-            self.destroy()
-            raise
-        return self
-
-    def left_behind(self) -> dict[int, str]:
-        """What it started and still lives."""
-        return started_with(f"STARTED_BY={self._mark}")
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        """As Ctrl-C does; its exit status. Nothing may be left behind."""
-        try:
-            self.process.signal(number)
-            status = self.process.end()
-            assert not self.left_behind()
-            return status
-        finally:
-            self.destroy()
-
-    def destroy(self) -> None:
-        """End it and everything it started, at once; it may have ended already."""
-        self.process.destroy()
-        for pid in self.left_behind():
-            os.kill(pid, signal.SIGKILL)
-
-
-class PlainNats:
-    """A NATS server without users, as somebody may have one running already."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        folder.mkdir(parents=True)
-        self._process = Process(
-            *(str(server_binary()), "-a", "127.0.0.1", "-p", "-1"),
-            *("--ports_file_dir", str(folder), "-sd", str(folder / "store"), *options),
-        )
-        found = self._process.wait_for(r"client connections on (127\.0\.0\.1:\d+)")
-        self.url = f"nats://{found[1]}"
-        self._process.wait_for("Server is ready")
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.destroy()
-
-
 class Deployment:
     """NATS and each service as a process of its own, to be killed and started again one by one."""
 
@@ -261,7 +200,8 @@ class Deployment:
             **({"PORT": "0"} if name == "gateway" else {}),
             **self._settings,
         }
-        variables = {f"PARLEY_{key}": value for key, value in environment.items()}
+        known = plan.SERVICES[name].environment_names()
+        variables = {f"PARLEY_{key}": value for key, value in environment.items() if f"PARLEY_{key}" in known}
         self.services[name] = Process.module(f"services.{name}", environment=variables)
 
     async def ready(self, name: str) -> None:

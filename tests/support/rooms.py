@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
+from services.rooms.changes import Changes
+from services.rooms.decision import Rules
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from services.rooms.room import Rules
 from shared.bus import Bus, Service
 from shared.commands import Caller, ListRooms
 from tests.support.orders import caller
@@ -21,7 +22,7 @@ async def rooms_handlers(
     log = RoomLog(bus, capacity=cached_rooms, snapshot_every=snapshot_every, waiting=1000)
     directory = Directory(bus)
     await directory.start()
-    return RoomsHandlers(log, directory, rules or Rules(), time.time), directory
+    return RoomsHandlers(Changes(log, rules or Rules(), time.time), directory), directory
 
 
 async def serve_rooms(bus: Bus, **settings: Any) -> Directory:

@@ -14,9 +14,7 @@ from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
 from services.gateway.__main__ import compose
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
-from services.rooms.directory import Directory
-from services.rooms.handlers import RoomsHandlers
-from services.rooms.log import RoomLog
+from services.rooms.__main__ import Rooms
 from services.rooms.settings import RoomsSettings
 from shared.bus import Bus, Service
 from tests.support.client import Client
@@ -46,8 +44,7 @@ class System:
     def __init__(self, make_bus: MakeBus) -> None:
         self._make_bus = make_bus
         self.gateways: list[GatewayServer] = []
-        self.directories: list[Directory] = []
-        self.logs: list[RoomLog] = []
+        self.rooms: list[Rooms] = []
         self.buses: list[Bus] = []
         self._clients: list[Client] = []
 
@@ -66,21 +63,9 @@ class System:
 
     async def start_rooms(self, **own: Any) -> None:
         """One more replica of rooms."""
-        settings = RoomsSettings(mode="development", **own)
-        bus = await self._bus("rooms")
-        log = RoomLog(
-            bus,
-            capacity=settings.cached_rooms,
-            snapshot_every=settings.snapshot_every,
-            waiting=settings.waiting_commands,
-        )
-        directory = Directory(bus)
-        await directory.start()
-        rules = settings.rules()
-        handlers = RoomsHandlers(log, directory, rules, time.time)
-        await bus.serve(Service("rooms", "rooms", handlers.endpoints()))
-        self.directories.append(directory)
-        self.logs.append(log)
+        rooms = Rooms(RoomsSettings(mode="development", **own), await self._bus("rooms"))
+        await rooms.start()
+        self.rooms.append(rooms)
 
     async def _start_auth(self, **own: Any) -> None:
         settings = AuthSettings(mode="development", **own)
@@ -117,8 +102,8 @@ class System:
         """Everything, in order."""
         await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
         await asyncio.gather(*(server.stop(1) for server in self.gateways))
-        for directory in self.directories:
-            await directory.stop()
+        for rooms in self.rooms:
+            await rooms.stop()
         for bus in reversed(self.buses):
             await bus.close()
 

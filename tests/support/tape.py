@@ -1,6 +1,7 @@
 """A room's log as gateways get it: entries with headers and bodies, made by the real rules."""
 
-from services.rooms.room import Command, Rules, decide
+from services.rooms.decision import Rules
+from services.rooms.room import Command, decide
 from shared.bus import LogEntry, Signal
 from shared.events import encode
 from shared.ids import ParticipantId

@@ -8,8 +8,10 @@ from pathlib import Path
 import kubernetes_validate  # type: ignore[import-untyped]  # ships no types
 import pytest
 
+from services.gateway.server import FAREWELL_SECONDS
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
+from shared.settings import ServiceSettings
 from tests.support.manifests import (
     K8S,
     KUBERNETES,
@@ -152,12 +154,19 @@ def test_probes_ask_the_internal_port(service: str, tmp_path: Path) -> None:
         assert (settings.host, settings.port) == ("0.0.0.0", ports(service)["http"])
 
 
+def drain_of(settings: ServiceSettings) -> float:
+    """Seconds a service takes to stop: a gateway sends its clients elsewhere, the others answer what they were asked."""
+    return (
+        settings.drain_window + FAREWELL_SECONDS if isinstance(settings, GatewaySettings) else settings.request_timeout
+    )
+
+
 @pytest.mark.parametrize("service", SETTINGS)
 def test_pods_have_time_to_stop(service: str, tmp_path: Path) -> None:
     """The grace period covers the wait before SIGTERM and the service's own shutdown, with seconds to spare."""
     before = container(service).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     grace = WORKLOADS[service]["spec"]["terminationGracePeriodSeconds"]
-    assert grace >= before + pod_settings(service, tmp_path).shutdown_seconds + 5
+    assert grace >= before + drain_of(pod_settings(service, tmp_path)) + 5
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -247,6 +256,14 @@ def test_the_log_fits_on_the_disk(tmp_path: Path) -> None:
     assert settings.log_replicas <= stateful["replicas"]
 
 
+def test_entries_are_on_the_disk_before_they_are_acknowledged() -> None:
+    """Unless it is told otherwise, NATS syncs before every acknowledgement, wherever it is deployed."""
+    assert "sync_interval: $PARLEY_NATS_SYNC" in of_kind("ConfigMap")["nats"]["data"]["nats.conf"]
+    given = {variable["name"]: variable.get("value") for variable in container("nats")["env"]}
+    assert given["PARLEY_NATS_SYNC"] == "always"
+    assert interpolated(compose()["services"]["nats"]["environment"]["PARLEY_NATS_SYNC"], {}) == "always"
+
+
 # --- compose
 
 
@@ -259,7 +276,7 @@ def test_compose_settings_are_complete(service: str) -> None:
     assert (settings.ops_host, settings.ops_port) == ("0.0.0.0", 9090)
     assert f"'127.0.0.1', {settings.ops_port}" in one["healthcheck"]["test"][-1]
     assert "/readyz" in one["healthcheck"]["test"][-1]
-    assert seconds(one["stop_grace_period"]) > settings.shutdown_seconds
+    assert seconds(one["stop_grace_period"]) > drain_of(settings)
     assert one["build"]["args"] == {"SERVICE": service}
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 import services
 import shared
 from docs import configuration
-from services.__main__ import SERVICES
+from services.plan import SERVICES
 from shared.settings import SettingsError
 from shared.version import __version__
 

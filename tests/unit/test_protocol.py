@@ -150,7 +150,7 @@ def test_what_clients_are_sent() -> None:
         (room_users, f"{about_a_room} self room participants iceServers"),
         (pushes.user_joined(AT, WHO), f"{about_a_room} participant"),
         (pushes.user_updated(AT, WHO), f"{about_a_room} participant"),
-        (pushes.user_left(AT, WHO, None), f"{about_a_room} participantId agentId reason"),
+        (pushes.user_left(AT, WHO.id, WHO.agent_id, None), f"{about_a_room} participantId agentId reason"),
         (pushes.room_updated(AT, ROOM), f"{about_a_room} room"),
         (pushes.room_closed(AT, "deleted"), f"{about_a_room} reason"),
         (pushes.RoomResumed(room_id=RoomId("r"), revision=1, cursor="c"), about_a_room),
@@ -166,7 +166,7 @@ def test_what_clients_are_sent() -> None:
 
 def test_reasons_of_newer_versions_pass() -> None:
     """A log may hold reasons this version does not know; clients are told them as they are."""
-    assert json.loads(encode(pushes.user_left(AT, WHO, "abducted")))["reason"] == "abducted"
+    assert json.loads(encode(pushes.user_left(AT, WHO.id, WHO.agent_id, "abducted")))["reason"] == "abducted"
     assert json.loads(encode(pushes.room_closed(AT, "sold")))["reason"] == "sold"
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.rooms.room import Command, Rules
+from services.rooms.decision import Rules
+from services.rooms.room import Command
 from shared.errors import Code, Refused
 from shared.room import Media, RoomSettings, Track
 from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, create, grant, join, leave, told
@@ -142,9 +143,12 @@ def test_other_devices_and_agents_are_not_replaced() -> None:
 
 
 def test_the_same_session_joins_once() -> None:
-    """A second join of a session that is in changes nothing, whatever id or device it comes with."""
+    """A join asked again changes nothing. Another one of the session moves its seat, whatever id or device it names."""
     room = LoggedRoom(create(), join("bob"))
     assert room.do(join("bob")).events == []
+    again = room.do(join("bob", n=2, session="s_bob_1", device_id="other"))
+    assert told(again) == [("participant_updated", "p_bob_1", None)]
+    assert (again.stamp.epoch, again.events[0].change.participant) == (2, room.seat("p_bob_1").participant)
     assert room.do(join("bob", n=2, session="s_bob_1", device_id="other")).events == []
 
 

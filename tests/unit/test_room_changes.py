@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.rooms.room import Rules
+from services.rooms.decision import Rules
 from shared.errors import Code
 from shared.room import Media, MediaPatch, RoomSettings, Track
 from tests.support.orders import (

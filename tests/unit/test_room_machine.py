@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.rooms.room import Command, Decision, Rules, decide
+from services.rooms.decision import Decision, Rules
+from services.rooms.room import Command, decide
 from shared.commands import Caller
 from shared.errors import Refused
 from shared.events import Stamp, decode, encode

@@ -13,10 +13,11 @@ from services.auth.settings import AuthSettings
 from services.gateway.logins import FailedLogins
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
+from services.rooms.changes import Changes
+from services.rooms.decision import Rules
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from services.rooms.room import Rules
 from shared.bus import Service
 from shared.commands import Caller, Grant, IssueDevToken, JoinRoom
 from shared.errors import Code
@@ -65,7 +66,7 @@ class World:
 
     async def start(self) -> None:
         log = RoomLog(self.bus, capacity=100, snapshot_every=100, waiting=100)
-        rooms = RoomsHandlers(log, self.directory, Rules(), self.later)
+        rooms = RoomsHandlers(Changes(log, Rules(), self.later), self.directory)
         await self.directory.start()
         await self.bus.serve(Service("rooms", "rooms", rooms.endpoints()))
         await self.bus.serve(Service("auth", "auth", auth_endpoints(self.auth)))

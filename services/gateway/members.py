@@ -1,0 +1,59 @@
+"""A local participant of a followed room, and who speaks for it: what is committed before its snapshot waits here."""
+
+from typing import Protocol
+
+from shared.ids import ParticipantId, RoomId
+
+HELD_FRAMES = 4096  # committed while a join is being answered
+
+
+class Receiver(Protocol):
+    """The session behind a member."""
+
+    def send_frame(self, frame: bytes) -> None:
+        """Hand it a push."""
+
+    def stay_ended(self, room_id: RoomId, reason: str | None) -> None:
+        """It is no longer in the room; it was told so."""
+
+    def room_lost(self, room_id: RoomId) -> None:
+        """What it knows of the room is worth nothing: it must come back."""
+
+    def replaced(self) -> None:
+        """The session was resumed on another connection."""
+
+
+class Member:
+    """One local participant of a followed room."""
+
+    __slots__ = ("_held", "epoch", "participant_id", "receiver", "since")
+
+    def __init__(self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1) -> None:
+        self.participant_id = participant_id
+        self.receiver = receiver
+        self.epoch = epoch
+        self.since = 0  # position of its snapshot
+        self._held: list[tuple[int, bytes]] | None = []
+
+    @property
+    def joined(self) -> bool:
+        """Whether it has its snapshot."""
+        return self._held is None
+
+    def give(self, sequence: int, frame: bytes) -> None:
+        """A push or signal at this position: now, or when the snapshot is there, or never if the snapshot contains it."""
+        if self._held is not None:
+            if len(self._held) < HELD_FRAMES:
+                self._held.append((sequence, frame))
+        elif sequence > self.since:
+            self.receiver.send_frame(frame)
+
+    def overflowed(self) -> bool:
+        """Whether more was committed than could be held: the join has to be given up."""
+        return self._held is not None and len(self._held) >= HELD_FRAMES
+
+    def release(self) -> None:
+        """The snapshot was sent: what came above it follows."""
+        held, self._held = self._held or [], None
+        for at, frame in held:
+            self.give(at, frame)

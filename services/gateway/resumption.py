@@ -1,0 +1,183 @@
+"""Coming back: a session's seats are moved to its new connection, and what it missed is read from the log."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from services.gateway import metrics
+from services.gateway.caller import caller_of
+from services.gateway.followed import READ_LIMIT, FollowedRoom
+from services.gateway.members import Member, Receiver
+from services.gateway.outbox import text_frame
+from services.gateway.replay import Missed, first_missed, replay, usable
+from services.gateway.stays import Stays, room_users
+from services.gateway.surroundings import Stay, Surroundings
+from shared import moment, pushes, subjects
+from shared.bus import LogEntry
+from shared.commands import DropParticipant, Identity, Resumed, ResumeParticipant
+from shared.cursor import Cursor
+from shared.errors import Code, Refused, unavailable
+from shared.ids import ParticipantId, RoomId, SessionKey, mint
+from shared.protocol import Address
+from shared.roster import Departure, Snapshot
+from shared.subjects import RESUME_PARTICIPANT
+
+log = structlog.get_logger()
+
+REPLAY_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
+REPLAY_PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A room the session is in again. Without `missed` it is shown the room as it is."""
+
+    stay: Stay
+    missed: Missed | None
+
+    @property
+    def device_id(self) -> str | None:
+        """The session's device, as the room knows it."""
+        seat = self.stay.room.replica.seat(self.stay.participant_id)
+        return seat.participant.device_id if seat else None
+
+    def frames(self) -> Iterator[bytes]:
+        """What the client is sent, in order; from the last one on, it hears what is committed."""
+        room, member = self.stay.room, self.stay.member
+        if self.missed is not None:
+            for item in self.missed.items:
+                frame = room.frame_of(item)
+                if frame is not None:
+                    metrics.REPLAYED.inc()
+                    yield frame
+            revision, position = self.missed.revision, self.missed.sequence
+            member.since = position
+        else:
+            roster = room.replica.roster
+            if roster is None:
+                raise unavailable("the room")
+            snapshot = roster.snapshot()
+            member.since = position = snapshot.sequence
+            revision = snapshot.revision
+            yield text_frame(room_users(snapshot, member.participant_id, None, recovered=False))
+        cursor = Cursor(room.replica.incarnation, position).text()
+        resumed = pushes.RoomResumed(room_id=room.room_id, revision=revision, cursor=cursor)
+        yield text_frame(pushes.encode(resumed))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A room the session is no longer in; how that came, if it is still known."""
+
+    room_id: RoomId
+    incarnation: str
+    departure: Departure | None
+
+    def message(self) -> bytes:
+        """What the client is told."""
+        departure = self.departure
+        if departure is None:
+            return pushes.error(
+                Refused(Code.NOT_IN_ROOM, "you are not in this room"), Address(None, {"roomId": self.room_id})
+            )
+        cursor = Cursor(self.incarnation, departure.sequence).text()
+        at = pushes.At(self.room_id, departure.revision, cursor)
+        return pushes.encode(pushes.user_left(at, departure.participant_id, departure.agent_id, departure.reason))
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the session did not come back in time, or so long ago that nobody knows."""
+        return self.departure is None or self.departure.reason == "timeout"
+
+
+class Resumption:
+    """Brings one session back."""
+
+    def __init__(self, around: Surroundings, receiver: Receiver, session: SessionKey, identity: Identity) -> None:
+        self._around = around
+        self._receiver = receiver
+        self._session = session
+        self._identity = identity
+
+    async def run(self, cursors: Mapping[RoomId, str], stays: Stays) -> list[Returned | Ended]:
+        """All rooms at once; those it is in are added to `stays`. Raises Refused when one of them cannot be asked."""
+        asked = [self._one(room_id, cursor, stays) for room_id, cursor in cursors.items()]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    async def _one(self, room_id: RoomId, cursor: str, stays: Stays) -> Returned | Ended:
+        around = self._around
+        await around.farewells.recall(self._session, room_id)
+        room = await around.rooms.hold(room_id)
+        try:
+            resumed = await self._ask(room_id)
+        except Refused as refused:
+            around.rooms.release(room)
+            if refused.code in (Code.NOT_IN_ROOM, Code.FORBIDDEN):
+                known = bool(refused.details)
+                departure = Departure.model_validate(refused.details) if known else None
+                return Ended(room_id, around.bus.incarnation, departure)
+            raise
+        except BaseException:
+            around.rooms.release(room)
+            raise
+        member = Member(resumed.participant_id, self._receiver, resumed.epoch)
+        end = room.welcome(member, resumed.snapshot)
+        stay = Stay(room, member)
+        stays.add(stay)
+        await room.reached(resumed.snapshot.sequence)
+        missed = await self._missed(room, resumed, Cursor.parse(cursor), end)
+        metrics.RESUMES.labels("snapshot" if missed is None else "replay").inc()
+        return Returned(stay, missed)
+
+    async def _ask(self, room_id: RoomId) -> Resumed:
+        around = self._around
+        command = ResumeParticipant(
+            caller=caller_of(self._identity),
+            room_id=room_id,
+            operation=mint("r_", around.chance(16)),
+            session=self._session,
+            gateway=around.lease.gateway,
+            deadline=around.clock() + around.request_seconds,
+        )
+        try:
+            return await around.bus.request(RESUME_PARTICIPANT, command)
+        except (Refused, asyncio.CancelledError) as error:
+            if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
+                drop = DropParticipant(room_id=room_id, session=self._session, gateway=command.gateway)
+                around.farewells.undo(self._session, room_id, [drop])
+            raise
+
+    async def _missed(self, room: FollowedRoom, resumed: Resumed, cursor: Cursor | None, end: int) -> Missed | None:
+        """All it missed, or None: then it gets the room as it is."""
+        dropped_at = moment.unix(resumed.dropped_at) if resumed.dropped_at else None
+        if dropped_at is not None and self._around.clock() - dropped_at > self._around.replay_seconds:
+            return None
+        if cursor is None or not usable(cursor, room.replica.incarnation, end):
+            return None
+        return await self._read(room.room_id, cursor, resumed.participant_id, resumed.snapshot, end)
+
+    async def _read(
+        self, room_id: RoomId, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
+    ) -> Missed | None:
+        """Direct reads may lag what was committed, so the log is read until `end` is there."""
+        entries: list[LogEntry] = []
+        after = first_missed(cursor) - 1
+        pauses = iter(REPLAY_PAUSES)
+        while after < end:
+            more = await self._around.bus.read(subjects.room_log(room_id), after=after, limit=READ_LIMIT)
+            entries += more
+            after = more[-1].sequence if more else after
+            if len(entries) > REPLAY_ENTRIES:
+                return None
+            if len(more) < READ_LIMIT and after < end:
+                pause = next(pauses, None)
+                if pause is None:
+                    return None
+                await asyncio.sleep(pause)
+        return replay(entries, cursor, own, snapshot, end)

@@ -1,0 +1,49 @@
+"""A command becomes an entry: load, decide, append; look again when somebody else was first."""
+
+from collections.abc import Callable
+
+from services.rooms.decision import Rules
+from services.rooms.log import RoomLog
+from services.rooms.room import Command, decide
+from shared.errors import Refused
+from shared.ids import RoomId
+from shared.roster import Roster
+
+
+class Changes:
+    """The one way in which rooms change. `clock` gives Unix seconds."""
+
+    def __init__(self, log: RoomLog, rules: Rules, clock: Callable[[], float]) -> None:
+        self._log = log
+        self._rules = rules
+        self._clock = clock
+
+    async def do(self, room_id: RoomId, command: Command) -> Roster:
+        """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
+        async with self._log.turn(room_id):
+            roster = await self._log.load(room_id)
+            while True:
+                try:
+                    decision = decide(roster, command, self._clock(), self._rules)
+                except Refused:
+                    if await self._log.catch_up(roster):
+                        continue  # the state was old: decide again
+                    raise
+                if not decision.events and await self._log.catch_up(roster):
+                    continue
+                if await self._log.append(roster, decision):
+                    return roster
+
+    async def read(self, room_id: RoomId) -> Roster:
+        """The newest state there is."""
+        async with self._log.turn(room_id):
+            roster = await self._log.load(room_id)
+            await self._log.catch_up(roster)
+            return roster
+
+    async def trim(self, room_id: RoomId) -> None:
+        """Delete the log of a closed room, but for its end."""
+        async with self._log.turn(room_id):
+            roster = await self._log.load(room_id)
+            if roster.closed is not None:
+                await self._log.trim(room_id)

@@ -1,0 +1,69 @@
+"""What a rule decides: the events of one entry in the log, and the timers to arm before it is appended. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from shared import moment
+from shared.events import Change, EventType, RoomEvent, Stamp
+from shared.ids import AgentId
+from shared.room import NAME_CHARACTERS, Participant
+from shared.roster import Roster
+from shared.timers import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings leave open. Times are seconds; 0 means never."""
+
+    default_max_participants: int = 10
+    creates_on_join: bool = False
+    metadata_bytes: int = 1024
+    name_characters: int = NAME_CHARACTERS
+    grace_seconds: float = 30.0
+    empty_room_seconds: float = 3600.0
+    closed_log_seconds: float = 30 * 86400.0
+
+
+@dataclass(slots=True)
+class Decision:
+    """What is to be appended, as one entry. Without events the command changes nothing (it was done before).
+
+    `timers` are armed first: one too many does nothing, one that is missing would leave somebody behind.
+    """
+
+    stamp: Stamp
+    events: list[RoomEvent] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+
+
+class Entry:
+    """An entry in the making: numbers the revisions and keeps the count of participants right. `now` is Unix seconds."""
+
+    def __init__(self, roster: Roster, now: float, by: AgentId | None = None) -> None:
+        self.events: list[RoomEvent] = []
+        self.room = roster.room
+        self._revision = roster.revision
+        self._count = len(roster.seats)
+        self._time = moment.rfc3339(now)
+        self._by = by
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is in the room after it."""
+        return self._count == 0
+
+    def add(self, type_: EventType, participant: Participant | None = None, reason: str | None = None) -> None:
+        """One more change, after those before it."""
+        if self.room is None:
+            raise ValueError("the first event of a room creates it")
+        self._count += {"participant_joined": 1, "participant_left": -1}.get(type_, 0)
+        self._revision += 1
+        self.room = self.room.model_copy(update={"participant_count": self._count})
+        change = Change(revision=self._revision, room=self.room, participant=participant, by=self._by, reason=reason)
+        self.events.append(RoomEvent(type=type_, time=self._time, change=change))
+
+    def close(self, participants: Iterable[Participant], reason: str) -> None:
+        """Everyone leaves, then the room closes."""
+        for participant in participants:
+            self.add("participant_left", participant, "room_closed")
+        self.add("closed", reason=reason)

@@ -1,0 +1,183 @@
+"""The rules of a seat: taking one, moving it to another connection, holding it for who is away, giving it up. Pure."""
+
+from typing import Any
+
+from services.rooms import access, deadlines
+from services.rooms.decision import Decision, Entry, Rules
+from shared import moment
+from shared.commands import DropParticipant, JoinRoom, LeaveRoom, ResumeParticipant, UpdateParticipant
+from shared.errors import Code, Refused
+from shared.events import Stamp
+from shared.ids import GatewayId
+from shared.room import Participant, Role, Room, json_bytes, merge_patch
+from shared.roster import Roster, Seat
+
+
+def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules) -> Decision:
+    """Take a seat in `room`, which this join creates if there is none yet."""
+    seat = roster.of_session(command.session)
+    if seat is not None:  # the same join asked again, or one on another connection
+        return _move(roster, seat, command.participant_id, command.gateway, now)
+    grant = command.grant
+    stamp = Stamp(
+        operation=command.participant_id,
+        participant=command.participant_id,
+        session=command.session,
+        gateway=command.gateway,
+        epoch=1,
+        grant=grant.key if grant else None,
+        grant_until=grant.until if grant else 0,
+    )
+    entry = Entry(roster, now, command.caller.agent_id)
+    if roster.room is None:
+        entry.room = room
+        entry.add("created")
+    _check_admission(roster, command, room, now)
+    replaced = roster.of_device(command.caller.agent_id, command.device_id)
+    # Who replaces itself takes no further seat, even where the room was made smaller than what sits in it.
+    if replaced is None and len(roster.seats) >= room.max_participants:
+        raise Refused(
+            Code.ROOM_FULL,
+            f"{room.room_id} holds {room.max_participants} participants",
+            details={"maxParticipants": room.max_participants},
+        )
+    if replaced is not None:
+        entry.add("participant_left", replaced.participant, "replaced")
+    entry.add("participant_joined", _newcomer(roster, command, room, now, rules))
+    return Decision(stamp, entry.events)
+
+
+def _check_admission(roster: Roster, command: JoinRoom, room: Room, now: float) -> None:
+    """Raises Refused unless the caller may come in now (whether there is a seat is another question)."""
+    grant = command.grant
+    if grant is not None and (grant.room_id != command.room_id or grant.agent_id != command.caller.agent_id):
+        raise Refused(Code.FORBIDDEN, "the join token is for another room or agent")
+    if not access.may_see(command.caller, room, grant):
+        raise access.not_found()
+    if roster.closed is not None:
+        raise Refused(Code.ROOM_CLOSED, "the room has been closed")
+    if not access.may_join(command.caller, room, grant):
+        raise Refused(Code.FORBIDDEN, "your token does not allow joining this room")
+    if grant is not None and grant.key in roster.grants:
+        raise Refused(Code.FORBIDDEN, "the join token has been used")
+    if command.participant_id in roster.operations:
+        raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
+    _check_deadline(command.deadline, now)
+
+
+def _check_deadline(deadline: float | None, now: float) -> None:
+    if deadline is not None and now > deadline:
+        raise Refused(Code.UNAVAILABLE, "the request came too late; try again")
+
+
+def _newcomer(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules) -> Participant:
+    caller = command.caller
+    media = command.media
+    if room.settings.mute_on_entry and media.audio.state == "on":
+        media = media.model_copy(update={"audio": media.audio.model_copy(update={"state": "muted"})})
+    role: Role = command.grant.role if command.grant else "participant"
+    if room.created_by == caller.agent_id:
+        role = "owner"
+    elif role == "owner":  # it belongs to the creator's agent id; nobody can hand it on
+        role = "moderator"
+    return Participant(
+        id=command.participant_id,
+        agent_id=caller.agent_id,
+        device_id=command.device_id,
+        name=_name(command.name or caller.name, rules),
+        kind=caller.kind,
+        role=role,
+        order=roster.last_order + 1,
+        joined_at=moment.rfc3339(now),
+        media=media,
+        metadata=_metadata({}, command.metadata, rules),
+    )
+
+
+def _name(name: str, rules: Rules) -> str:
+    if len(name) > rules.name_characters:
+        raise Refused(Code.TOO_LARGE, f"a name may have {rules.name_characters} characters")
+    return name
+
+
+def _metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> dict[str, Any]:
+    merged = merge_patch(before, patch)
+    if json_bytes(merged) > max(rules.metadata_bytes, 2):
+        raise Refused(Code.TOO_LARGE, f"metadata may have {rules.metadata_bytes} bytes as JSON")
+    return merged
+
+
+def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
+    """Take the session's seat to another connection. Without a seat, `details` say how the stay ended, if that is known."""
+    seat = roster.of_session(command.session)
+    if seat is None or roster.room is None:
+        departure = roster.departed.get(command.session)
+        details = departure.wire() if departure is not None else {}
+        raise Refused(Code.NOT_IN_ROOM, "you are not in this room", details=details)
+    access.check_return(command.caller, roster.room, seat.participant)
+    if command.operation not in roster.operations:
+        _check_deadline(command.deadline, now)
+    return _move(roster, seat, command.operation, command.gateway, now)
+
+
+def _move(roster: Roster, seat: Seat, operation: str, gateway: GatewayId, now: float) -> Decision:
+    """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before."""
+    decision = Decision(Stamp(operation))
+    if operation in roster.operations:
+        return decision
+    decision.stamp = Stamp(
+        operation, participant=seat.participant.id, session=seat.session, gateway=gateway, epoch=seat.epoch + 1
+    )
+    entry = Entry(roster, now, seat.participant.agent_id)
+    entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))
+    decision.events = entry.events
+    return decision
+
+
+def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> Decision:
+    """Hold the seat for who is away: the others see `reconnecting`, and the grace begins."""
+    seat = roster.of_session(command.session)
+    if seat is None or seat.gateway != command.gateway or (command.epoch is not None and command.epoch != seat.epoch):
+        raise Refused(Code.NOT_IN_ROOM, "the participant has left, or has moved to another connection")
+    decision = Decision(Stamp(f"drop:{seat.participant.id}:{seat.epoch}"))
+    if seat.participant.connection == "reconnecting":
+        return decision
+    entry = Entry(roster, now, seat.participant.agent_id)
+    entry.add("participant_updated", seat.participant.model_copy(update={"connection": "reconnecting"}))
+    decision.events = entry.events
+    decision.timers = [deadlines.grace(command.room_id, seat.participant.id, seat.epoch, now, rules)]
+    return decision
+
+
+def _seat(roster: Roster, command: LeaveRoom | UpdateParticipant) -> Seat:
+    """The seat a gateway speaks for, unless the log knows that the participant has moved to another one."""
+    seat = roster.seats.get(command.participant_id)
+    if seat is None or command.epoch < seat.epoch:
+        raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
+    return seat
+
+
+def leave(roster: Roster, command: LeaveRoom, now: float) -> Decision:
+    """Give the seat up."""
+    participant = _seat(roster, command).participant
+    entry = Entry(roster, now, participant.agent_id)
+    entry.add("participant_left", participant, command.reason)
+    return Decision(Stamp(f"leave:{participant.id}", grant=command.gives_back), entry.events)
+
+
+def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules) -> Decision:
+    """Change what a participant says of itself."""
+    before = _seat(roster, command).participant
+    after = before.model_copy(
+        update={
+            "name": _name(command.name, rules) if command.name else before.name,
+            "media": command.media.apply(before.media) if command.media else before.media,
+            "metadata": _metadata(before.metadata, command.metadata, rules) if command.metadata else before.metadata,
+        }
+    )
+    decision = Decision(Stamp(command.operation))
+    if after != before and command.operation not in roster.operations:
+        entry = Entry(roster, now, before.agent_id)
+        entry.add("participant_updated", after)
+        decision.events = entry.events
+    return decision

@@ -1,0 +1,65 @@
+"""Takes the timers that are due, one replica each, and does to the rooms what the time asks for."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import Counter
+
+from services.rooms.changes import Changes
+from services.rooms.deadlines import GatewayLost
+from shared.bus import Bus, Following
+from shared.ids import GatewayId, RoomId
+from shared.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+
+log = structlog.get_logger()
+
+DUE = Counter("parley_timers_due_total", "Timers that were due, by kind.", ["kind"])
+
+RETRY_SECONDS = 5.0  # before a timer whose replica died is handed to another one
+SWEEP_SECONDS = 20.0  # longer than a join may be on its way (the gateway's deadline and one append)
+ROOMS_AT_ONCE = 32
+
+
+class Timekeeper:
+    """Handles due timers. `clock` gives Unix seconds."""
+
+    def __init__(self, bus: Bus, changes: Changes, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._changes = changes
+        self._clock = clock
+        self._taking: Following | None = None
+
+    async def start(self) -> None:
+        """Take what is due from now on."""
+        self._taking = await self._bus.take_timers(self.handle, RETRY_SECONDS)
+
+    async def stop(self) -> None:
+        """Take no more, and finish what was taken."""
+        if self._taking is not None:
+            await self._taking.stop()
+
+    async def handle(self, timer: Timer) -> None:
+        """Do what a timer asks for. Raises Refused when that is not possible now: it comes again."""
+        DUE.labels(timer.kind).inc()
+        match timer:
+            case LeaseEnds():
+                log.info("a gateway's lease ended", gateway=timer.gateway)
+                await self._bus.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
+                await self._lost(timer.gateway)
+            case Sweep():
+                await self._lost(timer.gateway)
+                await self._bus.let_go_rooms(timer.gateway)
+            case GraceEnds() | RoomEnds() | RoomEmpty():
+                await self._changes.do(timer.room_id, timer)
+            case LogKept():
+                await self._changes.trim(timer.room_id)
+
+    async def _lost(self, gateway: GatewayId) -> None:
+        turn = asyncio.Semaphore(ROOMS_AT_ONCE)
+
+        async def one(room_id: RoomId) -> None:
+            async with turn:
+                await self._changes.do(room_id, GatewayLost(room_id, gateway))
+
+        await asyncio.gather(*(one(room_id) for room_id in await self._bus.held_rooms(gateway)))

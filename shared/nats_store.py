@@ -1,0 +1,40 @@
+"""Storing one message in a stream: acknowledged, refused because others were first, or of unknown outcome."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from shared import telemetry
+from shared.bus import Conflict
+from shared.errors import Refused, unavailable
+from shared.nats_replies import Replies
+
+CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
+FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+
+
+class NatsStore:
+    """Publishes and waits for JetStream's acknowledgement. `missing` is called when there is no such stream."""
+
+    def __init__(self, replies: Replies, missing: Callable[[], None]) -> None:
+        self._replies = replies
+        self._missing = missing
+
+    async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
+        """The stream sequence. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
+        try:
+            answer = await self._replies.one(subject, body, telemetry.trace_headers(headers))
+        except Refused:
+            telemetry.LOG_REFUSED.labels("timeout").inc()
+            raise
+        acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+        if "seq" in acknowledged and "error" not in acknowledged:
+            return int(acknowledged["seq"])
+        code = acknowledged.get("error", {}).get("err_code")
+        if code in CONFLICTS:
+            raise Conflict
+        telemetry.LOG_REFUSED.labels("full" if code in FULL else "unavailable").inc()
+        if code is None:  # no responders: the stream is gone
+            self._missing()
+        raise unavailable("the log")
