@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from shared import telemetry
+from shared.errors import Refused
 from shared.settings import ServiceSettings, settings_or_exit
 
 log = structlog.get_logger()
@@ -39,7 +40,7 @@ def run(
         _loop_runner()(_main(serve, settings))
     except Stopped:
         log.info("stopped before it was ready")
-    except Failed as failure:
+    except (Failed, Refused) as failure:  # refused: the broker went away before there was anything to wait for
         log.critical("stopping", why=str(failure))
         sys.stderr.write(f"{service}: {failure}\n")
         raise SystemExit(1) from None

@@ -121,6 +121,8 @@ class Resumption:
             if refused.code in (Code.NOT_IN_ROOM, Code.FORBIDDEN):
                 known = bool(refused.details)
                 departure = Departure.model_validate(refused.details) if known else None
+                if departure is not None and departure.reason == "left":
+                    stays.left.add(room_id)
                 return Ended(room_id, around.bus.incarnation, departure)
             raise
         except BaseException:

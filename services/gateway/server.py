@@ -78,7 +78,7 @@ class GatewayServer:
     def gone(self, connection: Connection) -> None:
         """An admitted connection is gone."""
         session = self._sessions.pop(connection, None)
-        if session is not None and session.login.identity is not None:
+        if session is not None and session.entered:
             metrics.SESSIONS.dec()
         left = self._addresses.get(connection.address, 1) - 1
         if left:

@@ -292,6 +292,11 @@ class Session:
         return self._stays
 
     @property
+    def entered(self) -> bool:
+        """Whether it was let in."""
+        return self._stays is not None
+
+    @property
     def busy(self) -> bool:
         """Whether a message is being handled."""
         return self._worker is not None

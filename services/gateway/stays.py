@@ -37,6 +37,7 @@ class Stays:
         self.device_id = device_id
         self._gateway = around.lease.gateway  # a connection does not outlive the lease it began under
         self._stays: dict[RoomId, Stay] = {}
+        self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
 
     def __len__(self) -> int:
         return len(self._stays)
@@ -147,6 +148,7 @@ class Stays:
 
     def add(self, stay: Stay) -> None:
         """The session is in this room."""
+        self.left.discard(stay.room_id)
         self._stays[stay.room_id] = stay
 
     def settle(self, room_id: RoomId) -> None:
@@ -191,6 +193,8 @@ class Stays:
 
     async def leave(self, room_id: RoomId | None) -> None:
         """Leave. Nothing of the room reaches the client after the answer."""
+        if room_id in self.left:
+            return
         stay = self.named(room_id)
         leave = LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
         try:

@@ -237,6 +237,23 @@ async def test_a_request_sent_again(system: System) -> None:
     assert len([m for m in named if m["participant"]["connection"] == "connected"]) == 2  # renamed, and come back
 
 
+async def test_leaving_sent_again(system: System) -> None:
+    """A leave whose answer got lost: the session hears that it has left, and the request sent again is `ok`."""
+    await system.start(gateways=2)
+    await came(system, "alice")
+    bob, login = await came(system, "bob")
+    away = Away(bob, "bob", login)
+    await bob.ask("leave_room", id="l1", roomId=ROOM)
+    await bob.close()
+    back, reply = await away.back(system, 1)
+    assert reply["resumed"] is True
+    assert (await back.hear("user_left"))["reason"] == "left"
+    assert (await back.ask("leave_room", id="l1", roomId=ROOM))["type"] == "ok"
+    assert (await back.ask("leave_room", roomId="elsewhere"))["code"] == "not_in_room"
+    await back.join(ROOM)
+    assert (await back.ask("leave_room"))["type"] == "ok"
+
+
 async def test_joining_instead(system: System) -> None:
     """A client that comes back and joins, instead of naming the room, has its seat again; it is not doubled."""
     await system.start(gateways=2)
