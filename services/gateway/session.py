@@ -5,16 +5,16 @@ Messages are handled in the order they came, one at a time; only `ping` is answe
 
 import asyncio
 import zlib
-from collections import deque
 
 import structlog
 
 from services.gateway import metrics
 from services.gateway.connection import Connection
 from services.gateway.entrance import Entrance, Shared
-from services.gateway.limits import MessageRate, Verdict
+from services.gateway.line import Line, Request
 from services.gateway.logins import Due, Login
 from services.gateway.outbox import text_frame
+from services.gateway.pace import Pace
 from services.gateway.relay import Relay
 from services.gateway.requests import DoneRequests, Seen
 from services.gateway.resumption import Ended, Returned
@@ -29,37 +29,22 @@ from shared.room import LeaveReason
 log = structlog.get_logger()
 
 PACED_FRAMES = 64  # of what was missed, between two looks at whether the client takes them
-WAITING_MESSAGES = 64  # of one client; then its socket is not read
-
-Request = (
-    protocol.Authenticate
-    | protocol.JoinRoom
-    | protocol.GetRoom
-    | protocol.LeaveRoom
-    | protocol.UpdateSelf
-    | protocol.Description
-    | protocol.Candidate
-)
 
 
 class Session:
     """The listener of one connection."""
 
     def __init__(self, shared: Shared, connection: Connection) -> None:
-        settings = shared.settings
         self.connection = connection
         self.login = Login(shared.around.bus, shared.failed_logins, shared.around.clock)
         self._key = SessionKey("")
         self._shared = shared
         self._stays: Stays | None = None
         self._relay: Relay | None = None
-        self._waiting: deque[tuple[Request, str]] = deque()
-        self._worker: asyncio.Task[None] | None = None
-        self._held_back = False
-        self._rate = MessageRate(settings.message_rate, settings.message_burst, settings.throttle_seconds)
+        self._line = Line(connection, self._answer)
+        self._pace = Pace(connection, shared.settings)
         self._done = DoneRequests()
         self._bad = 0
-        self._over_rate = 0
         self._over: LeaveReason | None = None  # why the session, and not only its connection, has ended
         self._asked_away = False
 
@@ -79,61 +64,33 @@ class Session:
             except protocol.BadMessage as bad:
                 about = bad.about
                 self._bad += 1
-                self._meter()
+                self._pace.take()
                 raise
             self._bad = 0
             about = _address(message)
-            self._meter()
+            self._pace.take()
             if self.login.identity is None and not isinstance(message, protocol.Authenticate):
                 raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
             if isinstance(message, protocol.Ping):
                 now = moment.rfc3339(self._shared.around.clock())
                 self._send(pushes.Pong(id=message.id, server_time=now))
             else:
-                self._put_in_line(message, text)
+                self._line.put(message, text)
         except Refused as refused:
             self._refuse(refused, about)
         if self._bad >= self._shared.settings.bad_messages:
             self._close(CloseCode.BAD_CLIENT, "too many bad messages in a row")
-        elif self._over_rate > self._shared.settings.rate_limited_errors:
+        elif self._pace.ignored:
             self._close(CloseCode.RATE_LIMITED, "it went on after rate_limited")
 
-    def _meter(self, receivers: int = 1) -> None:
-        """Slow a client down that sends too much, then refuse. Raises Refused."""
-        now = asyncio.get_running_loop().time()
-        ruling = self._rate.rule(now, receivers)
-        if ruling.verdict is Verdict.SLOW_DOWN:
-            self.connection.stop_reading()
-            asyncio.get_running_loop().call_later(ruling.seconds, self.connection.go_on_reading)
-        elif ruling.verdict is Verdict.REFUSE:
-            self._over_rate += 1
-            raise Refused(Code.RATE_LIMITED, "too many messages", retry_after_ms=max(1, int(ruling.seconds * 1000)))
-        elif self._rate.calm:
-            self._over_rate = 0
-
-    def _put_in_line(self, message: Request, text: str) -> None:
-        self._waiting.append((message, text))
-        if len(self._waiting) >= WAITING_MESSAGES and not self._held_back:
-            self._held_back = True
-            self.connection.stop_reading()
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work(), name="session")
-
-    async def _work(self) -> None:
-        """Handle what waits; ends when nothing does, so that an idle client costs no task."""
-        while self._waiting:
-            message, text = self._waiting.popleft()
-            if self._held_back and len(self._waiting) < WAITING_MESSAGES // 2:
-                self._held_back = False
-                self.connection.go_on_reading()
-            try:
-                await self._handle(message, text)
-            except Refused as refused:
-                self._refuse(refused, _address(message))
-            except Exception:
-                log.exception("a message was not handled", type=message.type)
-                self._refuse(internal_error(), _address(message))
-        self._worker = None
+    async def _answer(self, message: Request, text: str) -> None:
+        try:
+            await self._handle(message, text)
+        except Refused as refused:
+            self._refuse(refused, _address(message))
+        except Exception:
+            log.exception("a message was not handled", type=message.type)
+            self._refuse(internal_error(), _address(message))
 
     def unreadable(self, why: str) -> None:
         """The last thing the client hears before it is closed for what it sent."""
@@ -142,9 +99,7 @@ class Session:
 
     def closed(self) -> None:
         """The connection is gone: its seats are held for the grace time, or given up when the session is over."""
-        if self._worker is not None:
-            self._waiting.clear()
-            self._worker.cancel()
+        self._line.break_off()
         if self._stays is None:
             return
         self._shared.around.present.leave(self._key, self)
@@ -232,7 +187,7 @@ class Session:
                 await outbox.flowing()
             self.connection.send_frame(frame, counted=False)
         stays.settle(one.stay.room_id)
-        self._allow_burst()
+        self._pace.allow_for(stays.participants)
 
     def _auth_ok(self, resume_token: str, request_id: str | None, *, resumed: bool) -> pushes.AuthOk:
         settings = self._shared.settings
@@ -258,19 +213,13 @@ class Session:
         await self.connection.outbox.flowing()  # snapshots are not counted, but paced
         self.connection.send(await stays.join(message, self.login.agent), counted=False)
         stays.settle(message.room_id)
-        self._allow_burst()
+        self._pace.allow_for(stays.participants)
 
     async def _show(self, message: protocol.GetRoom) -> None:
         stays = self._in()
         await self.connection.outbox.flowing()
         self.connection.send(stays.show(stays.named(message.room_id), message.id), counted=False)
-        self._allow_burst()
-
-    def _allow_burst(self) -> None:
-        """A room with many participants needs many signals at once."""
-        settings = self._shared.settings
-        more = settings.message_burst_per_participant * self._in().participants
-        self._rate.allow_burst(settings.message_burst + more)
+        self._pace.allow_for(stays.participants)
 
     async def _signal(self, message: protocol.Signal) -> None:
         if self._relay is None:
@@ -284,7 +233,7 @@ class Session:
     def _charge(self, receivers: int) -> None:
         """A message counts once per receiver; it was counted once when it was read."""
         if receivers > 1:
-            self._meter(receivers - 1)
+            self._pace.take(receivers - 1)
 
     def _in(self) -> Stays:
         if self._stays is None:
@@ -299,7 +248,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether a message is being handled."""
-        return self._worker is not None
+        return self._line.busy
 
     # -- what rooms bring ----------------------------------------------------------------------------------------------
 
@@ -332,11 +281,7 @@ class Session:
 
     async def hand_over(self, rooms: frozenset[RoomId]) -> None:
         """See Holder. What was asked and not answered yet is undone, unless the new connection asks for it again."""
-        worker = self._worker
-        self._waiting.clear()
-        if worker is not None:
-            worker.cancel()
-            await asyncio.wait({worker})
+        await self._line.broken_off()
         if self._stays is not None:
             self._stays.let_go(rooms)
             self._stays.drop_all()
