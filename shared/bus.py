@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from shared import telemetry
+from shared.commands import Command
 from shared.errors import Code, Refused
 from shared.events import RoomEvent, Stamp, decode
 from shared.ids import GatewayId, ParticipantId, RoomId
@@ -95,7 +96,10 @@ class Bus(Protocol):
         """Which log this is (the stream's creation time): positions of another one mean nothing."""
 
     async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
-        """Ask, and wait for the answer. Raises the `Refused` of the service that answered."""
+        """Ask, and wait for the answer. Raises the `Refused` of the service that answered.
+
+        A `Command` without a deadline gets the time until which this waits.
+        """
 
     async def serve(self, service: Service) -> None:
         """Answer these endpoints, sharing them with other processes of the same name, until `close`."""
@@ -166,6 +170,13 @@ class Bus(Protocol):
 
     async def close(self) -> None:
         """Finish what is being answered, then disconnect."""
+
+
+def with_deadline(request: Request, until: float) -> Request:
+    """A command has to happen before whoever asked stops waiting. `until` is Unix seconds."""
+    if isinstance(request, Command) and request.deadline is None:
+        return request.model_copy(update={"deadline": until})
+    return request
 
 
 def internal_error() -> Refused:

@@ -107,7 +107,15 @@ class Caller(Tolerant):
     permissions: frozenset[str] = frozenset()
 
 
-class CreateRoom(Tolerant):
+class Command(Tolerant):
+    """What changes a room. Past `deadline` (Unix seconds) it is refused, so that nothing happens long after whoever asked
+    was told that it had not; the bus sets it to the time until which it waits for the answer.
+    """
+
+    deadline: float | None = None
+
+
+class CreateRoom(Command):
     """Make a room. The same `operation` again answers with the same room."""
 
     caller: Caller
@@ -120,7 +128,7 @@ class CreateRoom(Tolerant):
     settings: RoomSettings = RoomSettings()
 
 
-class JoinRoom(Tolerant):
+class JoinRoom(Command):
     """Take a seat. `participant_id` is minted by the gateway and is the operation id: asked again, one seat."""
 
     caller: Caller
@@ -133,7 +141,6 @@ class JoinRoom(Tolerant):
     metadata: dict[str, Any] = {}
     media: Media = Media()
     grant: Grant | None = None
-    deadline: float | None = None
 
 
 class Joined(Tolerant):
@@ -143,18 +150,14 @@ class Joined(Tolerant):
     snapshot: Snapshot
 
 
-class ResumeParticipant(Tolerant):
-    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
-
-    Past `deadline` (Unix seconds) it is refused, so that it cannot happen long after its client was told no.
-    """
+class ResumeParticipant(Command):
+    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect."""
 
     caller: Caller
     room_id: RoomId
     operation: str
     session: SessionKey
     gateway: GatewayId
-    deadline: float | None = None
 
 
 class Resumed(Tolerant):
@@ -169,7 +172,7 @@ class Resumed(Tolerant):
     dropped_at: str | None = None
 
 
-class DropParticipant(Tolerant):
+class DropParticipant(Command):
     """The session's connection to this gateway is gone; its seat is held for the grace time.
 
     Refused when the seat is another gateway's by now, or has a higher epoch. Without `epoch` (the outcome of a resume is
@@ -182,7 +185,7 @@ class DropParticipant(Tolerant):
     epoch: int | None = None
 
 
-class LeaveRoom(Tolerant):
+class LeaveRoom(Command):
     """Give a seat up. Of a gateway whose epoch the log has passed it is refused.
 
     `gives_back` is the key of the join token whose join is undone, when its answer never reached the client.
@@ -195,7 +198,7 @@ class LeaveRoom(Tolerant):
     gives_back: str | None = None
 
 
-class UpdateParticipant(Tolerant):
+class UpdateParticipant(Command):
     """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396)."""
 
     room_id: RoomId
@@ -207,7 +210,7 @@ class UpdateParticipant(Tolerant):
     media: MediaPatch | None = None
 
 
-class UpdateRoom(Tolerant):
+class UpdateRoom(Command):
     """Change a room's properties; `None` keeps."""
 
     caller: Caller
@@ -220,7 +223,7 @@ class UpdateRoom(Tolerant):
     settings: dict[str, Any] | None = None
 
 
-class CloseRoom(Tolerant):
+class CloseRoom(Command):
     """Close a room with everyone in it."""
 
     caller: Caller

@@ -4,9 +4,11 @@ One `MemoryBroker` stands for the NATS server, one `MemoryBus` for a process's c
 """
 
 import asyncio
+import bisect
+import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from shared.bus import (
     Signal,
     TimerHandler,
     internal_error,
+    with_deadline,
 )
 from shared.errors import Code, Refused, unavailable
 from shared.events import RoomEvent, Stamp, encode
@@ -31,6 +34,8 @@ from shared.memory_timers import MemoryTimers
 from shared.roster import Snapshot
 from shared.subjects import Endpoint, LogSubject, event_log, signal_log
 from shared.timers import Timer
+
+REQUEST_SECONDS = 5.0  # until an answer is no longer of use
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -62,11 +67,12 @@ class MemoryBroker:
 
     def __init__(self, incarnation: str = "memory", clock: Callable[[], float] = time.time) -> None:
         self.incarnation = incarnation
+        self.clock = clock
         self.timers = MemoryTimers(clock)
         self._sequence = 0
         self.log: list[tuple[str, LogEntry]] = []
         self.keys: dict[str, int] = {}
-        self._last: dict[str, int] = {}
+        self._newest: dict[str, LogEntry] = {}
         self.snapshots: dict[RoomId, bytes] = {}
         self.answering: dict[str, OrderedDict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.followers: list[_Follower] = []
@@ -83,7 +89,7 @@ class MemoryBroker:
         self._sequence += 1
         entry = LogEntry(self._sequence, parsed, headers | before, body)
         self.log.append((subject, entry))
-        self._last[subject] = entry.sequence
+        self._newest[subject] = entry
         live = subject.replace("agentlink.log.", "agentlink.room.", 1)
         for follower in self.followers:
             if matches(follower.topic, live):
@@ -96,7 +102,28 @@ class MemoryBroker:
 
     def last_of(self, subject: str) -> int:
         """The last sequence of one subject, 0 for none."""
-        return self._last.get(subject, 0)
+        newest = self._newest.get(subject)
+        return newest.sequence if newest else 0
+
+    def read(self, pattern: str, after: int, up_to: int) -> Iterator[LogEntry]:
+        """The entries whose subject matches, from above `after` to `up_to`, oldest first."""
+        start = bisect.bisect_right(self.log, after, key=lambda stored: stored[1].sequence)
+        for index in range(start, len(self.log)):
+            subject, entry = self.log[index]
+            if entry.sequence > up_to:
+                return
+            if matches(pattern, subject):
+                yield entry
+
+    def newest(self, patterns: Sequence[str]) -> list[LogEntry]:
+        """The newest entry of every subject that matches one of these, oldest first."""
+        found = [e for name, e in self._newest.items() if any(matches(pattern, name) for pattern in patterns)]
+        return sorted(found, key=lambda entry: entry.sequence)
+
+    @property
+    def sequence(self) -> int:
+        """Of the newest entry."""
+        return self._sequence
 
     def trim(self, subject: str) -> None:
         """Delete all entries of a subject but the last."""
@@ -127,6 +154,7 @@ class MemoryBus:
         answering = self.broker.answering.get(endpoint.subject)
         if not answering:
             raise unavailable(endpoint.name.partition(".")[0])
+        request = with_deadline(request, self.broker.clock() + REQUEST_SECONDS)
         key, (served, handler) = next(iter(answering.items()))
         answering.move_to_end(key)
         try:
@@ -185,15 +213,13 @@ class MemoryBus:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()
-        found = [entry for name, entry in self.broker.log if entry.sequence > after and matches(subject, name)]
-        return found[:limit]
+        return list(itertools.islice(self.broker.read(subject, after, self.broker.sequence), limit))
 
     async def last(self, subjects: Sequence[str]) -> list[LogEntry]:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()
-        newest = {name: entry for name, entry in self.broker.log if any(matches(s, name) for s in subjects)}
-        return sorted(newest.values(), key=lambda entry: entry.sequence)
+        return self.broker.newest(subjects)
 
     async def position(self, subject: str) -> int:
         """See Bus."""

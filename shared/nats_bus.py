@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from nats.aio.subscription import Subscription
 from opentelemetry.trace import SpanKind
 
 from shared import subjects, telemetry
-from shared.bus import Following, LogEntry, Reply, Request, Service, Signal, TimerHandler
+from shared.bus import Following, LogEntry, Reply, Request, Service, Signal, TimerHandler, with_deadline
 from shared.errors import Code, Refused, unavailable
 from shared.events import CONTENT_TYPE, RoomEvent, Stamp, encode
 from shared.ids import GatewayId, RoomId
@@ -83,6 +84,7 @@ class NatsBus:
 
     async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
         """See Bus."""
+        request = with_deadline(request, time.time() + self._broker.timeout)
         body = request.model_dump_json(by_alias=True).encode()
         service = endpoint.name.partition(".")[0]
         with telemetry.span(endpoint.name, SpanKind.CLIENT):

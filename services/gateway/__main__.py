@@ -38,7 +38,6 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
         lease=Lease(bus, settings.lease_seconds, time.time, os.urandom),
         clock=time.time,
         chance=os.urandom,
-        request_seconds=settings.request_timeout,
         rooms_per_session=settings.rooms_per_session,
         replay_seconds=settings.replay_seconds,
     )

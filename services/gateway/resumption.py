@@ -145,7 +145,6 @@ class Resumption:
             operation=mint("r_", around.chance(16)),
             session=self._session,
             gateway=around.lease.gateway,
-            deadline=around.clock() + around.request_seconds,
         )
         try:
             return await around.bus.request(RESUME_PARTICIPANT, command)

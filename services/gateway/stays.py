@@ -116,7 +116,6 @@ class Stays:
             metadata=message.metadata or {},
             media=message.media.apply(Media()) if message.media else Media(),
             grant=grant,
-            deadline=around.clock() + around.request_seconds,
         )
         try:
             return await around.bus.request(JOIN_ROOM, command)

@@ -48,7 +48,6 @@ class Surroundings:
     lease: Lease
     clock: Callable[[], float]
     chance: Callable[[int], bytes]
-    request_seconds: float
     rooms_per_session: int
     replay_seconds: float
     present: Present = field(default_factory=Present)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from services.rooms.decision import Rules
 from services.rooms.log import RoomLog
-from services.rooms.room import Command, decide
+from services.rooms.room import Change, decide
 from shared.errors import Refused
 from shared.ids import RoomId
 from shared.roster import Roster
@@ -18,7 +18,7 @@ class Changes:
         self._rules = rules
         self._clock = clock
 
-    async def do(self, room_id: RoomId, command: Command) -> Roster:
+    async def do(self, room_id: RoomId, command: Change) -> Roster:
         """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)

@@ -12,6 +12,7 @@ from shared import moment
 from shared.commands import (
     Caller,
     CloseRoom,
+    Command,
     CreateRoom,
     DropParticipant,
     JoinRoom,
@@ -26,7 +27,7 @@ from shared.room import Room, RoomSettings, merge_patch
 from shared.roster import Roster
 from shared.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
 
-Command = (
+Change = (
     CreateRoom
     | JoinRoom
     | ResumeParticipant
@@ -42,14 +43,17 @@ Command = (
 )
 
 
-def decide(roster: Roster, command: Command, now: float, rules: Rules) -> Decision:
+def decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decision:
     """What a command does to a room. `now` is Unix seconds. Raises Refused."""
     decision = _decide(roster, command, now, rules)
+    deadline = command.deadline if isinstance(command, Command) else None
+    if decision.events and deadline is not None and now > deadline:
+        raise Refused(Code.UNAVAILABLE, "the request came too late; try again")
     decision.timers += _timers(roster, decision, now, rules)
     return decision
 
 
-def _decide(roster: Roster, command: Command, now: float, rules: Rules) -> Decision:
+def _decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decision:
     match command:
         case CreateRoom():
             return _create(roster, command, now, rules)

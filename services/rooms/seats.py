@@ -32,7 +32,7 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
     if roster.room is None:
         entry.room = room
         entry.add("created")
-    _check_admission(roster, command, room, now)
+    _check_admission(roster, command, room)
     replaced = roster.of_device(command.caller.agent_id, command.device_id)
     # Who replaces itself takes no further seat, even where the room was made smaller than what sits in it.
     if replaced is None and len(roster.seats) >= room.max_participants:
@@ -47,7 +47,7 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
     return Decision(stamp, entry.events)
 
 
-def _check_admission(roster: Roster, command: JoinRoom, room: Room, now: float) -> None:
+def _check_admission(roster: Roster, command: JoinRoom, room: Room) -> None:
     """Raises Refused unless the caller may come in now (whether there is a seat is another question)."""
     grant = command.grant
     if grant is not None and (grant.room_id != command.room_id or grant.agent_id != command.caller.agent_id):
@@ -62,12 +62,6 @@ def _check_admission(roster: Roster, command: JoinRoom, room: Room, now: float) 
         raise Refused(Code.FORBIDDEN, "the join token has been used")
     if command.participant_id in roster.operations:
         raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
-    _check_deadline(command.deadline, now)
-
-
-def _check_deadline(deadline: float | None, now: float) -> None:
-    if deadline is not None and now > deadline:
-        raise Refused(Code.UNAVAILABLE, "the request came too late; try again")
 
 
 def _newcomer(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules) -> Participant:
@@ -115,8 +109,6 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
         details = departure.wire() if departure is not None else {}
         raise Refused(Code.NOT_IN_ROOM, "you are not in this room", details=details)
     access.check_return(command.caller, roster.room, seat.participant)
-    if command.operation not in roster.operations:
-        _check_deadline(command.deadline, now)
     return _move(roster, seat, command.operation, command.gateway, now)
 
 

@@ -1,7 +1,7 @@
 """The largest room there can be: every seat taken, every field as long as its limit lets it be."""
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Command, decide
+from services.rooms.room import Change, decide
 from shared.commands import Caller
 from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey
 from shared.room import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
@@ -41,7 +41,7 @@ class LargestRoom:
             )
             self.do(newcomer)
 
-    def do(self, command: Command) -> Decision:
+    def do(self, command: Change) -> Decision:
         """Decide and append."""
         decision = decide(self.fold, command, NOW, RULES)
         self.fold.apply(Entry(self.fold.sequence + 1, decision.events, decision.stamp))

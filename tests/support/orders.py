@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Command, decide
+from services.rooms.room import Change, decide
 from shared.commands import Caller, CloseRoom, CreateRoom, Grant, JoinRoom, LeaveRoom, UpdateParticipant, UpdateRoom
 from shared.events import Stamp, decode, encode
 from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
@@ -73,7 +73,7 @@ def grant(agent_id: str, key: str = "k1", **fields: Any) -> Grant:
 class LoggedRoom:
     """One room, its whole log in memory, decided by the real rules; every change is written and read back."""
 
-    def __init__(self, *commands: Command, rules: Rules | None = None) -> None:
+    def __init__(self, *commands: Change, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.now = NOW
         self.log: list[Entry] = []
@@ -81,7 +81,7 @@ class LoggedRoom:
         for command in commands:
             self.do(command)
 
-    def do(self, command: Command) -> Decision:
+    def do(self, command: Change) -> Decision:
         """Decide and append. Raises Refused. The promises of the log are checked after every change."""
         decision = decide(self.fold, command, self.now, self.rules)
         if decision.events:

@@ -1,7 +1,7 @@
 """A room's log as gateways get it: entries with headers and bodies, made by the real rules."""
 
 from services.rooms.decision import Rules
-from services.rooms.room import Command, decide
+from services.rooms.room import Change, decide
 from shared.bus import LogEntry, Signal
 from shared.events import encode
 from shared.ids import ParticipantId
@@ -13,7 +13,7 @@ from tests.support.orders import NOW, ROOM, create
 class Tape:
     """The log of one room in a stream it shares with others: its sequences have gaps."""
 
-    def __init__(self, *commands: Command) -> None:
+    def __init__(self, *commands: Change) -> None:
         self.fold = Roster(ROOM, "tape")
         self.entries: list[LogEntry] = []
         self._sequence = 0
@@ -28,7 +28,7 @@ class Tape:
         self.entries.append(LogEntry(self._sequence, subject, headers | before, body))
         return self.entries[-1]
 
-    def do(self, command: Command) -> LogEntry:
+    def do(self, command: Change) -> LogEntry:
         """Decide and append. The command must change something."""
         decision = decide(self.fold, command, NOW + len(self.entries), Rules())
         assert decision.events

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.rooms.decision import Rules
-from services.rooms.room import Command
+from services.rooms.room import Change
 from shared.errors import Code, Refused
 from shared.room import Media, RoomSettings, Track
 from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, create, grant, join, leave, told
@@ -13,7 +13,7 @@ from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, cr
 ON = Media(audio=Track(state="on"), video=Track(state="on"))
 
 
-def refusal(room: LoggedRoom, command: Command) -> Refused:
+def refusal(room: LoggedRoom, command: Change) -> Refused:
     """How a command is refused; and that it left no trace in the log."""
     before = len(room.log)
     with pytest.raises(Refused) as caught:

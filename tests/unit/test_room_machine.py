@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Command, decide
+from services.rooms.room import Change, decide
 from shared.commands import Caller
 from shared.errors import Refused
 from shared.events import Stamp, decode, encode
@@ -59,7 +59,7 @@ class Rooms(RuleBasedStateMachine):
         self.log: list[Entry] = []
         self.stored: list[tuple[bytes, dict[str, str]]] = []
         self.folds = [Roster(ROOM, "test") for _ in range(REPLICAS)]
-        self.asked: list[Command] = []
+        self.asked: list[Change] = []
         self.deadlines: dict[tuple[str, int], float] = {}  # of joins, by agent and number
 
     # -- the broker --------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class Rooms(RuleBasedStateMachine):
 
     # -- a replica ---------------------------------------------------------------------------------------------------
 
-    def do(self, replica: int, command: Command, reads: int) -> None:
+    def do(self, replica: int, command: Change, reads: int) -> None:
         """As RoomsHandlers._change: a refusal and an empty decision count only on the newest state."""
         self.asked.append(command)
         fold = self.folds[replica]
