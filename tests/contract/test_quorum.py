@@ -1,0 +1,53 @@
+"""Readiness tells the truth: a server that is cut off from its quorum still answers, and still counts as connected."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from shared.bus import Bus
+from shared.errors import Refused
+from tests.support.broker import connector
+from tests.support.cluster import clustered
+from tests.support.patience import eventually_async
+
+USERS = ("rooms", "gateway", "auth")
+WITHIN = 5.0  # seconds: what is promised to load balancers
+
+
+async def ready(bus: Bus) -> bool:
+    """Whether a check passes."""
+    try:
+        await bus.check()
+    except Refused:
+        return False
+    return True
+
+
+@pytest.mark.slow
+async def test_without_its_quorum_nobody_is_ready(tmp_path: Path) -> None:
+    """With two of three servers stopped, every service's check fails within 5 s, although its own server answers; when
+    they go on, it passes again."""
+    async with clustered(tmp_path) as cluster:
+        last = cluster.servers[2].url
+        buses = {user: await connector(last, cluster.passwords, replicas=3)(user) for user in USERS}
+        try:
+            for user, bus in buses.items():
+                await eventually_async(lambda bus=bus: ready(bus), f"{user} is ready", within=30)  # type: ignore[misc]
+            for index in (0, 1):
+                await cluster.kill(index, signal.SIGSTOP)
+            cut = time.monotonic()
+            answers = await asyncio.gather(*(ready(bus) for bus in buses.values()))
+            assert time.monotonic() - cut < WITHIN
+            assert not any(answers)
+            for index in (0, 1):
+                await cluster.kill(index, signal.SIGCONT)
+            for user, bus in buses.items():
+                await eventually_async(lambda bus=bus: ready(bus), f"{user} is ready again", within=60)  # type: ignore[misc]
+        finally:
+            for index in (0, 1):
+                await cluster.kill(index, signal.SIGCONT)
+            for bus in buses.values():
+                await bus.close()
