@@ -1,5 +1,6 @@
 """A local participant of a followed room, and who speaks for it: what is committed before its snapshot waits here."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from shared.ids import ParticipantId, RoomId
@@ -47,6 +48,11 @@ class Member:
                 self._held.append((sequence, frame))
         elif sequence > self.since:
             self.receiver.send_frame(frame)
+
+    def catch_up(self, position: int, frames: Iterable[bytes]) -> None:
+        """What was read from the log up to this position comes before what was held."""
+        held = [(at, frame) for at, frame in self._held or [] if at > position]
+        self._held = [(position, frame) for frame in frames] + held
 
     def overflowed(self) -> bool:
         """Whether more was committed than could be held: the join has to be given up."""

@@ -60,13 +60,13 @@ class Replica:
     __slots__ = (
         "_gone",
         "_seen",
-        "_started_at",
         "_waiting",
         "hole",
         "position",
         "read_from",
         "room_id",
         "roster",
+        "started_at",
         "state",
     )
 
@@ -78,14 +78,14 @@ class Replica:
         self.read_from = 0  # while reading on: what is above this may be missing
         self.hole: str | None = None  # what showed the last one
         self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
-        self._started_at = 0
+        self.started_at = 0  # position of the snapshot it began with
         self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant
         self._gone: deque[ParticipantId] = deque(maxlen=GONE)
 
     def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
         """Begin (or begin again) with this state; what came live above it follows."""
         self.roster = Roster.of(snapshot)
-        self.position = self._started_at = snapshot.sequence
+        self.position = self.started_at = snapshot.sequence
         self._seen.clear()
         self._gone.clear()
         self.state = State.LIVE
@@ -160,7 +160,7 @@ class Replica:
     ) -> list[Push | Delivery]:
         """Nothing goes to or comes from a participant after its `user_left`: the log's order decides, here."""
         sender = ParticipantId(entry.headers.get("Parley-From", ""))
-        seen = max(self._seen.get(to, 0), self._started_at)
+        seen = max(self._seen.get(to, 0), self.started_at)
         if entry.sequence <= (seen if to in roster.seats else self.position):
             return []
         if not from_log:

@@ -8,26 +8,23 @@ import structlog
 
 from services.gateway import metrics
 from services.gateway.caller import caller_of
-from services.gateway.followed import READ_LIMIT, FollowedRoom
+from services.gateway.followed import FollowedRoom
 from services.gateway.members import Member, Receiver
+from services.gateway.missed import read_missed
 from services.gateway.outbox import text_frame
-from services.gateway.replay import Missed, first_missed, replay, usable
+from services.gateway.replay import Missed, usable
 from services.gateway.stays import Stays, room_users
 from services.gateway.surroundings import Stay, Surroundings
-from shared import moment, pushes, subjects
-from shared.bus import LogEntry
+from shared import moment, pushes
 from shared.commands import DropParticipant, Identity, Resumed, ResumeParticipant
 from shared.cursor import Cursor
 from shared.errors import Code, Refused, unavailable
-from shared.ids import ParticipantId, RoomId, SessionKey, mint
+from shared.ids import RoomId, SessionKey, mint
 from shared.protocol import Address
-from shared.roster import Departure, Snapshot
+from shared.roster import Departure
 from shared.subjects import RESUME_PARTICIPANT
 
 log = structlog.get_logger()
-
-REPLAY_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
-REPLAY_PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +158,4 @@ class Resumption:
             return None
         if cursor is None or not usable(cursor, room.replica.incarnation, end):
             return None
-        return await self._read(room.room_id, cursor, resumed.participant_id, resumed.snapshot, end)
-
-    async def _read(
-        self, room_id: RoomId, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
-    ) -> Missed | None:
-        """Direct reads may lag what was committed, so the log is read until `end` is there."""
-        entries: list[LogEntry] = []
-        after = first_missed(cursor) - 1
-        pauses = iter(REPLAY_PAUSES)
-        while after < end:
-            more = await self._around.bus.read(subjects.room_log(room_id), after=after, limit=READ_LIMIT)
-            entries += more
-            after = more[-1].sequence if more else after
-            if len(entries) > REPLAY_ENTRIES:
-                return None
-            if len(more) < READ_LIMIT and after < end:
-                pause = next(pauses, None)
-                if pause is None:
-                    return None
-                await asyncio.sleep(pause)
-        return replay(entries, cursor, own, snapshot, end)
+        return await read_missed(self._around.bus, cursor, resumed.participant_id, resumed.snapshot, end)

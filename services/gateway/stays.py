@@ -6,6 +6,7 @@ from collections.abc import Collection
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
 from services.gateway.members import Member, Receiver
+from services.gateway.missed import read_missed
 from services.gateway.replica import State
 from services.gateway.surroundings import Stay, Surroundings
 from shared import protocol, pushes
@@ -80,20 +81,14 @@ class Stays:
             room.members.pop(participant_id, None)
             self._around.rooms.release(room)
             raise
-        stay = self._enter(room, member, joined)
-        # Whom the snapshot shows can be written to: the replica must know them as well.
+        stay, end = self._enter(room, member, joined)
         try:
-            await room.reached(joined.snapshot.sequence)
+            await self._catch_up(stay, joined.snapshot, end)
         except Refused:
             self.ended(room_id)
             self._undo(stay.room_id, joined.participant_id, grant)
             raise
-        if stay.member is member:
-            return room_users(joined.snapshot, member.participant_id, message.id)
-        # It had this seat already, so what came meanwhile was not kept for it: it is shown the room as of now.
-        answer = self.show(stay, message.id)
-        stay.member.since = stay.room.replica.roster.sequence if stay.room.replica.roster else 0
-        return answer
+        return room_users(joined.snapshot, stay.participant_id, message.id)
 
     async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
         if message.token is None:
@@ -132,18 +127,36 @@ class Stays:
         drop = DropParticipant(room_id=room_id, session=self._session, gateway=self._gateway)
         self._around.farewells.undo(self._session, room_id, [leave, drop])
 
-    def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> Stay:
+    def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> tuple[Stay, int]:
+        """The stay, and up to which position what came after the snapshot was not kept for it."""
         snapshot = joined.snapshot
-        if joined.participant_id != member.participant_id:  # the session had a seat already
+        if joined.participant_id == member.participant_id:
+            member.since = snapshot.sequence
+            room.joined(snapshot)
+            # The replica may have begun with somebody else's, later snapshot.
+            end = max(snapshot.sequence, room.replica.started_at)
+        else:  # the session had a seat already
             room.members.pop(member.participant_id, None)
             seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
             member = Member(joined.participant_id, self._receiver, seat.epoch)
-            room.expect(member)
-        member.since = snapshot.sequence
-        room.joined(snapshot)
+            end = room.welcome(member, snapshot)
+            member.since = snapshot.sequence
         stay = Stay(room, member)
         self.add(stay)
-        return stay
+        return stay, end
+
+    async def _catch_up(self, stay: Stay, snapshot: Snapshot, end: int) -> None:
+        """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had."""
+        room = stay.room
+        # Whom the snapshot shows can be written to: the replica must know them as well.
+        await room.reached(snapshot.sequence)
+        if end > snapshot.sequence:
+            at = Cursor(snapshot.incarnation, snapshot.sequence)
+            missed = await read_missed(self._around.bus, at, stay.participant_id, snapshot, end)
+            if missed is None:
+                raise unavailable("the room")
+            frames = [frame for item in missed.items if (frame := room.frame_of(item)) is not None]
+            stay.member.catch_up(end, frames)
 
     def add(self, stay: Stay) -> None:
         """The session is in this room."""

@@ -1,0 +1,38 @@
+"""Reads from the log what somebody missed in a room: all of it up to a known position, or nothing."""
+
+import asyncio
+
+from services.gateway.replay import Missed, first_missed, replay
+from shared import subjects
+from shared.bus import Bus, LogEntry
+from shared.cursor import Cursor
+from shared.ids import ParticipantId
+from shared.roster import Snapshot
+
+READ_LIMIT = 500
+MOST_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
+PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
+
+
+async def read_missed(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int) -> Missed | None:
+    """What came after `cursor` for this participant; `snapshot` is a state of the room not after `end`.
+
+    Direct reads may lag what was committed, so the log is read until `end` is there. None when it does not come, when it
+    is too much, or when the cursor is from before the stay.
+    """
+    log_subject = subjects.room_log(snapshot.room_id)
+    entries: list[LogEntry] = []
+    after = first_missed(cursor) - 1
+    pauses = iter(PAUSES)
+    while after < end:
+        more = await bus.read(log_subject, after=after, limit=READ_LIMIT)
+        entries += more
+        after = more[-1].sequence if more else after
+        if len(entries) > MOST_ENTRIES:
+            return None
+        if len(more) < READ_LIMIT and after < end:
+            pause = next(pauses, None)
+            if pause is None:
+                return None
+            await asyncio.sleep(pause)
+    return replay(entries, cursor, own, snapshot, end)

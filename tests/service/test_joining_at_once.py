@@ -1,0 +1,45 @@
+"""Joins through one gateway whose answers overtake each other: nobody misses what came between."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.bus import Bus
+from shared.subjects import JOIN_ROOM
+from tests.support.sdp import offer
+from tests.support.system import System
+from tests.support.view import View
+
+ROOM = "voice-1"
+
+
+async def test_answers_that_overtake_each_other(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who joined first and is answered last has its snapshot as of its own join, then everything since, signals too."""
+    await system.start()
+    bus: Bus = system.buses[-1]
+    ask, held, first = bus.request, asyncio.Event(), True
+
+    async def late(endpoint: Any, request: Any) -> Any:
+        nonlocal first
+        is_first, first = first and endpoint is JOIN_ROOM, first and endpoint is not JOIN_ROOM
+        answer = await ask(endpoint, request)
+        if is_first:
+            await held.wait()
+        return answer
+
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    monkeypatch.setattr(bus, "request", late)
+    joining = asyncio.create_task(alice.join(ROOM))
+    await asyncio.sleep(0.1)
+    shown = await bob.join(ROOM)
+    to = next(p["id"] for p in shown["participants"] if p["agentId"] == "alice")
+    await bob.ask("offer", to=to, sdp=offer())
+    await bob.ask("update_self", name="Bob")
+    held.set()
+    joined = await joining
+    assert [p["agentId"] for p in joined["participants"]] == ["alice"]
+    assert (await alice.hear("user_updated"))["participant"]["name"] == "Bob"
+    about = [m["type"] for m in alice.everything if m.get("roomId") == ROOM]
+    assert about == ["room_users", "user_joined", "offer", "user_updated"]
+    assert len(View.of(alice.everything, ROOM).participants) == 2
