@@ -1,7 +1,8 @@
 """What the broker's clock holds for us: what is to be looked at when its time has come. Pure.
 
 A timer is a hint, never an order: when it fires, rooms looks at the log and does what still has to be done. So an old
-one does nothing, one that fires twice does nothing the second time, and none ever has to be cancelled.
+one does nothing, one that fires twice does nothing the second time, and none ever has to be cancelled. Names are such
+that what a replica arms for a decision that then loses takes the place of no timer that counts.
 """
 
 from typing import Annotated, Literal
@@ -53,7 +54,7 @@ class GraceEnds(_Due):
     @property
     def name(self) -> str:
         """See LeaseEnds."""
-        return f"grace.{self.room_id}.{self.participant_id}"
+        return f"grace.{self.room_id}.{self.participant_id}.{self.epoch}"
 
 
 class RoomEnds(_Due):
@@ -65,7 +66,7 @@ class RoomEnds(_Due):
     @property
     def name(self) -> str:
         """See LeaseEnds."""
-        return f"max_duration.{self.room_id}"
+        return f"max_duration.{self.room_id}.{int(self.due)}"
 
 
 class RoomEmpty(_Due):

@@ -91,7 +91,8 @@ class Entrance:
         try:
             returns = await resumption.run(cursors, entered.stays)
         except BaseException:
-            entered.stays.drop_all()
+            # The connection before has let these seats go, and what was asked may have happened, or happen yet.
+            entered.stays.undo(cursors)
             around.present.leave(entered.key, guest)
             raise
         if cursors and all(isinstance(one, Ended) and one.timed_out for one in returns):

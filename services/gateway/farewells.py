@@ -81,7 +81,7 @@ class Farewells:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
-        self._late: dict[tuple[SessionKey, RoomId], Farewell] = {}
+        self._late: dict[tuple[SessionKey, RoomId], list[Farewell]] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     def drop(self, command: DropParticipant) -> None:
@@ -94,15 +94,18 @@ class Farewells:
 
     def undo(self, session: SessionKey, room_id: RoomId, commands: Sequence[LeaveRoom | DropParticipant]) -> None:
         """A join or resume has no answer: whatever becomes of it, it is not to last. Until `recall`."""
-        self._late = {key: late for key, late in self._late.items() if not late.over}
-        farewell = self._late[(session, room_id)] = Farewell(commands, late=True)
+        farewell = Farewell(commands, late=True)
+        self._late.setdefault((session, room_id), []).append(farewell)
         self._say(farewell)
 
     async def recall(self, session: SessionKey, room_id: RoomId) -> None:
         """The session comes back to the room: what was to be undone must not undo this."""
-        late = self._late.pop((session, room_id), None)
-        if late is not None:
+        for late in self._late.pop((session, room_id), []):
             await late.recall()
+
+    def _forget_those_that_are_over(self) -> None:
+        left = {key: [late for late in farewells if not late.over] for key, farewells in self._late.items()}
+        self._late = {key: farewells for key, farewells in left.items() if farewells}
 
     def _say(self, farewell: Farewell) -> None:
         task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
@@ -113,6 +116,8 @@ class Farewells:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         metrics.FAREWELLS.set(len(self._tasks))
+        if len(self._late) > len(self._tasks):
+            self._forget_those_that_are_over()
 
     async def finish(self, seconds: float) -> None:
         """Wait for those that are left, so long."""

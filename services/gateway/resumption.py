@@ -16,12 +16,12 @@ from services.gateway.replay import Missed, usable
 from services.gateway.stays import Stays, room_users
 from services.gateway.surroundings import Stay, Surroundings
 from shared import moment, pushes
-from shared.commands import DropParticipant, Identity, Resumed, ResumeParticipant
+from shared.commands import Identity, Resumed, ResumeParticipant
 from shared.cursor import Cursor
 from shared.errors import Code, Refused, unavailable
 from shared.ids import RoomId, SessionKey, mint
 from shared.protocol import Address
-from shared.roster import Departure
+from shared.roster import Departure, Snapshot
 from shared.subjects import RESUME_PARTICIPANT
 
 log = structlog.get_logger()
@@ -29,10 +29,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A room the session is in again. Without `missed` it is shown the room as it is."""
+    """A room the session is in again: all it missed, or a snapshot and all that came after it."""
 
     stay: Stay
-    missed: Missed | None
+    missed: Missed
+    snapshot: Snapshot | None = None
 
     @property
     def device_id(self) -> str | None:
@@ -43,24 +44,16 @@ class Returned:
     def frames(self) -> Iterator[bytes]:
         """What the client is sent, in order; from the last one on, it hears what is committed."""
         room, member = self.stay.room, self.stay.member
-        if self.missed is not None:
-            for item in self.missed.items:
-                frame = room.frame_of(item)
-                if frame is not None:
-                    metrics.REPLAYED.inc()
-                    yield frame
-            revision, position = self.missed.revision, self.missed.sequence
-            member.since = position
-        else:
-            roster = room.replica.roster
-            if roster is None:
-                raise unavailable("the room")
-            snapshot = roster.snapshot()
-            member.since = position = snapshot.sequence
-            revision = snapshot.revision
-            yield text_frame(room_users(snapshot, member.participant_id, None, recovered=False))
-        cursor = Cursor(room.replica.incarnation, position).text()
-        resumed = pushes.RoomResumed(room_id=room.room_id, revision=revision, cursor=cursor)
+        member.since = self.missed.sequence
+        if self.snapshot is not None:
+            yield text_frame(room_users(self.snapshot, member.participant_id, None, recovered=False))
+        for item in self.missed.items:
+            frame = room.frame_of(item)
+            if frame is not None:
+                metrics.REPLAYED.inc()
+                yield frame
+        cursor = Cursor(room.replica.incarnation, self.missed.sequence).text()
+        resumed = pushes.RoomResumed(room_id=room.room_id, revision=self.missed.revision, cursor=cursor)
         yield text_frame(pushes.encode(resumed))
 
 
@@ -132,7 +125,15 @@ class Resumption:
         await room.reached(resumed.snapshot.sequence)
         missed = await self._missed(room, resumed, Cursor.parse(cursor), end)
         metrics.RESUMES.labels("snapshot" if missed is None else "replay").inc()
-        return Returned(stay, missed)
+        if missed is not None:
+            return Returned(stay, missed)
+        # Whoever sees it as connected may write to it: what came after the snapshot is not missing either.
+        snapshot = resumed.snapshot
+        at = Cursor(snapshot.incarnation, snapshot.sequence)
+        missed = await read_missed(around.bus, at, resumed.participant_id, snapshot, end)
+        if missed is None:
+            raise unavailable("the log")
+        return Returned(stay, missed, snapshot)
 
     async def _ask(self, room_id: RoomId) -> Resumed:
         around = self._around
@@ -143,13 +144,7 @@ class Resumption:
             session=self._session,
             gateway=around.lease.gateway,
         )
-        try:
-            return await around.bus.request(RESUME_PARTICIPANT, command)
-        except (Refused, asyncio.CancelledError) as error:
-            if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
-                drop = DropParticipant(room_id=room_id, session=self._session, gateway=command.gateway)
-                around.farewells.undo(self._session, room_id, [drop])
-            raise
+        return await around.bus.request(RESUME_PARTICIPANT, command)
 
     async def _missed(self, room: FollowedRoom, resumed: Resumed, cursor: Cursor | None, end: int) -> Missed | None:
         """All it missed, or None: then it gets the room as it is."""

@@ -1,7 +1,7 @@
 """The stays of one session: joining, leaving, saying something of oneself. What rooms decides, clients are told."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
@@ -238,6 +238,13 @@ class Stays:
             self._around.farewells.drop(
                 DropParticipant(room_id=stay.room_id, session=self._session, gateway=self._gateway, epoch=stay.epoch)
             )
+
+    def undo(self, rooms: Iterable[RoomId]) -> None:
+        """The session did not come back to these rooms after all, whatever became of its asking."""
+        for room_id in rooms:
+            self.ended(room_id)
+            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self._gateway)
+            self._around.farewells.undo(self._session, room_id, [drop])
 
     def let_go(self, rooms: Collection[RoomId] | None = None) -> None:
         """The seats in these rooms (else: all) are no longer this connection's to speak for."""

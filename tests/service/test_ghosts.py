@@ -1,0 +1,295 @@
+"""Nobody left behind: gateways that vanish, brokers that are away, rooms whose time is over."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from services.gateway.server import GatewayServer
+from services.rooms import deadlines
+from services.rooms.changes import Changes
+from services.rooms.deadlines import GatewayLost
+from services.rooms.decision import Rules
+from services.rooms.log import RoomLog
+from shared.bus import Bus
+from shared.errors import unavailable
+from shared.ids import RoomId
+from shared.memory_bus import MemoryBroker, MemoryBus
+from shared.room import RoomSettings
+from shared.subjects import RESUME_PARTICIPANT, event_log
+from shared.timers import GraceEnds, RoomEnds
+from tests.service.test_resume import ROOM, Away, came, until_resumed
+from tests.support import orders
+from tests.support.absence import G1, G2, drop, resume
+from tests.support.buses import in_memory
+from tests.support.client import Client
+from tests.support.patience import eventually_async
+from tests.support.sdp import offer
+from tests.support.system import System, token
+
+
+async def vanish(server: GatewayServer) -> None:
+    """As if its process were killed: no socket, no lease, and not a word to anybody."""
+    around = server._shared.around
+    around.farewells._say = lambda farewell: None  # type: ignore[method-assign]
+    for task in server._tasks:
+        if task.get_name() != "port":
+            task.cancel()
+    for connection in list(server._sessions):
+        connection.abort()
+    await asyncio.sleep(0)
+
+
+def broker_of(system: System) -> MemoryBroker:
+    """What all of them are connected to."""
+    bus = system.buses[0]
+    assert isinstance(bus, MemoryBus)
+    return bus.broker
+
+
+async def rest(system: System, method: str, path: str, agent_id: str = "alice", **body: Any) -> httpx.Response:
+    """A REST request of an agent."""
+    async with httpx.AsyncClient(base_url=system.url) as client:
+        headers = {"Authorization": f"Bearer {token(agent_id)}"}
+        return await client.request(method, f"/api/rooms{path}", headers=headers, json=body or None)
+
+
+# -- gateways ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_gateway_vanishes(system: System) -> None:
+    """Without a word from it the others see its participants `reconnecting` when its lease is over, then leave."""
+    await system.start(gateways=2, lease_seconds=1, grace_seconds=1)
+    alice, _ = await came(system, "alice", 1)
+    bob, _ = await came(system, "bob", 0)
+    carol, _ = await came(system, "carol", 0)
+    await vanish(system.gateways[0])
+    assert await bob.closed() == 1006
+    gone = {bob.participants[ROOM], carol.participants[ROOM]}
+    away = [await alice.hear("user_updated") for _ in gone]
+    assert {m["participant"]["id"] for m in away} == gone
+    assert {m["participant"]["connection"] for m in away} == {"reconnecting"}
+    left = [await alice.hear("user_left") for _ in gone]
+    assert {(m["participantId"], m["reason"]) for m in left} == {(one, "timeout") for one in gone}
+    assert [p["agentId"] for p in (await alice.ask("get_room"))["participants"]] == ["alice"]
+
+
+async def test_a_vanished_gateways_client_comes_back(system: System) -> None:
+    """By way of another one, before the lease is over or after it: it keeps its seat, and its grace does not end."""
+    await system.start(gateways=2, lease_seconds=1, grace_seconds=2)
+    alice, _ = await came(system, "alice", 1)
+    bob, early = await came(system, "bob", 0)
+    carol, late = await came(system, "carol", 0)
+    coming = [Away(bob, "bob", early), Away(carol, "carol", late)]
+    await vanish(system.gateways[0])
+    back, reply = await coming[0].back(system, 1)
+    assert reply["resumed"] is True
+    await until_resumed(back)
+    seen = (await alice.hear("user_updated"))["participant"]
+    assert (seen["id"], seen["connection"]) == (bob.participants[ROOM], "connected")
+    seen = (await alice.hear("user_updated"))["participant"]
+    assert seen["connection"] == "reconnecting"
+    assert seen["id"] == carol.participants[ROOM], "bob has another gateway by then"
+    again, reply = await coming[1].back(system, 1)
+    assert reply["resumed"] is True
+    await until_resumed(again)
+    await alice.silence("user_left", seconds=2.5)
+    shown = await alice.ask("get_room")
+    assert {(p["agentId"], p["connection"]) for p in shown["participants"]} == {
+        (name, "connected") for name in ("alice", "bob", "carol")
+    }
+
+
+@in_memory
+async def test_a_gateway_without_its_broker(system: System) -> None:
+    """Longer than its lease allows, it sends everybody away, with `unavailable`; when the broker is back they resume."""
+    await system.start(gateways=1, lease_seconds=1, grace_seconds=5)
+    broker = broker_of(system)
+    alice, first = await came(system, "alice")
+    bob, second = await came(system, "bob")
+    before = system.gateways[0]._shared.around.lease.gateway
+    broker.down = True
+    for client in (alice, bob):
+        assert await client.closed() == 4002
+        assert (client.everything[-1]["type"], client.everything[-1]["code"]) == ("error", "unavailable")
+    refused = await system.client()
+    assert (await refused.ask("authenticate", token=token("dan")))["code"] == "unavailable"
+    assert await refused.closed() == 4002
+    broker.down = False
+    await asyncio.wait_for(system.gateways[0]._shared.around.lease.acquired(), 10)
+    assert system.gateways[0]._shared.around.lease.gateway != before
+    for away in (Away(alice, "alice", first), Away(bob, "bob", second)):
+        back, reply = await away.back(system)
+        assert reply["resumed"] is True
+        await until_resumed(back)
+    await back.silence("user_left", seconds=1.5)
+    shown = await back.ask("get_room")
+    assert {(p["agentId"], p["connection"]) for p in shown["participants"]} == {
+        ("alice", "connected"),
+        ("bob", "connected"),
+    }
+
+
+@in_memory
+async def test_a_broker_that_is_away_for_a_moment(system: System) -> None:
+    """Shorter than the lease allows: nobody is sent away."""
+    await system.start(lease_seconds=4)
+    alice, _ = await came(system, "alice")
+    broker_of(system).down = True
+    await asyncio.sleep(1.5)
+    broker_of(system).down = False
+    await came(system, "bob")
+    await alice.hear("user_joined")
+    await alice.silence("user_updated", seconds=3.0)
+
+
+# -- rooms -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_room_whose_time_is_over(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`maxDuration` after the first join everybody is told that it closed, and nobody comes in any more."""
+    monkeypatch.setattr(deadlines, "end_of", lambda room, started: started + 0.06 * (room.settings.max_duration or 0))
+    await system.start()
+    await rest(system, "POST", "", name="Short", type="voice", roomId="short", settings={"maxDuration": 10})
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("short")
+    await bob.join("short")
+    for client in (alice, bob):
+        assert (await client.hear("room_closed"))["reason"] == "max_duration"
+    assert (await bob.ask("get_room", roomId="short"))["code"] == "not_in_room"
+    assert (await bob.ask("join_room", roomId="short"))["code"] == "room_closed"
+
+
+async def test_a_room_that_stays_empty(system: System) -> None:
+    """Never joined, or left by the last one, it closes; one with somebody in it does not."""
+    await system.start(empty_room_seconds=0.5)
+    alice = await system.agent("alice")
+    await alice.join("busy")
+    await alice.join("left")
+    await alice.ask("leave_room", roomId="left")
+    await rest(system, "POST", "", name="Never", type="voice", roomId="never")
+
+    async def both_closed() -> bool:
+        listed = (await rest(system, "GET", "")).json()["rooms"]
+        return {room["roomId"] for room in listed} == {"busy"}
+
+    await eventually_async(both_closed, "both are closed")
+    for room in ("left", "never"):
+        assert (await alice.ask("join_room", roomId=room))["code"] == "room_closed"
+    await alice.silence("room_closed")
+
+
+async def test_a_room_that_closed_long_ago(system: System) -> None:
+    """Its log goes but for the end, so that its id stays taken, for replicas that never knew it too; no list shows it."""
+    await system.start(closed_log_seconds=0.3)
+    alice = await system.agent("alice")
+    await alice.join("old")
+    for n in range(5):
+        await alice.ask("update_self", name=f"Alice {n}")
+    await rest(system, "DELETE", "/old")
+    bus: Bus = system.buses[0]
+
+    async def trimmed() -> bool:
+        return len(await bus.read(event_log(RoomId("old")), after=0, limit=10)) == 1
+
+    await eventually_async(trimmed, "only the end is left")
+    await system.start_rooms()
+    for _ in range(4):  # both replicas answer
+        assert (await alice.ask("join_room", roomId="old"))["code"] == "room_closed"
+        taken = await rest(system, "POST", "", name="New", type="voice", roomId="old")
+        assert (taken.status_code, taken.json()["code"]) == (409, "room_exists")
+        assert (await rest(system, "GET", "")).json()["rooms"] == []
+
+
+# -- replicas of rooms that are behind ---------------------------------------------------------------------------------
+
+
+class Replica:
+    """One replica of rooms; what it has in its cache may be old."""
+
+    def __init__(self, broker: MemoryBroker, now: float) -> None:
+        log = RoomLog(MemoryBus(broker), capacity=10, snapshot_every=100, waiting=10)
+        self.changes = Changes(log, Rules(), lambda: now)
+
+
+async def test_a_lost_decision_takes_nobodys_grace() -> None:
+    """A replica that is behind looks after a lost gateway: whoever is away since then still has a timer."""
+    now = time.time()
+    broker = MemoryBroker(clock=lambda: now)
+    behind, ahead = Replica(broker, now), Replica(broker, now)
+    await behind.changes.do(orders.ROOM, orders.create())
+    await behind.changes.do(orders.ROOM, orders.join("ann"))
+    await ahead.changes.do(orders.ROOM, resume("ann", G2))
+    await ahead.changes.do(orders.ROOM, drop("ann", G2, epoch=2))
+    await behind.changes.do(orders.ROOM, GatewayLost(orders.ROOM, G1))
+    waiting = [timer for _, timer in broker.timers._waiting.values() if isinstance(timer, GraceEnds)]
+    assert 2 in {timer.epoch for timer in waiting}
+
+
+async def test_a_lost_decision_lets_no_room_live_longer() -> None:
+    """A replica that is behind believes to see the first join: the room's end stays where it is."""
+    now = time.time()
+    broker = MemoryBroker(clock=lambda: now)
+    behind, ahead = Replica(broker, now + 3000), Replica(broker, now)
+    await behind.changes.do(orders.ROOM, orders.create(settings=RoomSettings(max_duration=60)))
+    await ahead.changes.do(orders.ROOM, orders.join("ann"))
+    await behind.changes.do(orders.ROOM, orders.join("bob"))
+    due = [timer.due for _, timer in broker.timers._waiting.values() if isinstance(timer, RoomEnds)]
+    assert min(due) == pytest.approx(now + 3600, abs=1)
+
+
+# -- coming back that goes wrong ---------------------------------------------------------------------------------------
+
+
+@in_memory
+async def test_a_return_that_fails_leaves_nobody_behind(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken from the connection before and then not followed: if the client gives up, its seat is given up too."""
+    await system.start(gateways=2, grace_seconds=0.5)
+    alice, _ = await came(system, "alice", 1)
+    bob, login = await came(system, "bob", 0)
+    bus = system.gateways[0]._shared.around.bus
+
+    async def not_now(*_: Any) -> None:
+        raise unavailable("the broker")
+
+    monkeypatch.setattr(bus, "follow", not_now)
+    back, reply = await Away(bob, "bob", login).back(system, 0)
+    assert reply["code"] == "unavailable"
+    assert (await back.closed(), await bob.closed()) == (4002, 4504)
+    monkeypatch.undo()
+    assert (await alice.hear("user_left", within=3))["reason"] == "timeout"
+
+
+@in_memory
+@pytest.mark.parametrize("again", ["resumed", "joined"])
+async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """Who is seen as `connected` can be written to: also when it gets a snapshot, and the answer to its return is slow."""
+    await system.start(gateways=2)
+    alice, _ = await came(system, "alice", 1)
+    bob, login = await came(system, "bob", 0)
+    await came(system, "carol", 0)
+    away = Away(bob, "bob", login)
+    await bob.close()
+    await alice.hear("user_updated")
+    bus = system.gateways[0]._shared.around.bus
+    right = bus.request
+
+    async def slow(endpoint: Any, request: Any) -> Any:
+        reply = await right(endpoint, request)
+        await asyncio.sleep(0.3 if endpoint.name in (RESUME_PARTICIPANT.name, "rooms.join") else 0)
+        return reply
+
+    monkeypatch.setattr(bus, "request", slow)
+
+    async def return_() -> Client:
+        back, _ = await away.back(system, 0, cursors={ROOM: ""} if again == "resumed" else {})
+        if again == "joined":
+            await back.join(ROOM)
+        return back
+
+    returning = asyncio.create_task(return_())
+    assert (await alice.hear("user_updated"))["participant"]["connection"] == "connected"
+    assert (await alice.ask("offer", to=bob.participants[ROOM], sdp=offer()))["type"] == "ok"
+    await (await returning).hear("offer", within=2)

@@ -1,0 +1,58 @@
+"""Who is away and who comes back: what is said to rooms of it, with everything filled in that a test does not care about."""
+
+import pytest
+
+from services.rooms.decision import Decision, Rules
+from services.rooms.room import Change
+from shared.commands import DropParticipant, ResumeParticipant
+from shared.errors import Refused
+from shared.ids import GatewayId, ParticipantId, SessionKey
+from shared.room import RoomSettings
+from shared.timers import GraceEnds
+from tests.support.orders import ROOM, LoggedRoom, caller, create, join
+
+G1, G2 = GatewayId("g1"), GatewayId("g2")
+GRACE = 30.0
+RULES = Rules(grace_seconds=GRACE, empty_room_seconds=3600.0, closed_log_seconds=86400.0)
+
+
+def drop(who: str, gateway: GatewayId = G1, epoch: int | None = 1, n: int = 1) -> DropParticipant:
+    """The connection of an agent's nth stay is gone, says its gateway."""
+    return DropParticipant(room_id=ROOM, session=SessionKey(f"s_{who}_{n}"), gateway=gateway, epoch=epoch)
+
+
+def resume(
+    who: str, gateway: GatewayId = G2, operation: str = "r1", deadline: float | None = None, n: int = 1
+) -> ResumeParticipant:
+    """An agent's nth stay goes on by way of another gateway."""
+    return ResumeParticipant(
+        caller=caller(who),
+        room_id=ROOM,
+        operation=operation,
+        session=SessionKey(f"s_{who}_{n}"),
+        gateway=gateway,
+        deadline=deadline,
+    )
+
+
+def grace(who: str, due: float, epoch: int = 1) -> GraceEnds:
+    """The timer of an absence of an agent's first stay."""
+    return GraceEnds(due=due, room_id=ROOM, participant_id=ParticipantId(f"p_{who}_1"), epoch=epoch)
+
+
+def room_of(*names: str, settings: RoomSettings | None = None, rules: Rules = RULES) -> LoggedRoom:
+    """A room with these participants, all by way of gateway g1."""
+    made = create(settings=settings or RoomSettings())
+    return LoggedRoom(made, *(join(name) for name in names), rules=rules)
+
+
+def refusal(room: LoggedRoom, command: Change) -> Refused:
+    """How a command is refused."""
+    with pytest.raises(Refused) as caught:
+        room.do(command)
+    return caught.value
+
+
+def nothing(decision: Decision) -> bool:
+    """Whether a decision changes nothing and arms nothing."""
+    return not decision.events and not decision.timers

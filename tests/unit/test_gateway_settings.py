@@ -1,0 +1,75 @@
+"""The gateway's settings: contradictions stop the start with one sentence that names the variables."""
+
+import pytest
+
+from services.gateway.settings import GatewaySettings
+from shared.settings import SettingsError
+
+DEVELOPMENT = {"PARLEY_MODE": "development"}
+
+
+def read(**settings: str) -> GatewaySettings:
+    return GatewaySettings.read(DEVELOPMENT | {f"PARLEY_{name.upper()}": value for name, value in settings.items()})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"grace_seconds": "32.1"},
+        {"ping_seconds": "11.1"},
+        {"lease_seconds": "10.1"},
+        {"signal_seconds": "57"},
+        {"signal_seconds": "600", "grace_seconds": "600"},
+        {"ping_seconds": "300"},
+    ],
+)
+def test_signals_outlast_an_absence(settings: dict[str, str]) -> None:
+    """Who may come back must find its signals: grace, twice the ping and the lease together are within their life."""
+    with pytest.raises(SettingsError) as caught:
+        read(**settings)
+    sentence = str(caught.value)
+    for name in ("SIGNAL", "GRACE", "PING", "LEASE"):
+        assert f"PARLEY_{name}_SECONDS" in sentence
+    assert "\n" not in sentence
+    assert not any(value in sentence for value in settings.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "replay"),
+    [
+        ({}, 32.0),
+        ({"signal_seconds": "58"}, 30.0),
+        ({"signal_seconds": "628", "grace_seconds": "600"}, 600.0),
+        ({"ping_seconds": "5", "lease_seconds": "20"}, 30.0),
+    ],
+)
+def test_what_fits_together(settings: dict[str, str], replay: float) -> None:
+    """As long as the sum fits, exactly too; what is left is how long ago an absence may have been noticed."""
+    assert read(**settings).replay_seconds == replay
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lease_seconds", "0.9"),
+        ("lease_seconds", "301"),
+        ("lease_seconds", "soon"),
+        ("grace_seconds", "0"),
+        ("grace_seconds", "3601"),
+        ("drain_seconds", "0"),
+        ("drain_seconds", "3601"),
+        ("signal_seconds", "0"),
+    ],
+)
+def test_times_that_cannot_be(name: str, value: str) -> None:
+    """Each is refused by its own name."""
+    with pytest.raises(SettingsError, match=f"PARLEY_{name.upper()}"):
+        read(**{name: value})
+
+
+def test_how_long_a_drain_takes() -> None:
+    """As set; else ten seconds, and one in development, where somebody waits for it."""
+    assert read(drain_seconds="25").drain_window == 25
+    assert read().drain_window == 1
+    keys = {"PARLEY_SIGNAL_KEYS": "k1:" + "A" * 43 + "="}
+    assert GatewaySettings.read(keys).drain_window == 10

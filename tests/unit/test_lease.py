@@ -1,0 +1,209 @@
+"""The gateway's lease: kept while the broker answers, given up in time when it does not. Short ones, on the bus in memory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import pytest
+
+from services.gateway.lease import FENCE, Lease
+from shared.bus import Conflict
+from shared.errors import Code, Refused, unavailable
+from shared.ids import GatewayId
+from shared.memory_bus import MemoryBroker, MemoryBus
+from shared.timers import LeaseEnds, Timer
+from tests.support.patience import eventually
+
+SECONDS = 0.4
+SLACK = 0.01  # between two reads of the clock
+
+
+class BusOfMoods(MemoryBus):
+    """Fails as it is told, and remembers when it was asked for what it did."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker)
+        self.mood: Literal["well", "refuses", "hangs", "stores and forgets"] = "well"
+        self.renewed: list[float] = []
+
+    async def arm(self, timer: Timer, *, after: int | None = None) -> int:
+        """See Bus."""
+        sent = asyncio.get_running_loop().time()
+        if self.mood == "refuses":
+            raise unavailable("the broker")
+        if self.mood == "hangs":
+            await asyncio.Event().wait()
+        position = await super().arm(timer, after=after)
+        if self.mood == "stores and forgets":
+            raise unavailable("the broker")
+        self.renewed.append(sent)
+        return position
+
+
+class Kept:
+    """A lease being kept, and what became of it: in order, who lost it and whose end rooms was told."""
+
+    def __init__(self, seconds: float) -> None:
+        self.broker = MemoryBroker()
+        self.bus = BusOfMoods(self.broker)
+        self.history: list[tuple[str, GatewayId]] = []
+        self.lost_at = 0.0
+        self.doubts = 0
+        calls = iter(range(1, 1000))
+        self.lease = Lease(self.bus, seconds, time.time, lambda count: next(calls).to_bytes(count, "big"))
+        self.lease.lost = self._lost
+        self.lease.doubted = self._doubted
+        self.running = asyncio.create_task(self.lease.run())
+
+    def _lost(self) -> None:
+        assert not self.lease.held
+        self.lost_at = asyncio.get_running_loop().time()
+        self.history.append(("lost", self.lease.gateway))
+
+    def _doubted(self) -> None:
+        self.doubts += 1
+
+    async def ended(self, timer: Timer) -> None:
+        """As rooms takes it."""
+        assert isinstance(timer, LeaseEnds)
+        self.history.append(("ended", timer.gateway))
+
+    def ended_is(self, gateway: GatewayId) -> Callable[[], bool]:
+        """Whether rooms was told of this one's end."""
+        return lambda: ("ended", gateway) in self.history
+
+
+@asynccontextmanager
+async def a_lease(seconds: float = SECONDS) -> AsyncIterator[Kept]:
+    """One that is held, with somebody to take its end."""
+    kept = Kept(seconds)
+    await MemoryBus(kept.broker).take_timers(kept.ended, 0.05)
+    await asyncio.wait_for(kept.lease.acquired(), 10)
+    yield kept
+    kept.running.cancel()
+
+
+async def test_it_is_held_while_it_is_renewed() -> None:
+    """For several times its length: the same id, no doubt, and rooms is never told that it ended."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        ends = asyncio.get_running_loop().time() + 2.5 * SECONDS
+        while asyncio.get_running_loop().time() < ends:
+            assert kept.lease.held
+            await kept.lease.check()
+            await asyncio.sleep(0.02)
+        assert (kept.lease.gateway, kept.history, kept.doubts) == (gateway, [], 0)
+        assert len(kept.bus.renewed) >= 5
+
+
+@pytest.mark.parametrize("mood", ["refuses", "hangs", "stores and forgets"])
+async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "stores and forgets"]) -> None:
+    """When no renewal is acknowledged it is lost 5/8 after the last one was sent, once, before rooms is told its end."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        kept.bus.mood = mood
+        await eventually(lambda: bool(kept.history), "it is lost")
+        assert kept.history == [("lost", gateway)]
+        assert kept.lost_at - kept.bus.renewed[-1] >= FENCE * SECONDS - SLACK
+        with pytest.raises(Refused) as caught:
+            await kept.lease.check()
+        assert caught.value.code is Code.UNAVAILABLE
+        await eventually(kept.ended_is(gateway), "rooms is told")
+        assert kept.history == [("lost", gateway), ("ended", gateway)]
+        assert not kept.lease.held
+        kept.bus.mood = "well"
+        await eventually(lambda: kept.lease.held, "it has another one")
+        assert kept.lease.gateway != gateway
+
+
+async def test_another_one_afterwards() -> None:
+    """When the broker is back it takes a lease under another id; whom it held before is told to nobody else as lost."""
+    async with a_lease() as kept:
+        before = kept.lease.gateway
+        kept.broker.down = True
+        await eventually(lambda: bool(kept.history), "it is lost")
+        kept.broker.down = False
+        await asyncio.wait_for(kept.lease.acquired(), 10)
+        assert kept.lease.held
+        assert kept.lease.gateway != before
+        await eventually(kept.ended_is(before), "rooms is told of the first one")
+        assert kept.history == [("lost", before), ("ended", before)]
+
+
+async def test_an_answer_that_got_lost() -> None:
+    """A renewal may be stored without anybody knowing: the next one finds it in its place and goes on, with a doubt."""
+    async with a_lease(2.0) as kept:
+        gateway = kept.lease.gateway
+        kept.bus.mood = "stores and forgets"
+        position = await kept.bus.armed(LeaseEnds(due=0, gateway=gateway))
+
+        async def stored() -> bool:
+            return await kept.bus.armed(LeaseEnds(due=0, gateway=gateway)) != position
+
+        while not await stored():
+            await asyncio.sleep(0.01)
+        kept.bus.mood = "well"
+        await eventually(lambda: kept.doubts == 1, "the broker answers again")
+        assert kept.lease.held
+        assert (kept.lease.gateway, kept.history) == (gateway, [])
+
+
+async def test_a_hiccup_is_a_doubt() -> None:
+    """After one failure the broker answers again: still held, and said once, since something may have been missed."""
+    async with a_lease(2.0) as kept:
+        kept.bus.mood = "refuses"
+        await asyncio.sleep(0.6)  # one renewal
+        kept.bus.mood = "well"
+        await eventually(lambda: kept.doubts == 1, "it says so")
+        renewed = len(kept.bus.renewed)
+        await eventually(lambda: len(kept.bus.renewed) > renewed, "it is renewed once more")
+        assert (kept.doubts, kept.history, kept.lease.held) == (1, [], True)
+
+
+async def test_a_lease_that_ended_behind_its_back() -> None:
+    """When a renewal finds that the lease has fired, it is lost at that moment, and another one begins."""
+    async with a_lease(2.0) as kept:
+        gateway = kept.lease.gateway
+        await MemoryBus(kept.broker).arm(LeaseEnds(due=time.time() - 1, gateway=gateway))
+        await eventually(lambda: kept.lease.gateway != gateway, "it has another one")
+        assert sorted(kept.history) == [("ended", gateway), ("lost", gateway)]
+        assert kept.lost_at - kept.bus.renewed[0] < FENCE * 2.0
+        assert kept.lease.held
+
+
+async def test_a_process_that_stood_still() -> None:
+    """Stopped for longer than it may, it knows so before it does anything else, and does not renew as if nothing were."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        time.sleep(SECONDS * FENCE + 0.05)  # noqa: ASYNC251 - the process stands still, that is the claim
+        assert not kept.lease.held
+        await eventually(lambda: bool(kept.history), "it is lost")
+        assert kept.history[0] == ("lost", gateway)
+        await eventually(lambda: kept.lease.held, "it has another one")
+        assert kept.lease.gateway != gateway
+
+
+async def test_a_stopped_gateways_lease_ends() -> None:
+    """Nobody has to say good-bye: rooms is told when it is not renewed any more, and a renewal then is a conflict."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        kept.running.cancel()
+        await eventually(kept.ended_is(gateway), "rooms is told")
+        with pytest.raises(Conflict):
+            await MemoryBus(kept.broker).arm(LeaseEnds(due=time.time() + 60, gateway=gateway), after=1)
+
+
+async def test_without_a_broker_there_is_none() -> None:
+    """A gateway that starts without a broker holds nothing until it is there, and never had anything to lose."""
+    kept = Kept(SECONDS)
+    kept.broker.down = True
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(kept.lease.acquired(), SECONDS)
+    assert not kept.lease.held
+    kept.broker.down = False
+    await asyncio.wait_for(kept.lease.acquired(), 10)
+    assert kept.lease.held
+    assert kept.history == []
+    kept.running.cancel()

@@ -1,0 +1,244 @@
+"""What a session missed: the part of the log after its cursor says what a live member would have been told, all of it, once."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.replay import Missed, first_missed, replay, usable
+from services.gateway.replica import Delivery, Push, Replica
+from shared.cursor import Cursor
+from shared.ids import GatewayId, ParticipantId
+from shared.roster import Roster, Snapshot
+from tests.support.absence import drop, resume
+from tests.support.orders import ROOM, close, create, join, leave, update, update_room
+from tests.support.tape import Tape
+
+ME = ParticipantId("p_me_1")
+
+
+def state(tape: Tape, sequence: int) -> Snapshot:
+    """The room as of a position."""
+    roster = Roster(ROOM, "tape")
+    for entry in tape.entries:
+        if entry.sequence <= sequence and entry.subject.to is None:
+            roster.apply(entry.events())
+    return roster.snapshot()
+
+
+def live(tape: Tape, start: int) -> list[Push | Delivery]:
+    """All that a member hears who came in at this position and stayed connected."""
+    replica = Replica(ROOM)
+    replica.start(state(tape, start))
+    items = [item for entry in tape.entries if entry.sequence > start for item in replica.receive(entry)]
+    return [item for item in items if isinstance(item, Push) or item.to == ME]
+
+
+def cursor_of(item: Push | Delivery) -> Cursor:
+    """What the client has in its hands after this item."""
+    text = item.cursor if isinstance(item, Delivery) else json.loads(item.payload)["cursor"]
+    cursor = Cursor.parse(text)
+    assert cursor is not None
+    return cursor
+
+
+def missed(tape: Tape, cursor: Cursor, end: int, known: int | None = None) -> Missed | None:
+    """What is replayed up to `end`, for a session that came back when the room was as of `known`."""
+    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
+    return replay(entries, cursor, ME, state(tape, end if known is None else known), end)
+
+
+def told(found: Missed | None) -> list[Any]:
+    """The type of a push, the body of a signal."""
+    assert found is not None
+    return [json.loads(item.payload)["type"] if isinstance(item, Push) else item.body for item in found.items]
+
+
+def room(*names: str) -> tuple[Tape, Cursor]:
+    """A room with these and me, and the cursor of my snapshot."""
+    tape = Tape(create(), *(join(name) for name in names), join("me"))
+    return tape, Cursor("tape", tape.entries[-1].sequence)
+
+
+# -- one by one --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_was_missed() -> None:
+    """At the end of the log there is nothing to tell, but how far it is."""
+    tape, cursor = room("a")
+    assert missed(tape, cursor, cursor.sequence) == Missed([], cursor.sequence, 3)
+
+
+def test_events_and_my_signals() -> None:
+    """Everybody's changes and what was sent to me, in the log's order with its cursors; not what others were sent."""
+    tape, cursor = room("a", "b")
+    tape.signal("p_a_1", ME, b"offer")
+    tape.signal("p_a_1", "p_b_1", b"not mine")
+    tape.do(update("p_b_1", name="Bea"))
+    end = tape.signal("p_b_1", ME, b"candidate")
+    found = missed(tape, cursor, end.sequence)
+    assert told(found) == [b"offer", "user_updated", b"candidate"]
+    assert found is not None
+    assert (found.sequence, found.revision) == (end.sequence, 5)
+    assert cursor_of(found.items[-1]).sequence == end.sequence
+
+
+def test_a_batch_that_was_seen_in_part() -> None:
+    """Of an entry with several events the rest follows, wherever it was cut."""
+    tape, cursor = room("a", "b")
+    tape.do(close())
+    end = tape.entries[-1].sequence
+    types = ["user_left", "user_left", "user_left", "room_closed"]
+    assert told(missed(tape, cursor, end)) == types
+    for part in (1, 2, 3):
+        assert told(missed(tape, Cursor("tape", end, part), end)) == types[part:]
+    assert told(missed(tape, Cursor("tape", end), end)) == []
+
+
+def test_senders_that_left() -> None:
+    """What was sent before the sender left is told, also when it left meanwhile; what stands after it is not."""
+    tape, cursor = room("a", "b")
+    tape.signal("p_a_1", ME, b"before")
+    tape.do(leave("p_a_1"))
+    tape.signal("p_a_1", ME, b"after")
+    between = Cursor("tape", tape.entries[-2].sequence)
+    end = tape.signal("p_b_1", ME, b"b").sequence
+    assert told(missed(tape, cursor, end)) == [b"before", "user_left", b"b"]
+    assert told(missed(tape, between, end)) == [b"b"], "it had left before the cursor"
+
+
+def test_a_sender_that_moved() -> None:
+    """From where a participant has another gateway, what the one before says for it is not believed; what came before is."""
+    tape, cursor = room("a")
+    tape.signal("p_a_1", ME, b"1", epoch=1)
+    tape.do(drop("a"))
+    tape.signal("p_a_1", ME, b"2", epoch=1)
+    tape.do(resume("a"))
+    tape.signal("p_a_1", ME, b"too late", epoch=1)
+    tape.signal("p_a_1", ME, b"3", epoch=2)
+    tape.do(resume("a", GatewayId("g3"), "r2"))
+    tape.signal("p_a_1", ME, b"too late", epoch=2)
+    end = tape.signal("p_a_1", ME, b"4", epoch=3).sequence
+    moved = "user_updated"
+    everything = [b"1", moved, b"2", moved, b"3", moved, b"4"]
+    assert told(missed(tape, cursor, end)) == everything
+    assert [item for item in live(tape, cursor.sequence) if isinstance(item, Delivery)] == [
+        item for item in (missed(tape, cursor, end) or Missed([], 0, 0)).items if isinstance(item, Delivery)
+    ]
+    tape.do(leave("p_a_1", epoch=3))
+    assert told(missed(tape, cursor, tape.entries[-1].sequence)) == [*everything, "user_left"]
+
+
+def test_from_before_the_stay() -> None:
+    """A cursor from before the own join cannot be continued; nor can one within that entry."""
+    tape, cursor = room("a")
+    end = tape.do(update("p_a_1", name="Ann")).sequence
+    for before in (0, 1, cursor.sequence - 1):
+        assert missed(tape, Cursor("tape", before), end) is None
+    assert missed(tape, Cursor("tape", cursor.sequence, 1), end) is None
+    assert missed(tape, cursor, end) is not None
+
+
+def test_no_further_than_the_end() -> None:
+    """What stands above the end is another's to tell: it is heard live."""
+    tape, cursor = room("a")
+    for n in range(5):
+        tape.do(update("p_a_1", f"u{n}", name=f"{n}"))
+        tape.signal("p_a_1", ME)
+    for n, entry in enumerate(tape.entries[3:]):
+        found = missed(tape, cursor, entry.sequence)
+        assert found is not None
+        assert len(found.items) == n + 1
+        assert (found.sequence, found.revision) == (entry.sequence, 4 + n // 2)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "good"),
+    [
+        (Cursor("tape", 7), True),
+        (Cursor("tape", 7, 3), True),
+        (Cursor("tape", 0), True),
+        (Cursor("tape", 8), False),
+        (Cursor("other", 5), False),
+        (None, False),
+    ],
+)
+def test_what_a_cursor_must_be(cursor: Cursor | None, good: bool) -> None:
+    """Of this log, and not from the future."""
+    assert usable(cursor, "tape", 7) is good
+
+
+def test_where_to_read_from() -> None:
+    """After the entry, or at it when it was seen in part."""
+    assert (first_missed(Cursor("tape", 7)), first_missed(Cursor("tape", 7, 2))) == (8, 7)
+
+
+# -- whatever happened -------------------------------------------------------------------------------------------------
+
+
+NAMES = ("a", "b", "c")
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "again", "leave", "update", "drop", "resume", "signal", "signal", "stale", "room"]),
+        st.sampled_from([*NAMES, "me"]),
+        st.sampled_from([*NAMES, "me"]),
+    ),
+    max_size=30,
+)
+
+
+def play(acts: list[tuple[str, str, str]], closes: bool) -> Tape:
+    """A log in which I am from the third entry on; others come, go, move and write."""
+    tape = Tape(create(), join("a"), join("me"))
+    stays, last = {"a": 1, "me": 1}, {"a": 1, "me": 1, "b": 0, "c": 0}
+    for n, (act, one, other) in enumerate(acts):
+        seat = tape.fold.seats.get(ParticipantId(f"p_{one}_{stays.get(one, 0)}"))
+        if act in ("join", "again") and one != "me" and (seat is None or act == "again"):
+            stays[one] = last[one] = last[one] + 1
+            tape.do(join(one, n=stays[one]))
+        elif seat is None or seat.gateway is None:
+            continue
+        elif act == "leave" and one != "me":
+            tape.do(leave(seat.participant.id, epoch=seat.epoch))
+        elif act == "update":
+            tape.do(update(seat.participant.id, f"u{n}", name=f"name {n}", epoch=seat.epoch))
+        elif act == "drop" and seat.participant.connection == "connected":
+            tape.do(drop(one, seat.gateway, seat.epoch, n=stays[one]))
+        elif act == "resume":
+            tape.do(resume(one, GatewayId(f"g{n}"), f"r{n}", n=stays[one]))
+        elif act in ("signal", "stale") and other in stays and one != other:
+            tape.signal(seat.participant.id, f"p_{other}_{stays[other]}", epoch=seat.epoch - (act == "stale"))
+        elif act == "room":
+            tape.do(update_room(operation=f"o{n}", name=f"room {n}"))
+    if closes:
+        tape.do(close())
+    return tape
+
+
+def told_after_all(item: Push | Delivery, tape: Tape, cursor: Cursor) -> bool:
+    """The exception: an old gateway's signal after a move that is before the cursor, of a sender that left before the end.
+
+    Its epoch at the time stands nowhere in what is read.
+    """
+    return isinstance(item, Delivery) and item.sender not in tape.fold.seats and item.sequence > cursor.sequence
+
+
+@given(ACTS, st.booleans(), st.data())
+def test_as_if_it_had_been_there(acts: list[tuple[str, str, str]], closes: bool, data: st.DataObject) -> None:
+    """From every cursor, parts of a batch too, up to any end: exactly what a live member got between the two."""
+    tape = play(acts, closes)
+    start = tape.entries[2].sequence
+    heard = live(tape, start)
+    for seen, cursor in enumerate([Cursor("tape", start), *(cursor_of(item) for item in heard)]):
+        ends = [entry.sequence for entry in tape.entries if entry.sequence >= cursor.sequence]
+        end = data.draw(st.sampled_from(ends))
+        known = data.draw(st.sampled_from([sequence for sequence in ends if sequence <= end]))
+        found = missed(tape, cursor, end, known)
+        assert found is not None
+        right = [item for item in heard[seen:] if item.sequence <= end]
+        more = [item for item in found.items if item not in right]
+        assert [item for item in found.items if item not in more] == right
+        assert all(told_after_all(item, tape, cursor) for item in more)
+        assert (found.sequence, found.revision) == (end, state(tape, end).revision)
