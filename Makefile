@@ -27,6 +27,9 @@ check: $(VENV)/.dev ## lint, format, types, layering
 bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 	@$(BIN)/python -m bench $(ARGS)
 
+faults: $(VENV)/.dev ## kill, stop and cut for real, and print what held: ARGS='kills race --short'
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 docs: $(VENV)/.dev ## write docs/configuration.md from the settings
 	@$(BIN)/python -m docs.configuration
 
@@ -67,4 +70,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.uv
 	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@ $(VENV)/.run
 
-.PHONY: help run test check bench docs format lock clean
+.PHONY: help run test check bench faults docs format lock clean

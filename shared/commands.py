@@ -137,6 +137,7 @@ class JoinRoom(Command):
     session: SessionKey
     gateway: GatewayId
     device_id: str
+    since: float = 0.0
     name: str | None = None
     metadata: dict[str, Any] = {}
     media: Media = Media()
@@ -151,13 +152,18 @@ class Joined(Tolerant):
 
 
 class ResumeParticipant(Command):
-    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect."""
+    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
+
+    `since` is when the connection began (Unix seconds): one that was given up must not take the seat from a newer one
+    because its request was slow.
+    """
 
     caller: Caller
     room_id: RoomId
     operation: str
     session: SessionKey
     gateway: GatewayId
+    since: float = 0.0
 
 
 class Resumed(Tolerant):

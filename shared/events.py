@@ -93,8 +93,8 @@ def decode(batch: bytes) -> list[RoomEvent]:
 class Stamp:
     """What our services need to know about an entry and nobody else does: who asked, and for which stay.
 
-    `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway` and `epoch` belong
-    to the participant the entry (re)connects; `grant` is the fingerprint of the join token this join consumed, `until`
+    `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway`, `epoch` and
+    `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the fingerprint of the join token this join consumed, `until`
     its end in Unix seconds, or 0 when it is given back.
     """
 
@@ -105,6 +105,7 @@ class Stamp:
     epoch: int = 0
     grant: str | None = None
     grant_until: int = 0
+    since: float = 0.0
 
     def headers(self) -> dict[str, str]:
         """As NATS headers."""
@@ -116,6 +117,8 @@ class Stamp:
             headers["Parley-Session"] = self.session
         if self.gateway is not None:
             headers["Parley-Gateway"] = self.gateway
+        if self.since:
+            headers["Parley-Since"] = f"{self.since:.3f}"
         if self.grant is not None:
             headers["Parley-Grant"] = f"{self.grant} {self.grant_until}"
         return headers
@@ -135,4 +138,5 @@ class Stamp:
             epoch=int(headers.get("Parley-Epoch", "0")),
             grant=grant or None,
             grant_until=int(until or "0"),
+            since=float(headers.get("Parley-Since", "0")),
         )

@@ -20,7 +20,8 @@ DEPARTED_MEMORY = 1000
 
 
 class Seat(Tolerant):
-    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved.
+    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
+    when it has this connection (Unix seconds of its gateway).
 
     `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
     had noticed.
@@ -30,6 +31,7 @@ class Seat(Tolerant):
     session: SessionKey | None = None
     gateway: GatewayId | None = None
     epoch: int = 0
+    since: float = 0.0
     dropped_at: str | None = None
 
 
@@ -153,6 +155,7 @@ class Roster:
                 session=stamp.session,
                 gateway=stamp.gateway,
                 epoch=stamp.epoch,
+                since=stamp.since,
                 dropped_at=before.dropped_at if before and away else None,
             )
         if before is None:

@@ -53,10 +53,12 @@ class Entrance:
         self._guest = guest
         self._login = login
         self._address = address
+        self._since = 0.0
 
     async def enter(self, message: protocol.Authenticate) -> Entered:
         """A new session, or the one that the message wants to resume, if there is still something of it."""
         around = self._shared.around
+        self._since = around.clock()
         fresh = SessionId(mint("s_", around.chance(16)))
         if not around.lease.held:
             raise unavailable("the broker")
@@ -77,7 +79,7 @@ class Entrance:
         shared, around = self._shared, self._shared.around
         key = SessionKey(fingerprint(self._login.session_id))
         device_id = message.device_id or mint("d_", around.chance(16))
-        stays = Stays(around, self._guest, key, device_id)
+        stays = Stays(around, self._guest, key, device_id, self._since)
         return Entered(key, token, stays, Relay(around.bus, shared.sealer, shared.checks, shared.settings, key))
 
     async def _come_back(

@@ -105,7 +105,7 @@ class Resumption:
         await around.farewells.recall(self._session, room_id)
         room = await around.rooms.hold(room_id)
         try:
-            resumed = await self._ask(room_id)
+            resumed = await self._ask(room_id, stays.since)
         except Refused as refused:
             around.rooms.release(room)
             if refused.code in (Code.NOT_IN_ROOM, Code.FORBIDDEN):
@@ -135,7 +135,7 @@ class Resumption:
             raise unavailable("the log")
         return Returned(stay, missed, snapshot)
 
-    async def _ask(self, room_id: RoomId) -> Resumed:
+    async def _ask(self, room_id: RoomId, since: float) -> Resumed:
         around = self._around
         command = ResumeParticipant(
             caller=caller_of(self._identity),
@@ -143,6 +143,7 @@ class Resumption:
             operation=mint("r_", around.chance(16)),
             session=self._session,
             gateway=around.lease.gateway,
+            since=since,
         )
         return await around.bus.request(RESUME_PARTICIPANT, command)
 

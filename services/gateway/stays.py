@@ -31,11 +31,14 @@ from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PART
 class Stays:
     """Which rooms a session is in."""
 
-    def __init__(self, around: Surroundings, receiver: Receiver, session: SessionKey, device_id: str) -> None:
+    def __init__(
+        self, around: Surroundings, receiver: Receiver, session: SessionKey, device_id: str, since: float
+    ) -> None:
         self._around = around
         self._receiver = receiver
         self._session = session
         self.device_id = device_id
+        self.since = since  # when this connection began
         self._gateway = around.lease.gateway  # a connection does not outlive the lease it began under
         self._stays: dict[RoomId, Stay] = {}
         self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
@@ -107,6 +110,7 @@ class Stays:
             session=self._session,
             gateway=self._gateway,
             device_id=self.device_id,
+            since=self.since,
             name=message.name,
             metadata=message.metadata or {},
             media=message.media.apply(Media()) if message.media else Media(),

@@ -8,7 +8,6 @@ from shared import moment
 from shared.commands import DropParticipant, JoinRoom, LeaveRoom, ResumeParticipant, UpdateParticipant
 from shared.errors import Code, Refused
 from shared.events import Stamp
-from shared.ids import GatewayId
 from shared.room import Participant, Role, Room, json_bytes, merge_patch
 from shared.roster import Roster, Seat
 
@@ -17,7 +16,7 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
     """Take a seat in `room`, which this join creates if there is none yet."""
     seat = roster.of_session(command.session)
     if seat is not None:  # the same join asked again, or one on another connection
-        return _move(roster, seat, command.participant_id, command.gateway, now)
+        return _move(roster, seat, command.participant_id, command, now)
     grant = command.grant
     stamp = Stamp(
         operation=command.participant_id,
@@ -25,6 +24,7 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
         session=command.session,
         gateway=command.gateway,
         epoch=1,
+        since=command.since,
         grant=grant.key if grant else None,
         grant_until=grant.until if grant else 0,
     )
@@ -109,16 +109,24 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
         details = departure.wire() if departure is not None else {}
         raise Refused(Code.NOT_IN_ROOM, "you are not in this room", details=details)
     access.check_return(command.caller, roster.room, seat.participant)
-    return _move(roster, seat, command.operation, command.gateway, now)
+    return _move(roster, seat, command.operation, command, now)
 
 
-def _move(roster: Roster, seat: Seat, operation: str, gateway: GatewayId, now: float) -> Decision:
+def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | ResumeParticipant, now: float) -> Decision:
     """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before."""
     decision = Decision(Stamp(operation))
     if operation in roster.operations:
         return decision
+    if command.since < seat.since:
+        # Retryable, not `replaced`: should it be a clock that is behind, the next connection will be the newer one.
+        raise Refused(Code.UNAVAILABLE, "a newer connection has this session; try again")
     decision.stamp = Stamp(
-        operation, participant=seat.participant.id, session=seat.session, gateway=gateway, epoch=seat.epoch + 1
+        operation,
+        participant=seat.participant.id,
+        session=seat.session,
+        gateway=command.gateway,
+        epoch=seat.epoch + 1,
+        since=command.since,
     )
     entry = Entry(roster, now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))
