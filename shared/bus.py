@@ -147,7 +147,7 @@ class Bus(Protocol):
     async def take_timers(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """Hand every due timer to `handle`, in one of the processes that take them; again when that one died or raised.
 
-        Many at once, in no order; a second time at the earliest after `retry_seconds`.
+        Many at once, in no order; a second time after a second when it was refused, else after `retry_seconds`.
         """
 
     async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:

@@ -223,7 +223,9 @@ class MemoryBus:
 
     async def position(self, subject: str) -> int:
         """See Bus."""
-        return max((entry.sequence for entry in await self.last([subject])), default=0)
+        await asyncio.sleep(0)
+        self._reach()
+        return max((entry.sequence for name, entry in self.broker.log if matches(subject, name)), default=0)
 
     async def newest_of_each(self, subject: str) -> list[LogEntry]:
         """See Bus."""

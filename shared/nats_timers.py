@@ -7,6 +7,7 @@ consumer, shared by all replicas of rooms, hands each to one of them, and to ano
 import asyncio
 import contextlib
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 import nats.errors
@@ -159,7 +160,7 @@ class TimerTaker:
 
     async def _take(self, message: Msg) -> None:
         try:
-            await self._handle(timers.decode(message.data))
+            await self._while_working(message, self._handle(timers.decode(message.data)))
             verdict = b"+ACK"
         except Refused:
             verdict = b"-NAK " + json.dumps({"delay": NANOSECONDS}).encode()
@@ -171,6 +172,14 @@ class TimerTaker:
             await self._client.publish(message.reply, verdict)
         except (nats.errors.Error, OSError):
             return  # it will be handed out again, and find nothing to do
+
+    async def _while_working(self, message: Msg, work: Awaitable[None]) -> None:
+        """Tell the broker that it is in good hands for as long as it takes."""
+        task = asyncio.ensure_future(work)
+        while not (await asyncio.wait({task}, timeout=self._retry_seconds / 2))[0]:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await self._client.publish(message.reply, b"+WPI")
+        await task
 
     async def stop(self) -> None:
         """Take no more, and finish those that were taken."""

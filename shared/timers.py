@@ -2,7 +2,8 @@
 
 A timer is a hint, never an order: when it fires, rooms looks at the log and does what still has to be done. So an old
 one does nothing, one that fires twice does nothing the second time, and none ever has to be cancelled. Names are such
-that what a replica arms for a decision that then loses takes the place of no timer that counts.
+that what a replica arms for a decision that then loses takes the place of no timer that counts, and that nothing is
+armed under the name of one that is just firing: the broker would sweep it away.
 """
 
 from typing import Annotated, Literal
@@ -78,7 +79,9 @@ class RoomEmpty(_Due):
     @property
     def name(self) -> str:
         """See LeaseEnds."""
-        return f"empty.{self.room_id}"
+        return (
+            f"empty.{self.room_id}.{int(self.due) // 60}"  # by the minute: rooms may be left a thousand times an hour
+        )
 
 
 class LogKept(_Due):

@@ -75,6 +75,7 @@ class _Senders:
         final = Roster.of(snapshot)
         self._left: dict[ParticipantId, int] = {}
         self._moves: dict[ParticipantId, list[tuple[int, int]]] = {}  # (sequence, epoch from there on)
+        self._last: dict[ParticipantId, int] = {}  # the epoch with which somebody left
         for entry in entries:
             for event in entry.events:
                 if event.type == "participant_left" and event.change.participant:
@@ -82,6 +83,8 @@ class _Senders:
             stamp = entry.stamp
             if stamp.participant is not None and stamp.gateway is not None:
                 self._moves.setdefault(stamp.participant, []).append((entry.sequence, stamp.epoch))
+            elif stamp.participant is not None:
+                self._last[stamp.participant] = stamp.epoch
             final.apply(entry)
         self._final = final.seats
         self.revision = final.revision  # at the end
@@ -102,4 +105,4 @@ class _Senders:
             return after[0] - 1
         if sender in self._final:
             return self._final[sender].epoch
-        return max((epoch for _, epoch in moves), default=0)
+        return max((epoch for _, epoch in moves), default=self._last.get(sender, 0))

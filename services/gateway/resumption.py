@@ -105,7 +105,7 @@ class Resumption:
         await around.farewells.recall(self._session, room_id)
         room = await around.rooms.hold(room_id)
         try:
-            resumed = await self._ask(room_id, stays.since)
+            resumed = await self._ask(room_id, stays)
         except Refused as refused:
             around.rooms.release(room)
             if refused.code in (Code.NOT_IN_ROOM, Code.FORBIDDEN):
@@ -135,15 +135,15 @@ class Resumption:
             raise unavailable("the log")
         return Returned(stay, missed, snapshot)
 
-    async def _ask(self, room_id: RoomId, since: float) -> Resumed:
+    async def _ask(self, room_id: RoomId, stays: Stays) -> Resumed:
         around = self._around
         command = ResumeParticipant(
             caller=caller_of(self._identity),
             room_id=room_id,
             operation=mint("r_", around.chance(16)),
             session=self._session,
-            gateway=around.lease.gateway,
-            since=since,
+            gateway=stays.gateway,
+            since=stays.since,
         )
         return await around.bus.request(RESUME_PARTICIPANT, command)
 

@@ -39,7 +39,7 @@ class Stays:
         self._session = session
         self.device_id = device_id
         self.since = since  # when this connection began
-        self._gateway = around.lease.gateway  # a connection does not outlive the lease it began under
+        self.gateway = around.lease.gateway  # a connection does not outlive the lease it began under
         self._stays: dict[RoomId, Stay] = {}
         self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
 
@@ -108,7 +108,7 @@ class Stays:
             room_id=message.room_id,
             participant_id=participant_id,
             session=self._session,
-            gateway=self._gateway,
+            gateway=self.gateway,
             device_id=self.device_id,
             since=self.since,
             name=message.name,
@@ -128,7 +128,7 @@ class Stays:
         leave = LeaveRoom(
             room_id=room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
         )
-        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self._gateway)
+        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway)
         self._around.farewells.undo(self._session, room_id, [leave, drop])
 
     def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> tuple[Stay, int]:
@@ -240,14 +240,14 @@ class Stays:
         for stay in list(self._stays.values()):
             self.ended(stay.room_id)
             self._around.farewells.drop(
-                DropParticipant(room_id=stay.room_id, session=self._session, gateway=self._gateway, epoch=stay.epoch)
+                DropParticipant(room_id=stay.room_id, session=self._session, gateway=self.gateway, epoch=stay.epoch)
             )
 
     def undo(self, rooms: Iterable[RoomId]) -> None:
         """The session did not come back to these rooms after all, whatever became of its asking."""
         for room_id in rooms:
             self.ended(room_id)
-            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self._gateway)
+            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway)
             self._around.farewells.undo(self._session, room_id, [drop])
 
     def let_go(self, rooms: Collection[RoomId] | None = None) -> None:

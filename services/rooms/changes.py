@@ -26,10 +26,10 @@ class Changes:
                 try:
                     decision = decide(roster, command, self._clock(), self._rules)
                 except Refused:
-                    if await self._log.catch_up(roster):
+                    if await self._log.refresh(roster):
                         continue  # the state was old: decide again
                     raise
-                if not decision.events and await self._log.catch_up(roster):
+                if not decision.events and await self._log.refresh(roster):
                     continue
                 if await self._log.append(roster, decision):
                     return roster
@@ -38,7 +38,7 @@ class Changes:
         """The newest state there is."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)
-            await self._log.catch_up(roster)
+            await self._log.refresh(roster)
             return roster
 
     async def trim(self, room_id: RoomId) -> None:

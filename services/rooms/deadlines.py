@@ -52,6 +52,7 @@ def grace_ends(roster: Roster, ends: GraceEnds, now: float, rules: Rules) -> Dec
     if now - ends.due > LATE_SECONDS:
         decision.timers.append(grace(ends.room_id, ends.participant_id, ends.epoch, now, rules))
         return decision
+    decision.stamp = Stamp(decision.stamp.operation, participant=ends.participant_id, epoch=seat.epoch)
     entry = Entry(roster, now)
     entry.add("participant_left", seat.participant, "timeout")
     decision.events = entry.events

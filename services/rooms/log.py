@@ -82,8 +82,24 @@ class RoomLog:
         self._folds.pop(room_id, None)
         self._since_snapshot.pop(room_id, None)
 
+    async def refresh(self, fold: Roster) -> bool:
+        """Make sure that nothing appended before this is missing; whether there was anything.
+
+        Direct reads may lag what was acknowledged, so the log's leader says how far there is to read.
+        """
+        position = await self._bus.position(subjects.event_log(fold.room_id))
+        if position <= fold.sequence:
+            return False
+        for pause in LOOK_AGAIN_SECONDS:
+            await asyncio.sleep(pause)
+            await self.catch_up(fold)
+            if fold.sequence >= position:
+                return True
+        self.forget(fold.room_id)
+        raise unavailable("the log")
+
     async def catch_up(self, fold: Roster) -> bool:
-        """Apply what was appended meanwhile; whether there was anything."""
+        """Apply what a read shows to have been appended meanwhile; whether there was anything."""
         before = fold.sequence
         while True:
             entries = await self._bus.read(subjects.event_log(fold.room_id), after=fold.sequence, limit=TAIL)

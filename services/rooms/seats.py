@@ -159,10 +159,13 @@ def _seat(roster: Roster, command: LeaveRoom | UpdateParticipant) -> Seat:
 
 def leave(roster: Roster, command: LeaveRoom, now: float) -> Decision:
     """Give the seat up."""
-    participant = _seat(roster, command).participant
+    seat = _seat(roster, command)
+    participant = seat.participant
     entry = Entry(roster, now, participant.agent_id)
     entry.add("participant_left", participant, command.reason)
-    return Decision(Stamp(f"leave:{participant.id}", grant=command.gives_back), entry.events)
+    operation = f"leave:{participant.id}"
+    stamp = Stamp(operation, participant=participant.id, epoch=seat.epoch, grant=command.gives_back)
+    return Decision(stamp, entry.events)
 
 
 def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules) -> Decision:

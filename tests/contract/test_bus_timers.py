@@ -30,9 +30,9 @@ def lease(gateway: str, seconds: float) -> LeaseEnds:
     return LeaseEnds(due=time.time() + seconds, gateway=GatewayId(gateway))
 
 
-def empty(room: str, seconds: float = 0.0) -> RoomEmpty:
+def empty(room: str, seconds: float = 0.0) -> LogKept:
     """Due so many seconds from now."""
-    return RoomEmpty(due=time.time() + seconds, room_id=RoomId(room))
+    return LogKept(due=time.time() + seconds, room_id=RoomId(room))
 
 
 class Taker:

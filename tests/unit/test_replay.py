@@ -218,11 +218,11 @@ def play(acts: list[tuple[str, str, str]], closes: bool) -> Tape:
 
 
 def told_after_all(item: Push | Delivery, tape: Tape, cursor: Cursor) -> bool:
-    """The exception: an old gateway's signal after a move that is before the cursor, of a sender that left before the end.
+    """The exception: an old gateway's signal after a move that is before the cursor, of a sender that left with others.
 
     Its epoch at the time stands nowhere in what is read.
     """
-    return isinstance(item, Delivery) and item.sender not in tape.fold.seats and item.sequence > cursor.sequence
+    return tape.fold.closed is not None and isinstance(item, Delivery) and item.sender not in tape.fold.seats and item.sequence > cursor.sequence
 
 
 @given(ACTS, st.booleans(), st.data())
