@@ -5,7 +5,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from shared import telemetry
 from shared.commands import Command
@@ -67,6 +67,13 @@ class Signal:
         return headers
 
 
+class Posted(NamedTuple):
+    """Where a signal is in the log; `again`: it was there already."""
+
+    sequence: int
+    again: bool = False
+
+
 @dataclass(frozen=True)
 class Service:
     """A micro service: its name, and the endpoints it answers. A handler raises `Refused` to refuse."""
@@ -110,8 +117,8 @@ class Bus(Protocol):
         Raises Conflict when it is not.
         """
 
-    async def post(self, signal: Signal) -> int:
-        """Append a signal to the room's log; its sequence. A repeated `key` stores nothing and gives the first one's."""
+    async def post(self, signal: Signal) -> Posted:
+        """Append a signal to the room's log. A repeated `key` stores nothing, and gives the first one's sequence."""
 
     async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
         """Call `receive` for every entry committed from now on, in the log's order; when this returns, none is missed.

@@ -169,11 +169,12 @@ class ResumeParticipant(Command):
 class Resumed(Tolerant):
     """The seat as it is now, and the room as of the resume's entry or later.
 
-    `dropped_at` is when the log says that the connection was gone (RFC 3339); None when nobody had noticed yet.
+    `moved_at` is the sequence of the resume's entry. `dropped_at` is when the log says that the connection was gone (RFC 3339); None when nobody had noticed yet.
     """
 
     participant_id: ParticipantId
     epoch: int
+    moved_at: int = 0
     snapshot: Snapshot
     dropped_at: str | None = None
 

@@ -19,6 +19,7 @@ from shared.bus import (
     Following,
     Handler,
     LogEntry,
+    Posted,
     Reply,
     Request,
     Service,
@@ -188,18 +189,18 @@ class MemoryBus:
         await asyncio.sleep(0)
         return sequence
 
-    async def post(self, signal: Signal) -> int:
+    async def post(self, signal: Signal) -> Posted:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()
         if self.broker.full:
             raise unavailable("the log")
         if signal.key is not None and signal.key in self.broker.keys:
-            return self.broker.keys[signal.key]
+            return Posted(self.broker.keys[signal.key], again=True)
         sequence = self.broker.store(signal_log(signal.room_id, signal.to), signal.headers(), signal.body)
         if signal.key is not None:
             self.broker.keys[signal.key] = sequence
-        return sequence
+        return Posted(sequence)
 
     async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
         """See Bus."""

@@ -15,7 +15,7 @@ from nats.aio.subscription import Subscription
 from opentelemetry.trace import SpanKind
 
 from shared import subjects, telemetry
-from shared.bus import Following, LogEntry, Reply, Request, Service, Signal, TimerHandler, with_deadline
+from shared.bus import Following, LogEntry, Posted, Reply, Request, Service, Signal, TimerHandler, with_deadline
 from shared.errors import Code, Refused, unavailable
 from shared.events import CONTENT_TYPE, RoomEvent, Stamp, encode
 from shared.ids import GatewayId, RoomId
@@ -125,9 +125,10 @@ class NatsBus:
         with telemetry.span("log.append", SpanKind.PRODUCER):
             return await self._store.store(subjects.event_log(room_id), encode(events), headers)
 
-    async def post(self, signal: Signal) -> int:
+    async def post(self, signal: Signal) -> Posted:
         """See Bus."""
-        return await self._store.store(subjects.signal_log(signal.room_id, signal.to), signal.body, signal.headers())
+        subject = subjects.signal_log(signal.room_id, signal.to)
+        return await self._store.post(subject, signal.body, signal.headers())
 
     async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
         """See Bus."""

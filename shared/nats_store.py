@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared import telemetry
-from shared.bus import Conflict
+from shared.bus import Conflict, Posted
 from shared.errors import Refused, unavailable
 from shared.nats_replies import Replies
 
@@ -23,6 +23,10 @@ class NatsStore:
 
     async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
         """The stream sequence. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
+        return (await self.post(subject, body, headers)).sequence
+
+    async def post(self, subject: str, body: bytes, headers: dict[str, str]) -> Posted:
+        """As `store`; a message whose `Nats-Msg-Id` is known was stored already."""
         try:
             answer = await self._replies.one(subject, body, telemetry.trace_headers(headers))
         except Refused:
@@ -30,7 +34,7 @@ class NatsStore:
             raise
         acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
         if "seq" in acknowledged and "error" not in acknowledged:
-            return int(acknowledged["seq"])
+            return Posted(int(acknowledged["seq"]), again=bool(acknowledged.get("duplicate")))
         code = acknowledged.get("error", {}).get("err_code")
         if code in CONFLICTS:
             raise Conflict

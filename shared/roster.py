@@ -21,7 +21,7 @@ DEPARTED_MEMORY = 1000
 
 class Seat(Tolerant):
     """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
-    when it has this connection (Unix seconds of its gateway).
+    when it has this connection (Unix seconds of its gateway) and as of which entry.
 
     `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
     had noticed.
@@ -32,6 +32,7 @@ class Seat(Tolerant):
     gateway: GatewayId | None = None
     epoch: int = 0
     since: float = 0.0
+    moved_at: int = 0
     dropped_at: str | None = None
 
 
@@ -156,6 +157,7 @@ class Roster:
                 gateway=stamp.gateway,
                 epoch=stamp.epoch,
                 since=stamp.since,
+                moved_at=self.sequence,
                 dropped_at=before.dropped_at if before and away else None,
             )
         if before is None:

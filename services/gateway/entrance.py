@@ -58,7 +58,7 @@ class Entrance:
     async def enter(self, message: protocol.Authenticate) -> Entered:
         """A new session, or the one that the message wants to resume, if there is still something of it."""
         around = self._shared.around
-        self._since = around.clock()
+        self._since = round(around.clock(), 3)  # as the log has it
         fresh = SessionId(mint("s_", around.chance(16)))
         if not around.lease.held:
             raise unavailable("the broker")

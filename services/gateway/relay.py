@@ -3,16 +3,17 @@
 import asyncio
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from services.gateway import metrics
 from services.gateway.limits import Bucket
 from services.gateway.sealing import Sealer, bound
 from services.gateway.settings import GatewaySettings
 from services.gateway.surroundings import Stay
-from shared import protocol, pushes
+from shared import protocol, pushes, subjects
 from shared.bus import Bus, Signal
 from shared.candidate import CandidatePolicy, check_candidate
-from shared.errors import Code, Refused
+from shared.errors import Code, Refused, unavailable
 from shared.ids import AgentId, ParticipantId, RoomId, SessionKey
 from shared.sdp import check_sdp
 
@@ -96,13 +97,24 @@ class Relay:
         key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
         signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
         try:
-            await self._bus.post(signal)
+            posted = await self._bus.post(signal)
+            if posted.again and posted.sequence > stay.member.moved_at > 0:
+                await self._post_anew(signal, posted.sequence)
         except Refused:
             self._broken.add(pair)
             raise
         if self._broken:
             self._broken.discard(pair)
         _RELAYED[message.type].inc()
+
+    async def _post_anew(self, signal: Signal, sequence: int) -> None:
+        """It is in the log since the seat is ours: if the connection before put it there, late, nobody believes it."""
+        subject = subjects.signal_log(signal.room_id, signal.to)
+        entries = await self._bus.read(subject, after=sequence - 1, limit=1)
+        if not entries or entries[0].sequence != sequence:
+            raise unavailable("the log")
+        if int(entries[0].headers.get("Parley-Epoch", "0")) < signal.epoch:
+            await self._bus.post(replace(signal, key=f"{signal.key}:{signal.epoch}"))
 
     def forget(self, room_id: RoomId) -> None:
         """The session left this room."""

@@ -118,7 +118,7 @@ class Resumption:
         except BaseException:
             around.rooms.release(room)
             raise
-        member = Member(resumed.participant_id, self._receiver, resumed.epoch)
+        member = Member(resumed.participant_id, self._receiver, resumed.epoch, resumed.moved_at)
         end = room.welcome(member, resumed.snapshot)
         stay = Stay(room, member)
         stays.add(stay)

@@ -142,7 +142,7 @@ class Stays:
         else:  # the session had a seat already
             room.members.pop(member.participant_id, None)
             seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
-            member = Member(joined.participant_id, self._receiver, seat.epoch)
+            member = Member(joined.participant_id, self._receiver, seat.epoch, seat.moved_at)
             end = room.welcome(member, snapshot)
             member.since = snapshot.sequence
         stay = Stay(room, member)

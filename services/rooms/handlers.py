@@ -87,6 +87,7 @@ class RoomsHandlers:
         return Resumed(
             participant_id=seat.participant.id,
             epoch=seat.epoch,
+            moved_at=seat.moved_at,
             snapshot=roster.snapshot(),
             dropped_at=seat.dropped_at,
         )

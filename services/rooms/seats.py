@@ -115,7 +115,8 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
 def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | ResumeParticipant, now: float) -> Decision:
     """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before."""
     decision = Decision(Stamp(operation))
-    if operation in roster.operations:
+    own = seat.gateway == command.gateway and seat.since == command.since and seat.participant.connection == "connected"
+    if operation in roster.operations or (own and command.since):  # done, or asked by the connection that has it
         return decision
     if command.since < seat.since:
         # Retryable, not `replaced`: should it be a clock that is behind, the next connection will be the newer one.

@@ -77,7 +77,7 @@ async def test_a_signal_is_stored_for_its_receiver(connect: Connect) -> None:
     """Body verbatim, sender and epoch in the headers, under the receiver's subject."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     body = bytes(range(256))
-    sequence = await gateway.post(signal(A, "p_bob", body, epoch=3))
+    sequence = (await gateway.post(signal(A, "p_bob", body, epoch=3))).sequence
     (entry,) = await rooms.read(signal_log(A, ParticipantId("p_bob")), after=0, limit=10)
     assert (entry.sequence, entry.body) == (sequence, body)
     assert entry.subject == LogSubject(A, "signal", ParticipantId("p_bob"))
@@ -89,7 +89,9 @@ async def test_a_repeated_signal_is_stored_once(connect: Connect) -> None:
     rooms, gateway = await connect("rooms"), await connect("gateway")
     other = await connect("gateway")
     repeats = [bus.post(signal(A, key="k1")) for bus in (gateway, other, gateway, other)]
-    assert len(set(await asyncio.gather(*repeats))) == 1
+    posted = await asyncio.gather(*repeats)
+    assert len({one.sequence for one in posted}) == 1
+    assert sorted(one.again for one in posted) == [False, True, True, True]
     assert await gateway.post(signal(A, key="k2")) != await gateway.post(signal(A, key="k1"))
     assert len({await gateway.post(signal(A)), await gateway.post(signal(A))}) == 2, "without a key nothing is a repeat"
     assert len(await rooms.read(room_log(A), after=0, limit=10)) == 4
@@ -136,7 +138,7 @@ async def test_what_was_refused_is_not_heard(connect: Connect) -> None:
     for _ in range(3):
         with pytest.raises(Conflict):
             await begin(rooms, A)
-    sent = await gateway.post(signal(A, key="k"))
+    sent = (await gateway.post(signal(A, key="k"))).sequence
     await gateway.post(signal(A, key="k"))
     last = await begin(rooms, A, after=first)
     await eventually(lambda: last in ear.positions, "the last is heard")
@@ -182,7 +184,7 @@ async def test_reading_pages_through_a_room(connect: Connect) -> None:
     event = other = 0
     for _ in range(4):
         event, other = await begin(rooms, A, after=event), await begin(rooms, B, after=other)
-        stored += [event, await gateway.post(signal(A))]
+        stored += [event, (await gateway.post(signal(A))).sequence]
 
     async def positions(subject: str, after: int, limit: int) -> list[int]:
         return [entry.sequence for entry in await gateway.read(subject, after=after, limit=limit)]

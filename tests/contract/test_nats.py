@@ -146,7 +146,7 @@ async def test_an_unknown_outcome_can_be_asked_again(embedded: EmbeddedNats, con
     assert 0.4 < await unavailable(gateway.post(signal(A, key="k"))) < 3
     embedded.kill(signals.SIGCONT)
     await eventually_async(answers(gateway), "the server goes on")
-    sequence = await gateway.post(signal(A, key="k"))
+    sequence = (await gateway.post(signal(A, key="k"))).sequence
     assert [entry.sequence for entry in await gateway.read(room_log(A), after=0, limit=10)] == [sequence]
 
 

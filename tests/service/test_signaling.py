@@ -9,7 +9,7 @@ import pytest
 
 from services.embedded_nats import EmbeddedNats
 from services.gateway.requests import REMEMBERED
-from shared.bus import Signal
+from shared.bus import Posted, Signal
 from tests.support.broker import connector, container_engine
 from tests.support.buses import in_memory
 from tests.support.client import Client
@@ -268,7 +268,7 @@ async def test_a_signal_nobody_can_open(system: System, monkeypatch: pytest.Monk
     posted: list[Signal] = []
     post = bus.post
 
-    async def keep(signal: Signal) -> int:
+    async def keep(signal: Signal) -> Posted:
         posted.append(signal)
         return await post(signal)
 
