@@ -107,7 +107,7 @@ class FollowedRoom:
         closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
         for member in list(self.members.values()):
             itself = push.left == member.participant_id
-            if not (itself and push.reason == "left"):  # it asked to leave, and was answered
+            if not (itself and member.leaving):
                 member.give(push.sequence, frame)
             if push.ends or (itself and not closing):
                 self._end(member, push.reason)

@@ -27,7 +27,7 @@ class Receiver(Protocol):
 class Member:
     """One local participant of a followed room."""
 
-    __slots__ = ("_held", "epoch", "moved_at", "participant_id", "receiver", "since")
+    __slots__ = ("_held", "epoch", "leaving", "moved_at", "participant_id", "receiver", "since")
 
     def __init__(self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: int = 0) -> None:
         self.participant_id = participant_id
@@ -35,6 +35,7 @@ class Member:
         self.epoch = epoch
         self.moved_at = moved_at  # position at which the seat became this connection's, when it was another's before
         self.since = 0  # position of its snapshot
+        self.leaving = False  # it has asked to leave, and waits for the answer, which says it all
         self._held: list[tuple[int, bytes]] | None = []
 
     @property

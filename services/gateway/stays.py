@@ -213,10 +213,13 @@ class Stays:
             return
         stay = self.named(room_id)
         leave = LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
+        stay.member.leaving = True
         try:
             await self._around.bus.request(LEAVE_ROOM, leave)
         except Refused as refused:
-            if refused.code is not Code.NOT_IN_ROOM:
+            stay.member.leaving = False
+            # Without an answer, the log may have told that it happened; if it tells so later, the client hears of it.
+            if refused.code is not Code.NOT_IN_ROOM and self._stays.get(stay.room_id) is stay:
                 raise
         self.ended(stay.room_id)
 
