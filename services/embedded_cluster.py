@@ -82,8 +82,11 @@ class EmbeddedCluster:
         ]
         for place, (clients, route) in zip(self._places, self._numbers, strict=True):
             settings = (
-                f'http: "{place.host}:-1"\n'
+                # A server that hangs, or is cut off, keeps its routes until their pings fail; until then it is still
+                # asked, and does not answer.
+                f'http: "{place.host}:-1"\nping_interval: "2s"\nping_max: 2\n'
                 f'cluster {{ name: parley, listen: "{place.host}:{route}", routes: {json.dumps(routes)}\n'
+                f'  ping_interval: "1s", ping_max: 2\n'
                 f'  authorization {{ user: {ROUTE_USER}, password: "{known[ROUTE_USER]}" }} }}'
             )
             server = EmbeddedNats(

@@ -73,8 +73,9 @@ class NatsConnection:
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]
                 connect_timeout=2,
-                ping_interval=3,
-                max_outstanding_pings=2,
+                # A server that hangs is noticed within four seconds: before this gateway's lease is lost.
+                ping_interval=1,
+                max_outstanding_pings=3,
                 # A publish during a disconnect fails at once, instead of being applied after the caller was told no.
                 pending_size=-1,
                 error_cb=self._on_error,

@@ -1,11 +1,13 @@
 """Answering endpoints as a NATS micro service: `$SRV.PING/INFO/STATS`, JSON Schemas, many requests at once."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -100,7 +102,8 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
         with telemetry.span(endpoint.name, SpanKind.SERVER, request.headers):
             try:
                 reply = await handler(endpoint.request.model_validate_json(request.data, extra="ignore"))
-                await request.respond(reply.model_dump_json(by_alias=True).encode())
+                with contextlib.suppress(nats.errors.Error, OSError):  # as in `_refuse`
+                    await request.respond(reply.model_dump_json(by_alias=True).encode())
             except Refused as refused:
                 code = refused.code
                 await _refuse(request, refused)
@@ -121,4 +124,6 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
 
 async def _refuse(request: MicroRequest, refused: Refused) -> None:
     body = json.dumps({"details": refused.details, "retryAfterMs": refused.retry_after_ms}).encode()
-    await request.respond_error(str(refused.code), refused.message, data=body)
+    # Without a connection there is nobody to answer; whoever asked has stopped waiting.
+    with contextlib.suppress(nats.errors.Error, OSError):
+        await request.respond_error(str(refused.code), refused.message, data=body)

@@ -21,7 +21,8 @@ DEPARTED_MEMORY = 1000
 
 class Seat(Tolerant):
     """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
-    when it has this connection (Unix seconds of its gateway) and as of which entry.
+    when it has this connection (Unix seconds of its gateway) and as of which entry
+    (`moved_at`; `before_at` is that of the connection before).
 
     `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
     had noticed.
@@ -33,6 +34,7 @@ class Seat(Tolerant):
     epoch: int = 0
     since: float = 0.0
     moved_at: int = 0
+    before_at: int = 0
     dropped_at: str | None = None
 
 
@@ -158,6 +160,7 @@ class Roster:
                 epoch=stamp.epoch,
                 since=stamp.since,
                 moved_at=self.sequence,
+                before_at=before.moved_at if before else self.sequence,
                 dropped_at=before.dropped_at if before and away else None,
             )
         if before is None:

@@ -4,6 +4,7 @@ A participant is a `Member` from before its join is asked until it left: what is
 """
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -81,6 +82,7 @@ class FollowedRoom:
     def expect(self, member: Member) -> None:
         """From now on, keep what is committed for this participant-to-be."""
         self.members[member.participant_id] = member
+        member.encode = self.frame_of
 
     def joined(self, snapshot: Snapshot) -> None:
         """A join was answered with this snapshot: it starts the replica, if nothing has yet."""
@@ -107,7 +109,7 @@ class FollowedRoom:
         closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
         for member in list(self.members.values()):
             itself = push.left == member.participant_id
-            if not (itself and member.leaving):
+            if not (itself and member.leaving and push.reason == "left"):
                 member.give(push.sequence, frame)
             if push.ends or (itself and not closing):
                 self._end(member, push.reason)
@@ -128,13 +130,11 @@ class FollowedRoom:
         member = self.members.get(signal.to)
         if member is None:
             return
-        frame = self.frame_of(signal)
-        if frame is not None:
-            member.give(signal.sequence, frame)
-            metrics.DELIVERED.inc()
+        member.give(signal.sequence, signal)
+        metrics.DELIVERED.inc()
 
-    def frame_of(self, item: Push | Delivery) -> bytes | None:
-        """What goes to a client; None for a signal that no key of ours opens."""
+    def frame_of(self, item: Push | Delivery, told: int = 0) -> bytes | None:
+        """What goes to a client that was told of the events up to `told`; None for a signal that no key of ours opens."""
         if isinstance(item, Push):
             return text_frame(item.payload)
         try:
@@ -142,7 +142,8 @@ class FollowedRoom:
         except Unopenable:
             metrics.DROPPED.labels("unopenable").inc()
             return None
-        return text_frame(pushes.delivered(body, item.cursor))
+        cursor = replace(item.cursor, events=max(item.cursor.events or 0, told))
+        return text_frame(pushes.delivered(body, cursor.text()))
 
     # -- coming back ---------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """A local participant of a followed room, and who speaks for it: what is committed before its snapshot waits here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from services.gateway.replica import Delivery
 from shared.ids import ParticipantId, RoomId
 
 HELD_FRAMES = 4096  # committed while a join is being answered
@@ -27,7 +28,7 @@ class Receiver(Protocol):
 class Member:
     """One local participant of a followed room."""
 
-    __slots__ = ("_held", "epoch", "leaving", "moved_at", "participant_id", "receiver", "since")
+    __slots__ = ("_first", "_held", "encode", "epoch", "leaving", "moved_at", "participant_id", "receiver", "since")
 
     def __init__(self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: int = 0) -> None:
         self.participant_id = participant_id
@@ -36,25 +37,31 @@ class Member:
         self.moved_at = moved_at  # position at which the seat became this connection's, when it was another's before
         self.since = 0  # position of its snapshot
         self.leaving = False  # it has asked to leave, and waits for the answer, which says it all
-        self._held: list[tuple[int, bytes]] | None = []
+        self._first: Iterable[bytes] = ()
+        self._held: list[tuple[int, bytes | Delivery]] | None = []
+        self.encode: Callable[[Delivery, int], bytes | None] = _not_expected
 
     @property
     def joined(self) -> bool:
         """Whether it has its snapshot."""
         return self._held is None
 
-    def give(self, sequence: int, frame: bytes) -> None:
-        """A push or signal at this position: now, or when the snapshot is there, or never if the snapshot contains it."""
+    def give(self, sequence: int, item: bytes | Delivery) -> None:
+        """A push's frame, or a signal, at this position: now, or when the snapshot is there, or never if the snapshot
+        contains it.
+        """
         if self._held is not None:
             if len(self._held) < HELD_FRAMES:
-                self._held.append((sequence, frame))
+                self._held.append((sequence, item))
         elif sequence > self.since:
-            self.receiver.send_frame(frame)
+            frame = self.encode(item, self.since) if isinstance(item, Delivery) else item
+            if frame is not None:
+                self.receiver.send_frame(frame)
 
     def catch_up(self, position: int, frames: Iterable[bytes]) -> None:
         """What was read from the log up to this position comes before what was held."""
-        held = [(at, frame) for at, frame in self._held or [] if at > position]
-        self._held = [(position, frame) for frame in frames] + held
+        self._first = frames
+        self.since = position
 
     def overflowed(self) -> bool:
         """Whether more was committed than could be held: the join has to be given up."""
@@ -62,6 +69,14 @@ class Member:
 
     def release(self) -> None:
         """The snapshot was sent: what came above it follows."""
+        for frame in self._first:
+            self.receiver.send_frame(frame)
+        self._first = ()
         held, self._held = self._held or [], None
-        for at, frame in held:
-            self.give(at, frame)
+        for at, item in held:
+            self.give(at, item)
+
+
+def _not_expected(_signal: Delivery, _told: int) -> bytes | None:
+    """Until a room expects the member."""
+    return None

@@ -3,15 +3,40 @@
 import asyncio
 
 from services.gateway.replay import Missed, first_missed, replay
+from services.gateway.replica import Delivery
 from shared import subjects
 from shared.bus import Bus, LogEntry
 from shared.cursor import Cursor
 from shared.ids import ParticipantId
-from shared.roster import Snapshot
+from shared.roster import Seat, Snapshot
 
 READ_LIMIT = 500
 MOST_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
 PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
+
+
+async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery]:
+    """The signals that were stored for a seat since its connection before, up to `snapshot`, by those who are in there.
+
+    For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
+    """
+    seats = {seat.participant.id: seat for seat in snapshot.seats}
+    to = own.participant.id
+    out: list[Delivery] = []
+    entries = await bus.read(subjects.signal_log(snapshot.room_id, to), after=own.before_at, limit=READ_LIMIT)
+    for entry in entries:
+        sender = ParticipantId(entry.headers.get("Parley-From", ""))
+        epoch = int(entry.headers.get("Parley-Epoch", "0"))
+        seat = seats.get(sender)
+        if (
+            seat is None
+            or entry.sequence > snapshot.sequence
+            or (entry.sequence > seat.moved_at and epoch < seat.epoch)
+        ):
+            continue
+        cursor = Cursor(snapshot.incarnation, entry.sequence, events=snapshot.sequence)
+        out.append(Delivery(entry.sequence, to, sender, epoch, entry.body, cursor))
+    return out
 
 
 async def read_missed(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int) -> Missed | None:

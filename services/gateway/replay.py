@@ -21,7 +21,7 @@ def usable(cursor: Cursor | None, incarnation: str, end: int) -> bool:
 
 def first_missed(cursor: Cursor) -> int:
     """The sequence to read the log from: of an entry that was seen in part, the rest is missing."""
-    return cursor.sequence if cursor.part else cursor.sequence + 1
+    return min(cursor.next_event, cursor.sequence + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,19 @@ def replay(
         return None
     senders = _Senders(list(events.values()), snapshot)
     out: list[Push | Delivery] = []
+    told = cursor.next_event - 1
     for entry in entries:
         if entry.sequence in events:
+            if entry.sequence < cursor.next_event:
+                continue
+            told = entry.sequence
             seen = cursor.part if entry.sequence == cursor.sequence else 0
             out += pushes_of(events[entry.sequence], snapshot.incarnation, seen)
         elif entry.subject.to == own and entry.sequence > cursor.sequence:
             sender = ParticipantId(entry.headers.get("Parley-From", ""))
             epoch = int(entry.headers.get("Parley-Epoch", "0"))
             if senders.may_speak(sender, epoch, entry.sequence):
-                at = Cursor(snapshot.incarnation, entry.sequence).text()
+                at = Cursor(snapshot.incarnation, entry.sequence, events=told)
                 out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
     return Missed(out, end, senders.revision)
 

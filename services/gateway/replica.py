@@ -43,7 +43,7 @@ class Delivery:
     sender: ParticipantId
     epoch: int
     body: bytes
-    cursor: str
+    cursor: Cursor
 
 
 class State(Enum):
@@ -176,7 +176,7 @@ class Replica:
         epoch = int(entry.headers.get("Parley-Epoch", "0"))
         if seat is None or epoch < seat.epoch:
             return []
-        cursor = Cursor(roster.incarnation, entry.sequence).text()
+        cursor = Cursor(roster.incarnation, entry.sequence, events=roster.sequence)
         return [Delivery(entry.sequence, to, sender, epoch, entry.body, cursor)]
 
     def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
 from services.gateway.members import Member, Receiver
-from services.gateway.missed import read_missed
-from services.gateway.replica import State
+from services.gateway.missed import read_missed, read_unheard
+from services.gateway.replica import Delivery, Push, State
 from services.gateway.surroundings import Stay, Surroundings
 from shared import protocol, pushes
 from shared.commands import (
@@ -151,16 +151,20 @@ class Stays:
 
     async def _catch_up(self, stay: Stay, snapshot: Snapshot, end: int) -> None:
         """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had."""
-        room = stay.room
+        room, bus = stay.room, self._around.bus
         # Whom the snapshot shows can be written to: the replica must know them as well.
         await room.reached(snapshot.sequence)
+        items: list[Push | Delivery] = []
+        if stay.member.moved_at:
+            own = next(seat for seat in snapshot.seats if seat.participant.id == stay.participant_id)
+            items += await read_unheard(bus, own, snapshot)
         if end > snapshot.sequence:
             at = Cursor(snapshot.incarnation, snapshot.sequence)
-            missed = await read_missed(self._around.bus, at, stay.participant_id, snapshot, end)
+            missed = await read_missed(bus, at, stay.participant_id, snapshot, end)
             if missed is None:
                 raise unavailable("the room")
-            frames = [frame for item in missed.items if (frame := room.frame_of(item)) is not None]
-            stay.member.catch_up(end, frames)
+            items += missed.items
+        stay.member.catch_up(end, [frame for item in items if (frame := room.frame_of(item)) is not None])
 
     def add(self, stay: Stay) -> None:
         """The session is in this room."""

@@ -9,10 +9,10 @@ from shared.cursor import Cursor
 INCARNATIONS = st.text("ABCabc019_-", min_size=1, max_size=32)
 
 
-@given(INCARNATIONS, st.integers(0, 10**18), st.integers(0, 9999))
-def test_round_trip(incarnation: str, sequence: int, part: int) -> None:
+@given(INCARNATIONS, st.integers(0, 10**18), st.integers(0, 9999), st.none() | st.integers(0, 10**18))
+def test_round_trip(incarnation: str, sequence: int, part: int, events: int | None) -> None:
     """What was written is read back, and needs no escaping in JSON."""
-    cursor = Cursor(incarnation, sequence, part)
+    cursor = Cursor(incarnation, sequence, part, events)
     text = cursor.text()
     assert Cursor.parse(text) == cursor
     assert text.isascii()

@@ -38,8 +38,7 @@ def live(tape: Tape, start: int) -> list[Push | Delivery]:
 
 def cursor_of(item: Push | Delivery) -> Cursor:
     """What the client has in its hands after this item."""
-    text = item.cursor if isinstance(item, Delivery) else json.loads(item.payload)["cursor"]
-    cursor = Cursor.parse(text)
+    cursor = item.cursor if isinstance(item, Delivery) else Cursor.parse(json.loads(item.payload)["cursor"])
     assert cursor is not None
     return cursor
 
@@ -222,7 +221,12 @@ def told_after_all(item: Push | Delivery, tape: Tape, cursor: Cursor) -> bool:
 
     Its epoch at the time stands nowhere in what is read.
     """
-    return tape.fold.closed is not None and isinstance(item, Delivery) and item.sender not in tape.fold.seats and item.sequence > cursor.sequence
+    return (
+        tape.fold.closed is not None
+        and isinstance(item, Delivery)
+        and item.sender not in tape.fold.seats
+        and item.sequence > cursor.sequence
+    )
 
 
 @given(ACTS, st.booleans(), st.data())
@@ -242,3 +246,23 @@ def test_as_if_it_had_been_there(acts: list[tuple[str, str, str]], closes: bool,
         assert [item for item in found.items if item not in more] == right
         assert all(told_after_all(item, tape, cursor) for item in more)
         assert (found.sequence, found.revision) == (end, state(tape, end).revision)
+
+
+def test_an_event_that_was_lost_before_a_signal() -> None:
+    """A signal's cursor says which events were told before it: what was lost in between is missed, and nothing else."""
+    tape, cursor = room("b")
+    start = cursor.sequence
+    lost = tape.do(update("p_b_1", "u1", name="Bob"))
+    heard = tape.signal("p_b_1", ME, b"heard")
+    behind = tape.signal("p_b_1", ME, b"behind")
+    end = tape.entries[-1].sequence
+    found = missed(tape, Cursor("tape", heard.sequence, events=start), end)
+    assert found is not None
+    assert [item.sequence for item in found.items] == [lost.sequence, behind.sequence], found.items
+    assert [item.cursor for item in found.items if isinstance(item, Delivery)] == [
+        Cursor("tape", behind.sequence, events=lost.sequence)
+    ]
+    late = Cursor("tape", heard.sequence, events=lost.sequence)
+    found = missed(tape, late, end)
+    assert found is not None
+    assert [item.sequence for item in found.items] == [behind.sequence]
