@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -28,7 +29,7 @@ class Farewell:
     """
 
     def __init__(self, commands: Sequence[LeaveRoom | DropParticipant], *, late: bool = False) -> None:
-        self._commands = commands
+        self.commands = commands
         self._late = late
         self._until = asyncio.get_running_loop().time() + (LATE_SECONDS if late else 0.0)
         self._recalled = asyncio.Event()
@@ -60,7 +61,7 @@ class Farewell:
 
     async def _heard(self, bus: Bus) -> bool:
         now = asyncio.get_running_loop().time()
-        for command in self._commands:
+        for command in self.commands:
             try:
                 if isinstance(command, LeaveRoom):
                     await bus.request(LEAVE_ROOM, command)
@@ -73,6 +74,21 @@ class Farewell:
             else:
                 return True
         return now >= self._until
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was to be undone, and is not any more, unless what came in its place fails."""
+
+    farewells: "Farewells"
+    session: SessionKey
+    room_id: RoomId
+    undoing: list[Sequence[LeaveRoom | DropParticipant]]
+
+    def again(self) -> None:
+        """It is to be undone after all."""
+        for commands in self.undoing:
+            self.farewells.undo(self.session, self.room_id, commands)
 
 
 class Farewells:
@@ -98,10 +114,12 @@ class Farewells:
         self._late.setdefault((session, room_id), []).append(farewell)
         self._say(farewell)
 
-    async def recall(self, session: SessionKey, room_id: RoomId) -> None:
-        """The session comes back to the room: what was to be undone must not undo this."""
-        for late in self._late.pop((session, room_id), []):
+    async def recall(self, session: SessionKey, room_id: RoomId) -> Recalled:
+        """The session comes to the room again: what was to be undone must not undo this. If it does not come, `again`."""
+        found = self._late.pop((session, room_id), [])
+        for late in found:
             await late.recall()
+        return Recalled(self, session, room_id, [late.commands for late in found])
 
     def _forget_those_that_are_over(self) -> None:
         left = {key: [late for late in farewells if not late.over] for key, farewells in self._late.items()}

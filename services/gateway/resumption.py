@@ -101,8 +101,18 @@ class Resumption:
         return [result for result in results if not isinstance(result, BaseException)]
 
     async def _one(self, room_id: RoomId, cursor: str, stays: Stays) -> Returned | Ended:
+        recalled = await self._around.farewells.recall(self._session, room_id)
+        try:
+            returned = await self._return(room_id, cursor, stays)
+        except BaseException:
+            recalled.again()
+            raise
+        if isinstance(returned, Ended):
+            recalled.again()
+        return returned
+
+    async def _return(self, room_id: RoomId, cursor: str, stays: Stays) -> Returned | Ended:
         around = self._around
-        await around.farewells.recall(self._session, room_id)
         room = await around.rooms.hold(room_id)
         try:
             resumed = await self._ask(room_id, stays)

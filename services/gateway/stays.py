@@ -73,7 +73,15 @@ class Stays:
         if len(self._stays) >= self._around.rooms_per_session:
             raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
         grant = await self._grant(message, identity)
-        await self._around.farewells.recall(self._session, room_id)
+        recalled = await self._around.farewells.recall(self._session, room_id)
+        try:
+            return await self._join(message, identity, grant)
+        except BaseException:
+            recalled.again()
+            raise
+
+    async def _join(self, message: protocol.JoinRoom, identity: Identity, grant: Grant | None) -> bytes:
+        room_id = message.room_id
         room = await self._around.rooms.hold(room_id)
         participant_id = ParticipantId(mint("p_", self._around.chance(16)))
         member = Member(participant_id, self._receiver)
