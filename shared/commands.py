@@ -154,8 +154,8 @@ class Joined(Tolerant):
 class ResumeParticipant(Command):
     """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
 
-    `since` is when the connection began (Unix seconds): one that was given up must not take the seat from a newer one
-    because its request was slow.
+    `since` is when the connection began (Unix seconds; of a join, when it was asked): one that was given up must not
+    take the seat from a newer one because its request was slow.
     """
 
     caller: Caller
@@ -169,7 +169,8 @@ class ResumeParticipant(Command):
 class Resumed(Tolerant):
     """The seat as it is now, and the room as of the resume's entry or later.
 
-    `moved_at` is the sequence of the resume's entry. `dropped_at` is when the log says that the connection was gone (RFC 3339); None when nobody had noticed yet.
+    `moved_at` is the sequence of the resume's entry. `dropped_at` is when the log says that the connection was gone
+    (RFC 3339); None when nobody had noticed yet.
     """
 
     participant_id: ParticipantId
@@ -183,13 +184,14 @@ class DropParticipant(Command):
     """The session's connection to this gateway is gone; its seat is held for the grace time.
 
     Refused when the seat is another gateway's by now, or has a higher epoch. Without `epoch` (the outcome of a resume is
-    unknown) any seat that the session has at this gateway is meant.
+    unknown) any seat that the session has at this gateway is meant, but none that was asked for after `since`.
     """
 
     room_id: RoomId
     session: SessionKey
     gateway: GatewayId
     epoch: int | None = None
+    since: float = 0.0
 
 
 class LeaveRoom(Command):
@@ -206,12 +208,16 @@ class LeaveRoom(Command):
 
 
 class UpdateParticipant(Command):
-    """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396)."""
+    """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396).
+
+    `asked_at` is Unix seconds of the gateway: a change that comes after a later one is refused.
+    """
 
     room_id: RoomId
     participant_id: ParticipantId
     operation: str
     epoch: int = 0
+    asked_at: float = 0.0
     name: str | None = None
     metadata: dict[str, Any] | None = None
     media: MediaPatch | None = None

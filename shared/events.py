@@ -94,8 +94,9 @@ class Stamp:
     """What our services need to know about an entry and nobody else does: who asked, and for which stay.
 
     `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway`, `epoch` and
-    `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the fingerprint of the join token this join consumed, `until`
-    its end in Unix seconds, or 0 when it is given back.
+    `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the
+    fingerprint of the join token this join consumed, `until` its end in Unix seconds, or 0 when it is given back;
+    `asked_at` (Unix seconds) orders what a participant says of itself.
     """
 
     operation: str
@@ -106,6 +107,7 @@ class Stamp:
     grant: str | None = None
     grant_until: int = 0
     since: float = 0.0
+    asked_at: float = 0.0
 
     def headers(self) -> dict[str, str]:
         """As NATS headers."""
@@ -119,6 +121,8 @@ class Stamp:
             headers["Parley-Gateway"] = self.gateway
         if self.since:
             headers["Parley-Since"] = f"{self.since:.3f}"
+        if self.asked_at:
+            headers["Parley-Asked"] = f"{self.asked_at:.3f}"
         if self.grant is not None:
             headers["Parley-Grant"] = f"{self.grant} {self.grant_until}"
         return headers
@@ -139,4 +143,5 @@ class Stamp:
             grant=grant or None,
             grant_until=int(until or "0"),
             since=float(headers.get("Parley-Since", "0")),
+            asked_at=float(headers.get("Parley-Asked", "0")),
         )

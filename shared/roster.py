@@ -22,7 +22,8 @@ DEPARTED_MEMORY = 1000
 class Seat(Tolerant):
     """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
     when it has this connection (Unix seconds of its gateway) and as of which entry
-    (`moved_at`; `before_at` is that of the connection before).
+    (`moved_at`; `before_at` is that of the connection before),
+    and when it last said something of itself (`said_at`, Unix seconds).
 
     `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
     had noticed.
@@ -35,6 +36,7 @@ class Seat(Tolerant):
     since: float = 0.0
     moved_at: int = 0
     before_at: int = 0
+    said_at: float = 0.0
     dropped_at: str | None = None
 
 
@@ -161,13 +163,15 @@ class Roster:
                 since=stamp.since,
                 moved_at=self.sequence,
                 before_at=before.moved_at if before else self.sequence,
+                said_at=before.said_at if before else 0.0,
                 dropped_at=before.dropped_at if before and away else None,
             )
         if before is None:
             return Seat(participant=participant)
         dropped = participant.connection == "reconnecting" and not away
         dropped_at = event.time if dropped else before.dropped_at
-        return before.model_copy(update={"participant": participant, "dropped_at": dropped_at})
+        said_at = max(before.said_at, stamp.asked_at)
+        return before.model_copy(update={"participant": participant, "dropped_at": dropped_at, "said_at": said_at})
 
     def _part(self, seat: Seat | None, event: RoomEvent) -> None:
         """Remember why somebody left, for the session that asks for its seat."""

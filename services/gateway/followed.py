@@ -4,6 +4,7 @@ A participant is a `Member` from before its join is asked until it left: what is
 """
 
 import asyncio
+import re
 from dataclasses import replace
 
 import structlog
@@ -16,12 +17,15 @@ from services.gateway.sealing import Sealer, Unopenable, bound
 from shared import pushes, subjects
 from shared.bus import Bus, Following, LogEntry
 from shared.commands import ReadSnapshot
+from shared.cursor import Cursor
 from shared.errors import Code, Refused, unavailable
 from shared.ids import ParticipantId, RoomId
 from shared.roster import Snapshot
 from shared.subjects import READ_SNAPSHOT
 
 log = structlog.get_logger()
+
+_CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first one is the push's own: it stands before all that clients write
 
 REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
 READ_LIMIT = 500
@@ -110,9 +114,15 @@ class FollowedRoom:
         for member in list(self.members.values()):
             itself = push.left == member.participant_id
             if not (itself and member.leaving and push.reason == "left"):
-                member.give(push.sequence, frame)
+                late = push.sequence < member.heard  # found after signals that came behind it
+                member.give(push.sequence, text_frame(self._told_late(push, member.heard)) if late else frame)
             if push.ends or (itself and not closing):
                 self._end(member, push.reason)
+
+    def _told_late(self, push: Push, heard: int) -> bytes:
+        """The push with a cursor that does not go back behind signals that were told already."""
+        cursor = Cursor(self.replica.incarnation, heard, events=push.sequence)
+        return _CURSOR.sub(b'"cursor":"%b"' % cursor.text().encode(), push.payload, count=1)
 
     def _move(self, push: Push) -> None:
         """Whose seat is another connection's now hears nothing more here."""

@@ -28,7 +28,18 @@ class Receiver(Protocol):
 class Member:
     """One local participant of a followed room."""
 
-    __slots__ = ("_first", "_held", "encode", "epoch", "leaving", "moved_at", "participant_id", "receiver", "since")
+    __slots__ = (
+        "_first",
+        "_held",
+        "encode",
+        "epoch",
+        "heard",
+        "leaving",
+        "moved_at",
+        "participant_id",
+        "receiver",
+        "since",
+    )
 
     def __init__(self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: int = 0) -> None:
         self.participant_id = participant_id
@@ -36,6 +47,7 @@ class Member:
         self.epoch = epoch
         self.moved_at = moved_at  # position at which the seat became this connection's, when it was another's before
         self.since = 0  # position of its snapshot
+        self.heard = 0  # position of the last signal it was given
         self.leaving = False  # it has asked to leave, and waits for the answer, which says it all
         self._first: Iterable[bytes] = ()
         self._held: list[tuple[int, bytes | Delivery]] | None = []
@@ -50,6 +62,8 @@ class Member:
         """A push's frame, or a signal, at this position: now, or when the snapshot is there, or never if the snapshot
         contains it.
         """
+        if isinstance(item, Delivery):
+            self.heard = max(self.heard, sequence)
         if self._held is not None:
             if len(self._held) < HELD_FRAMES:
                 self._held.append((sequence, item))

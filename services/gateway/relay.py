@@ -17,6 +17,9 @@ from shared.errors import Code, Refused, unavailable
 from shared.ids import AgentId, ParticipantId, RoomId, SessionKey
 from shared.sdp import check_sdp
 
+STORED_AGAIN = 5  # as often may a signal be stored anew because nobody would believe what is there
+MOVES_LIMIT = 200
+
 _RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
 
@@ -97,9 +100,7 @@ class Relay:
         key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
         signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
         try:
-            posted = await self._bus.post(signal)
-            if posted.again and posted.sequence > stay.member.moved_at > 0:
-                await self._post_anew(signal, posted.sequence)
+            await self._post_believed(signal, stay.member.moved_at)
         except Refused:
             self._broken.add(pair)
             raise
@@ -107,14 +108,38 @@ class Relay:
             self._broken.discard(pair)
         _RELAYED[message.type].inc()
 
-    async def _post_anew(self, signal: Signal, sequence: int) -> None:
-        """It is in the log since the seat is ours: if the connection before put it there, late, nobody believes it."""
-        subject = subjects.signal_log(signal.room_id, signal.to)
-        entries = await self._bus.read(subject, after=sequence - 1, limit=1)
-        if not entries or entries[0].sequence != sequence:
+    async def _post_believed(self, signal: Signal, moved_at: int) -> None:
+        """Until it is in the log in such a way that receivers believe it.
+
+        What is there already under its key may have been stored, late, by a connection that had lost the seat by then:
+        receivers drop that.
+        """
+        for n in range(STORED_AGAIN):
+            posted = await self._bus.post(replace(signal, key=f"{signal.key}:{n}") if n else signal)
+            if not posted.again or not moved_at or not await self._fenced_off(signal, posted.sequence, moved_at):
+                return
+        raise unavailable("the log")
+
+    async def _fenced_off(self, signal: Signal, sequence: int, moved_at: int) -> bool:
+        """Whether the entry there has a lower epoch than its sender had at that moment."""
+        stored = await self._bus.read(subjects.signal_log(signal.room_id, signal.to), after=sequence - 1, limit=1)
+        if not stored or stored[0].sequence != sequence:
             raise unavailable("the log")
-        if int(entries[0].headers.get("Parley-Epoch", "0")) < signal.epoch:
-            await self._bus.post(replace(signal, key=f"{signal.key}:{signal.epoch}"))
+        epoch = int(stored[0].headers.get("Parley-Epoch", "0"))
+        if sequence > moved_at:
+            return epoch < signal.epoch
+        # The next move of the sender says what its epoch was before; the last of them is at `moved_at`.
+        after = sequence
+        while after < moved_at:
+            events = await self._bus.read(subjects.event_log(signal.room_id), after=after, limit=MOVES_LIMIT)
+            for entry in events:
+                stamp = entry.events().stamp
+                if stamp.participant == signal.sender and stamp.gateway is not None:
+                    return epoch < stamp.epoch - 1
+            if not events:
+                break
+            after = events[-1].sequence
+        raise unavailable("the log")
 
     def forget(self, room_id: RoomId) -> None:
         """The session left this room."""

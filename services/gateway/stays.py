@@ -97,7 +97,7 @@ class Stays:
             await self._catch_up(stay, joined.snapshot, end)
         except Refused:
             self.ended(room_id)
-            self._undo(stay.room_id, joined.participant_id, grant)
+            self._undo(stay.room_id, joined.participant_id, grant, self._now())
             raise
         return room_users(joined.snapshot, stay.participant_id, message.id)
 
@@ -110,7 +110,7 @@ class Stays:
     async def _ask(
         self, message: protocol.JoinRoom, identity: Identity, participant_id: ParticipantId, grant: Grant | None
     ) -> Joined:
-        around = self._around
+        around, asked_at = self._around, self._now()
         command = JoinRoom(
             caller=caller_of(identity),
             room_id=message.room_id,
@@ -118,7 +118,7 @@ class Stays:
             session=self._session,
             gateway=self.gateway,
             device_id=self.device_id,
-            since=self.since,
+            since=asked_at,
             name=message.name,
             metadata=message.metadata or {},
             media=message.media.apply(Media()) if message.media else Media(),
@@ -128,15 +128,18 @@ class Stays:
             return await around.bus.request(JOIN_ROOM, command)
         except (Refused, asyncio.CancelledError) as error:
             if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
-                self._undo(message.room_id, participant_id, grant)
+                self._undo(message.room_id, participant_id, grant, asked_at)
             raise
 
-    def _undo(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None) -> None:
+    def _now(self) -> float:
+        return round(self._around.clock(), 3)  # as the log has it
+
+    def _undo(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None, asked_at: float) -> None:
         """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
         leave = LeaveRoom(
             room_id=room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
         )
-        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway)
+        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway, since=asked_at)
         self._around.farewells.undo(self._session, room_id, [leave, drop])
 
     def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> tuple[Stay, int]:
@@ -211,6 +214,7 @@ class Stays:
             participant_id=stay.participant_id,
             operation=operation,
             epoch=stay.epoch,
+            asked_at=self._now(),
             name=(message.name or identity.name) if named else None,
             metadata=message.metadata,
             media=message.media,
@@ -262,7 +266,7 @@ class Stays:
         """The session did not come back to these rooms after all, whatever became of its asking."""
         for room_id in rooms:
             self.ended(room_id)
-            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway)
+            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway, since=self.since)
             self._around.farewells.undo(self._session, room_id, [drop])
 
     def let_go(self, rooms: Collection[RoomId] | None = None) -> None:

@@ -1,7 +1,6 @@
 """The endpoints of rooms: what gateways ask, and what they are answered."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,12 +43,13 @@ NOT_FOUND_SECONDS = 0.025
 
 @asynccontextmanager
 async def _unrevealing() -> AsyncIterator[None]:
-    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     try:
         yield
     except Refused as refused:
         if refused.code is Code.ROOM_NOT_FOUND:
-            await asyncio.sleep(max(0.0, NOT_FOUND_SECONDS - (time.monotonic() - started)))
+            await asyncio.sleep(max(0.0, NOT_FOUND_SECONDS - (loop.time() - started)))
         raise
 
 

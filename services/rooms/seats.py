@@ -115,8 +115,7 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
 def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | ResumeParticipant, now: float) -> Decision:
     """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before."""
     decision = Decision(Stamp(operation))
-    own = seat.gateway == command.gateway and seat.since == command.since and seat.participant.connection == "connected"
-    if operation in roster.operations or (own and command.since):  # done, or asked by the connection that has it
+    if operation in roster.operations:
         return decision
     if command.since < seat.since:
         # Retryable, not `replaced`: should it be a clock that is behind, the next connection will be the newer one.
@@ -140,6 +139,8 @@ def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> 
     seat = roster.of_session(command.session)
     if seat is None or seat.gateway != command.gateway or (command.epoch is not None and command.epoch != seat.epoch):
         raise Refused(Code.NOT_IN_ROOM, "the participant has left, or has moved to another connection")
+    if command.since and seat.since > command.since:
+        raise Refused(Code.NOT_IN_ROOM, "the session has asked for its seat again")
     decision = Decision(Stamp(f"drop:{seat.participant.id}:{seat.epoch}"))
     if seat.participant.connection == "reconnecting":
         return decision
@@ -171,7 +172,10 @@ def leave(roster: Roster, command: LeaveRoom, now: float) -> Decision:
 
 def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules) -> Decision:
     """Change what a participant says of itself."""
-    before = _seat(roster, command).participant
+    seat = _seat(roster, command)
+    before = seat.participant
+    if command.asked_at and command.asked_at < seat.said_at and command.operation not in roster.operations:
+        raise Refused(Code.UNAVAILABLE, "a later change was faster; try again")
     after = before.model_copy(
         update={
             "name": _name(command.name, rules) if command.name else before.name,
@@ -179,7 +183,7 @@ def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules)
             "metadata": _metadata(before.metadata, command.metadata, rules) if command.metadata else before.metadata,
         }
     )
-    decision = Decision(Stamp(command.operation))
+    decision = Decision(Stamp(command.operation, asked_at=command.asked_at))
     if after != before and command.operation not in roster.operations:
         entry = Entry(roster, now, before.agent_id)
         entry.add("participant_updated", after)

@@ -65,5 +65,9 @@ class View:
 
 def _position(cursor: str) -> tuple[int, int]:
     """Where in the log, to compare two of one log: within an entry the last part has no number."""
-    _, sequence, *part = cursor.split(".")
+    # An event that was found late, after signals that stand behind it, has its own place at the end.
+    place, _, late = cursor.partition("~")
+    if late:
+        return int(late), 10_000
+    _, sequence, *part = place.split(".")
     return int(sequence), int(part[0]) if part else 10_000

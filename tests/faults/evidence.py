@@ -1,0 +1,58 @@
+"""What helps to find out why, once something was wrong: written beside the table, judged by nobody."""
+
+from collections.abc import Sequence
+
+from shared.bus import Bus
+from shared.ids import ParticipantId, RoomId
+from shared.subjects import signal_log
+from tests.faults.belief import position
+from tests.faults.caller import Caller
+from tests.faults.history import History
+from tests.faults.ledger import Ledger
+from tests.support.invariants import PAGE
+
+MOST = 5  # receivers
+AROUND = 20.0  # seconds of both ends' connections
+
+
+async def of_missed_signals(bus: Bus, ledger: Ledger, callers: Sequence[Caller], markers: Sequence[str]) -> list[str]:
+    """For some of these: what else the receiver did not hear, and what befell the connections of both ends."""
+    by_name = {caller.name: caller for caller in callers}
+    owners = {asked.reply["self"]: asked.caller for asked in ledger.acknowledged("join_room") if asked.reply}
+    found: list[str] = []
+    receivers: set[str] = set()
+    for sent in [ledger.sent[marker] for marker in markers]:
+        if sent.to in receivers or len(receivers) == MOST:
+            continue
+        receivers.add(sent.to)
+        room_id, sender, receiver = sent.asked.room_id, by_name[sent.asked.caller], by_name[owners[sent.to]]
+        found += await _unheard(bus, ledger, room_id, sent.to)
+        around = sent.asked.began - AROUND, (sent.asked.replied or 0.0) + AROUND
+        found += [
+            f"  {sent.marker} was sent at {sent.asked.began:.2f} by {sent.sender}, ok at {sent.asked.replied or 0:.2f}",
+            f"  connections of {receiver.name}, who missed it: {receiver.line.told(*around)}",
+            f"  connections of {sender.name}, who sent it: {sender.line.told(*around)}",
+            "  the sender's seat in the log: " + await _moves(bus, room_id, sent.sender),
+            "  the receiver's seat in the log: " + await _moves(bus, room_id, sent.to),
+        ]
+    return found
+
+
+async def _unheard(bus: Bus, ledger: Ledger, room_id: str, stay: str) -> list[str]:
+    heard = {position(one.message["cursor"])[0] for one in ledger.heard if one.stay == stay}
+    log = await bus.read(signal_log(RoomId(room_id), ParticipantId(stay)), after=0, limit=PAGE)
+    return [f"{stay} in {room_id} heard {sorted(heard)}, and did not hear:"] + [
+        f"  {entry.sequence} from {entry.headers.get('Parley-From')} of epoch {entry.headers.get('Parley-Epoch')}"
+        for entry in log
+        if entry.sequence not in heard
+    ]
+
+
+async def _moves(bus: Bus, room_id: str, stay: str) -> str:
+    """Every entry that says where a participant is."""
+    log = await History.read(bus, room_id)
+    return "; ".join(
+        f"{entry.sequence} {entry.events[0].time[11:]} {entry.events[0].type} on {entry.stamp.gateway} epoch {entry.stamp.epoch}"
+        for entry in log.entries
+        if entry.stamp.participant == stay and entry.events
+    )

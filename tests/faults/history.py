@@ -1,0 +1,118 @@
+"""A room's log, read to the end: what happened to whom at which position, and what the room was at each of them."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from shared import moment
+from shared.bus import Bus
+from shared.errors import Refused
+from shared.events import RoomEvent
+from shared.ids import RoomId
+from shared.roster import Entry, Roster
+from shared.subjects import event_log
+from tests.faults.belief import WHOLE, position
+from tests.support.client import Message
+from tests.support.invariants import PAGE, check_entries
+
+PATIENCE = 40  # refusals of a read in a row
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event about a participant. `at` is Unix seconds of the clock that decided it."""
+
+    sequence: int
+    at: float
+    agent: str
+    reason: str | None = None
+
+
+class History:
+    """One room. `broken` says what its log must never be."""
+
+    def __init__(self, room_id: str, entries: list[Entry]) -> None:
+        self.room_id = room_id
+        self.entries = entries
+        self.broken: str | None = None
+        self.joined: dict[str, Fact] = {}
+        self.left: dict[str, Fact] = {}
+        self.marks: dict[str, Fact] = {}
+        try:
+            self.fold = check_entries(RoomId(room_id), entries)
+        except AssertionError as violated:
+            self.broken = f"{room_id}: {violated}"
+            self.fold = Roster(RoomId(room_id), "any")
+            for entry in entries:
+                self.fold.apply(entry)
+        for entry in entries:
+            for event in entry.events:
+                self._record(entry.sequence, event)
+
+    def _record(self, sequence: int, event: RoomEvent) -> None:
+        participant = event.change.participant
+        if participant is None:
+            return
+        fact = Fact(sequence, moment.unix(event.time), participant.agent_id, event.change.reason)
+        if event.type == "participant_joined":
+            self.joined[participant.id] = fact
+        elif event.type == "participant_left":
+            self.left[participant.id] = fact
+        mark = participant.metadata.get("mark")
+        if isinstance(mark, str):
+            self.marks.setdefault(mark, fact)
+
+    @classmethod
+    async def read(cls, bus: Bus, room_id: str) -> "History":
+        """The whole log as it is now. A broker that cannot answer is asked again."""
+        entries: list[Entry] = []
+        refusals = 0
+        while True:
+            after = entries[-1].sequence if entries else 0
+            try:
+                page = await bus.read(event_log(RoomId(room_id)), after=after, limit=PAGE)
+            except Refused:
+                refusals += 1
+                if refusals > PATIENCE:
+                    raise
+                await asyncio.sleep(0.1)
+                continue
+            entries += [entry.events() for entry in page]
+            if len(page) < PAGE:
+                return cls(room_id, entries)
+
+    @property
+    def seats(self) -> dict[str, dict[str, Any]]:
+        """Who is in, as clients are shown it."""
+        return {seat.participant.id: seat.participant.wire() for seat in self.fold.seats.values()}
+
+    def disagreements(self, shown: Iterable[Message]) -> list[str]:
+        """Which of these `room_users` are not what the log says at their cursors."""
+        found: list[str] = []
+        fold = Roster(RoomId(self.room_id), "any")
+        rest = iter(self.entries)
+        upcoming = next(rest, None)
+        for message in sorted(shown, key=lambda message: position(message["cursor"])):
+            sequence, part = position(message["cursor"])
+            while upcoming is not None and upcoming.sequence <= sequence:
+                if upcoming.sequence == sequence and part < min(WHOLE, len(upcoming.events)):
+                    break
+                fold.apply(upcoming)
+                upcoming = next(rest, None)
+            else:
+                part = 0
+            if part == 0 and not _same(fold, message):
+                found.append(
+                    f"{self.room_id}: shown at {message['cursor']} as revision {message['revision']} with "
+                    f"{len(message['participants'])} participants; the log has revision {fold.revision} there with "
+                    f"{len(fold.seats)}"
+                )
+        return found
+
+
+def _same(fold: Roster, message: Message) -> bool:
+    assert fold.room is not None
+    participants = [seat.participant.wire() for seat in fold.seats.values()]
+    room = {**fold.room.wire(), "participantCount": len(participants)}
+    return (message["revision"], message["participants"], message["room"]) == (fold.revision, participants, room)

@@ -1,0 +1,27 @@
+"""The rows of the table by name, in the order they are run."""
+
+from tests.faults import cluster
+from tests.faults.frozen import frozen_gateway, frozen_rooms
+from tests.faults.herd import herd
+from tests.faults.kills import kills
+from tests.faults.race import race
+from tests.faults.rolling import restarts, upgrade
+from tests.faults.setups import setups
+from tests.faults.silence import stuck, vanished
+from tests.faults.stage import Scenario
+
+ROWS: dict[str, Scenario] = {
+    "kills": kills,
+    "race": race,
+    "setups": setups,
+    "restarts": restarts,
+    "upgrade": upgrade,
+    "cluster-killed": cluster.killed,
+    "cluster-stopped": cluster.stopped,
+    "cluster-cut": cluster.cut_off,
+    "herd": herd,
+    "vanished": vanished,
+    "stuck": stuck,
+    "frozen-rooms": frozen_rooms,
+    "frozen-gateway": frozen_gateway,
+}

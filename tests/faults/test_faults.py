@@ -1,0 +1,23 @@
+"""The fault suite at its short size: what must hold, holds. How fast, the long run says (`make faults`)."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rows import ROWS
+from tests.faults.size import SHORT
+
+SEED = 1
+# Stopped and cut off look the same from outside, and each takes its time; the long run has both.
+SHORT_ROWS = [name for name in ROWS if name != "cluster-stopped"]
+
+
+@pytest.mark.parametrize("name", SHORT_ROWS)
+async def test_what_must_hold_holds(name: str, tmp_path: Path) -> None:
+    """Whatever is killed, stopped or cut off for real: nothing acknowledged is lost, logs keep their promises, replies
+    and every client's own view agree with them, signals arrive once or their receiver is gone, and nobody is left."""
+    row = await ROWS[name](tmp_path, SHORT, random.Random(f"{SEED} {name}"))
+    if row.skipped is not None:
+        pytest.skip(row.skipped)
+    assert not row.wrong, "\n".join([*row.wrong, "", *row.seen, "", *row.details])

@@ -1,0 +1,169 @@
+"""What must hold when all has come to rest: the rooms' logs, what clients were told, and what they see are one story."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from shared.bus import LogEntry
+from shared.ids import RoomId
+from shared.roster import Roster
+from tests.simulation.client import Client
+from tests.simulation.cluster import Cluster
+from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
+from tests.support.invariants import check_entries
+
+MAYBE = frozenset({UNKNOWN, "unavailable"})
+SIGNALS = frozenset({"offer", "answer", "candidate"})
+
+
+@dataclass
+class History:
+    """One room's log, taken apart."""
+
+    room_id: RoomId
+    fold: Roster
+    joined: dict[str, int] = field(default_factory=dict)  # participant -> position
+    names: dict[str, int] = field(default_factory=dict)  # name under which one joined -> position
+    left: dict[str, int] = field(default_factory=dict)
+    turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> what it said of itself, in order
+    signals: dict[str, LogEntry] = field(default_factory=dict)  # request id -> where it was stored
+
+    def take(self, entry: LogEntry) -> None:
+        """One more entry of the log."""
+        if entry.subject.to is not None:
+            request_id = entry.headers["Nats-Msg-Id"].split(":")[1]
+            self.signals[request_id] = entry
+            return
+        for event in entry.events().events:
+            participant = event.change.participant
+            if participant is None:
+                continue
+            if event.type == "participant_joined":
+                self.joined[participant.id] = self.names[participant.name] = entry.sequence
+            elif event.type == "participant_left":
+                self.left[participant.id] = entry.sequence
+            else:
+                turn, said = participant.metadata.get("turn", 0), self.turns.setdefault(participant.id, [])
+                if turn and said[-1:] != [turn]:
+                    said.append(turn)
+
+
+def check(cluster: Cluster, ledger: Ledger, clients: list[Client]) -> Iterator[str]:
+    """Everything that is wrong."""
+    histories: dict[str, History] = {}
+    for entry in (entry for _, entry in cluster.broker.log):
+        room_id = entry.subject.room_id
+        if room_id not in histories:
+            events = [
+                e.events() for _, e in cluster.broker.log if e.subject.room_id == room_id and e.subject.to is None
+            ]
+            try:
+                histories[room_id] = History(room_id, check_entries(room_id, events))
+            except AssertionError as error:
+                yield f"the log of {room_id}: {error}"
+                return
+        histories[room_id].take(entry)
+    for client in clients:
+        yield from _rests(client)
+        yield from _sees(client, histories)
+    yield from _ghosts(histories, clients)
+    for request in ledger.requests.values():
+        yield from _acknowledged(request, histories[request.room_id])
+    for history in histories.values():
+        yield from _turns(history, ledger)
+    yield from _signals(histories, ledger)
+
+
+def _rests(client: Client) -> Iterator[str]:
+    if not client.ready.is_set():
+        yield f"{client.name} is not in"
+    for request, _ in client.pending.values():
+        yield f"{client.name} was never answered {request.message}"
+
+
+def _sees(client: Client, histories: dict[str, History]) -> Iterator[str]:
+    for room_id, view in client.views.items():
+        fold = histories[room_id].fold
+        there = {seat.participant.id: seat.participant.wire() for seat in fold.seats.values()}
+        if view.own not in there:
+            yield f"{client.name} believes to be in {room_id} as {view.own}, and is not"
+        elif view.revision != fold.revision:
+            yield f"{client.name} sees {room_id} at revision {view.revision}, which is at {fold.revision}"
+        elif view.participants != there:
+            yield f"{client.name} sees other participants in {room_id}: {view.participants} instead of {there}"
+
+
+def _ghosts(histories: dict[str, History], clients: list[Client]) -> Iterator[str]:
+    known = {view.own: client.name for client in clients for view in client.views.values()}
+    for history in histories.values():
+        for seat in history.fold.seats.values():
+            participant = seat.participant
+            if participant.id not in known:
+                yield f"a ghost of {participant.agent_id} in {history.room_id}: {seat}"
+            elif participant.connection != "connected":
+                yield f"{known[participant.id]} is in, and shown as {participant.connection} in {history.room_id}"
+
+
+def _acknowledged(request: Request, history: History) -> Iterator[str]:
+    """What was acknowledged happened; what was refused, the only time it was asked, did not."""
+    type_, own, message = request.message["type"], request.own, request.message
+    refused = request.outcome not in MAYBE | {OK} and request.asked == 1
+    if type_ == "join_room":
+        if request.outcome == OK and request.reply and request.reply["self"] not in history.joined:
+            yield f"{message} was acknowledged, and nobody joined"
+        if refused and message["name"] in history.names:
+            yield f"{message} was refused with {request.outcome}, and happened"
+    elif type_ == "leave_room":
+        if request.outcome == OK and own not in history.left:
+            yield f"{message} of {own} was acknowledged, and nobody left"
+    elif type_ == "update_self":
+        said = message["metadata"]["turn"] in history.turns.get(own, [])
+        if request.outcome == OK and not said:
+            yield f"{message} of {own} was acknowledged, and nothing changed"
+        if refused and said:
+            yield f"{message} of {own} was refused with {request.outcome}, and happened"
+
+
+def _turns(history: History, ledger: Ledger) -> Iterator[str]:
+    """After a change that was acknowledged, nothing from before it happens."""
+    acknowledged = {
+        (request.own, request.message["metadata"]["turn"])
+        for request in ledger.requests.values()
+        if request.message["type"] == "update_self" and request.outcome == OK
+    }
+    for own, said in history.turns.items():
+        sure = 0
+        for turn in said:
+            if turn < sure:
+                yield f"{own} in {history.room_id} said {sure}, which was acknowledged, and then {turn} happened: {said}"
+            if (own, turn) in acknowledged:
+                sure = max(sure, turn)
+
+
+def _signals(histories: dict[str, History], ledger: Ledger) -> Iterator[str]:
+    """Whatever was acknowledged has arrived, and what arrived did so in the order in which it was sent."""
+    order: dict[tuple[str, str], dict[str, int]] = {}
+    for request in ledger.requests.values():
+        if request.message["type"] not in SIGNALS or request.outcome != OK:
+            continue
+        to = request.message["to"]
+        sent = order.setdefault((request.own, to), {})
+        sent[request.id] = len(sent)
+        yield from _delivered(request, to, histories[request.room_id], ledger)
+    for (own, to), sent in order.items():
+        arrived = [sent[request_id] for request_id in ledger.arrived.get(to, []) if request_id in sent]
+        if arrived != sorted(arrived):
+            yield f"from {own} to {to} in another order: {arrived}"
+
+
+def _delivered(request: Request, to: str, history: History, ledger: Ledger) -> Iterator[str]:
+    entry = history.signals.get(request.id)
+    if entry is None:
+        yield f"{request.message['type']} {request.id} was acknowledged, and is not in the log"
+    elif (
+        request.id not in ledger.arrived.get(to, [])
+        and to not in history.left
+        and ledger.shown.get(to, 0) < entry.sequence
+        and not (0 < history.left.get(request.own, 0) < entry.sequence)
+    ):
+        epoch = entry.headers["Parley-Epoch"]
+        yield f"{request.message['type']} {request.id} to {to}, at {entry.sequence} with epoch {epoch}, never arrived"

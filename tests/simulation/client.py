@@ -1,0 +1,238 @@
+"""A client as anybody could write it: keeps a session through everything, and complains about what it must not be told."""
+
+import asyncio
+from typing import Any
+
+import jwt
+
+from services.auth.settings import DEVELOPMENT_SECRET
+from shared.errors import CloseCode
+from tests.simulation.clock import EPOCH
+from tests.simulation.cluster import Cluster
+from tests.simulation.ledger import Ledger, Message, Request
+from tests.simulation.line import Line
+from tests.simulation.network import Network
+from tests.simulation.sight import Sight
+from tests.support.view import View
+
+LOGIN_SECONDS = 15.0
+AGAIN_SECONDS = 0.3
+
+
+class Client:
+    """One agent on one device. `keep` holds its connection; `actor.py` says what it does with it."""
+
+    def __init__(self, name: str, device_id: str | None, cluster: Cluster, network: Network, ledger: Ledger) -> None:
+        self.name = name
+        self.device_id = device_id
+        self.network = network
+        self.ledger = ledger
+        self._cluster = cluster
+        self._token = agent_token(name)
+        self.line: Line | None = None
+        self.ready = asyncio.Event()  # it is in, and knows what became of its rooms
+        self.sight = Sight(ledger)
+        self.pending: dict[str, tuple[Request, asyncio.Future[Message | None]]] = {}
+        self.away = 0.0  # seconds before it comes back
+        self.retired = False
+        self._secret: str | None = None
+        self._login: asyncio.Future[Message | None] | None = None
+        self._entered = False  # on this connection
+        self._hung_up = asyncio.Event()
+        self._next_id = 0
+
+    @property
+    def views(self) -> dict[str, View]:
+        """The rooms it believes to be in."""
+        return self.sight.views
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Be connected, whatever happens."""
+        while not self.retired:
+            if not await self._enter():
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            await self._hung_up.wait()
+            self.line = None
+            self.ready.clear()
+            away, self.away = self.away, 0.0
+            await asyncio.sleep(away or self.network.chance.uniform(0.0, AGAIN_SECONDS))
+
+    async def _enter(self) -> bool:
+        gateway = self._cluster.gateway()
+        line = gateway.connect(self, self.name) if gateway else None
+        if line is None:
+            return False
+        self.line = line
+        self._hung_up.clear()
+        loop = asyncio.get_running_loop()
+        self._login = loop.create_future()
+        self.sight.returning = dict.fromkeys(self.sight.cursors) if self._secret else {}
+        line.say(self._authenticate())
+        await asyncio.wait({self._login}, timeout=LOGIN_SECONDS)
+        reply = self._login.result() if self._login.done() else None
+        if reply is None or reply["type"] != "auth_ok":
+            self.hang_up(silently=False)
+            return False
+        return True
+
+    def _authenticate(self) -> Message:
+        message: Message = {"type": "authenticate", "id": "login", "token": self._token}
+        if self.device_id is not None:
+            message["deviceId"] = self.device_id
+        if self._secret is not None:
+            message["resume"] = {"token": self._secret, "cursors": self.sight.cursors}
+        return message
+
+    def _logged_in(self, reply: Message) -> None:
+        """What is not resumed is gone; what is resumed comes next."""
+        self._entered = True
+        self._note(f"in: resumed {reply['resumed']}, with {sorted(self.sight.cursors)}")
+        self._secret = reply["resumeToken"]
+        if not reply["resumed"]:
+            self._forget()
+
+    def _forget(self) -> None:
+        """The session is another one."""
+        self.sight.forget()
+        pending, self.pending = self.pending, {}
+        for _, answered in pending.values():
+            if not answered.done():
+                answered.set_result(None)
+
+    def _settle(self) -> None:
+        """All rooms are back: ask again what was not answered."""
+        if self.ready.is_set() or not self._entered or self.sight.returning or self.line is None:
+            return
+        self.ready.set()
+        for request, _ in self.pending.values():
+            self._send(request)
+
+    def hang_up(self, *, silently: bool) -> None:
+        """Lose the connection."""
+        if self.line is not None:
+            self.line.drop(silently=silently)
+            self._gone()
+
+    def move(self) -> None:
+        """Come back on another connection although this one is fine, and hear nothing more of it."""
+        if self.line is not None:
+            self.line = None
+            self._gone()
+
+    def reload(self) -> None:
+        """As a page that is loaded again: nothing is remembered, not even the session."""
+        self.hang_up(silently=False)
+        self._secret = None
+        self._forget()
+
+    def _gone(self) -> None:
+        self._entered = False
+        self.ready.clear()
+        self._hung_up.set()
+        if self._login is not None and not self._login.done():
+            self._login.set_result(None)
+
+    def closed(self, line: Line, code: int) -> None:
+        """See Ear."""
+        if line is not self.line:
+            return
+        self._note(f"closed with {code}")
+        if code >= CloseCode.BAD_CLIENT:
+            self._blame(f"its newest connection was closed with {code}")
+        self._gone()
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    def next_id(self) -> str:
+        """What the next request will be called."""
+        return f"{self.name}-{self._next_id + 1}"
+
+    def ask(self, type_: str, room_id: str, **fields: Any) -> "asyncio.Future[Message | None]":
+        """Ask; the answer is None when the session ended before there was one."""
+        request_id = self.next_id()
+        self._next_id += 1
+        view = self.sight.views.get(room_id)
+        message = {"type": type_, "id": request_id, "roomId": room_id, **fields}
+        request = Request(request_id, self.name, message, room_id, view.own if view else "")
+        answered: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
+        self.pending[request_id] = (request, answered)
+        self._send(request)
+        return answered
+
+    def _send(self, request: Request) -> None:
+        if self.line is not None:
+            self.ledger.ask(request)
+            self._note(f"asks {request.message}")
+            self.line.say(request.message)
+
+    # -- hearing -------------------------------------------------------------------------------------------------------
+
+    def heard(self, line: Line, message: Message) -> None:
+        """See Ear."""
+        if line is not self.line:
+            return
+        self._note(f"hears {message}")
+        try:
+            self._take(message)
+            self._settle()
+        except (AssertionError, KeyError) as error:
+            self._blame(f"cannot believe {message}: {error!r}")
+
+    def _take(self, message: Message) -> None:
+        type_ = message["type"]
+        if message.get("id") == "login":
+            if self._login is not None and not self._login.done():
+                self._login.set_result(message)
+                if type_ == "auth_ok":
+                    self._logged_in(message)
+        elif message.get("id") is not None:
+            self._answered(message)
+        elif type_ in ("offer", "answer", "candidate"):
+            self.sight.signalled(message)
+        elif type_ == "room_resumed":
+            self.sight.resumed(message)
+        elif type_ == "go_away":
+            self.network.later(message["reconnectAfterMs"] / 1000, self._asked_away, self.line)
+        elif type_ == "error":
+            self.sight.ended(message)
+        elif "revision" in message:
+            self.sight.changed(message)
+
+    def _asked_away(self, line: Line | None) -> None:
+        if line is self.line:
+            self.move()
+
+    def _answered(self, message: Message) -> None:
+        request, answered = self.pending.pop(message["id"], (None, None))
+        if request is None or answered is None:
+            self._blame(f"{message} answers nothing that was asked")
+            return
+        self.ledger.answer(request, message)
+        if message["type"] == "room_users":
+            self.sight.shown(message)
+        elif request.message["type"] == "leave_room" and message["type"] == "ok":
+            self.sight.left(request.room_id)
+        if not answered.done():
+            answered.set_result(message)
+
+    def _note(self, what: str) -> None:
+        self.network.note(self.name, what)
+
+    def _blame(self, what: str) -> None:
+        self.network.blame(f"{self.name}: {what}")
+
+
+def agent_token(agent_id: str) -> str:
+    """Of an agent, good for longer than any run."""
+    claims = {
+        "sub": agent_id,
+        "iss": "agent-link",
+        "aud": "agent-link",
+        "iat": EPOCH,
+        "exp": EPOCH + 80_000,
+        "jti": "1",
+    }
+    return jwt.encode(claims, DEVELOPMENT_SECRET, algorithm="HS256")

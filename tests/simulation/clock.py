@@ -1,0 +1,46 @@
+"""Time that passes only when nobody has anything to do: an event loop without a clock, sockets or sleep."""
+
+import asyncio
+from typing import Any
+
+EPOCH = 1_770_804_000.0  # Unix seconds at the loop's time 0
+
+
+class Stuck(Exception):  # noqa: N818 - what was found, not what failed
+    """Everybody waits for something that will never happen."""
+
+
+class _Leap:
+    """In place of the selector: where a real loop would sleep until the next timer, this one is there at once."""
+
+    def __init__(self, loop: "VirtualLoop") -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> list[Any]:
+        """Called once in every turn of the loop. Without a timeout there is no timer, and nothing that is ready."""
+        if timeout is None:
+            raise Stuck
+        self._loop.turns += 1
+        self._loop.now += timeout
+        return []
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """`now` is in seconds since its beginning; `turns` counts its iterations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.turns = 0
+        self._selector = _Leap(self)  # BaseEventLoop asks for both in every turn
+
+    def time(self) -> float:
+        """See AbstractEventLoop."""
+        return self.now
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return EPOCH + self.now
+
+    def _process_events(self, events: list[Any]) -> None:
+        """There are none."""

@@ -1,0 +1,147 @@
+"""Which processes run now: gateways, replicas of rooms and auth, each in a place where another one follows it."""
+
+import random
+from collections.abc import Awaitable, Callable
+
+from services.auth.handlers import AuthHandlers, endpoints
+from services.auth.jwks import key_source
+from services.auth.settings import AuthSettings
+from services.gateway.settings import GatewaySettings
+from services.rooms.__main__ import Rooms
+from services.rooms.settings import RoomsSettings
+from shared.bus import Service
+from shared.errors import Refused
+from tests.simulation.broker import Broker
+from tests.simulation.bus import FaultyBus
+from tests.simulation.gateway import Gateway
+from tests.simulation.network import Network
+from tests.simulation.process import Process
+
+DRAIN_SECONDS = 2.0
+
+
+class Place:
+    """Where one process of a kind runs at a time, or none."""
+
+    def __init__(self, name: str, start: "Callable[[Place], Awaitable[None]]") -> None:
+        self.name = name
+        self.start = start
+        self.generation = 0
+        self.process: Process | None = None
+        self.bus: FaultyBus | None = None
+        self.gateway: Gateway | None = None
+        self.stop: Callable[[], Awaitable[None]] | None = None  # politely
+
+    @property
+    def up(self) -> bool:
+        """Whether a process runs here."""
+        return self.process is not None and not self.process.dead
+
+
+class Cluster:
+    """All places. A process that was killed is followed by another one, not by itself."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.broker = Broker(network)
+        self.gateways = [Place(f"gateway{n}", self._start_gateway) for n in "AB"]
+        self.rooms = [Place(f"rooms{n}", self._start_rooms) for n in "AB"]
+        self.auth = Place("auth", self._start_auth)
+        self.places = [*self.gateways, *self.rooms, self.auth]
+        self.auth_handlers: AuthHandlers | None = None
+        random.seed(network.chance.random())  # a drain spreads its clients by it
+        # Made once: reading settings costs more than a gateway's whole life here.
+        self._rooms_settings = RoomsSettings(mode="development", snapshot_every=7, empty_room_seconds=120)
+        self._gateway_settings = GatewaySettings(mode="development")
+        self._auth_settings = AuthSettings(mode="development")
+
+    async def start(self) -> None:
+        """Everything."""
+        for place in self.places:
+            await self.bring_up(place)
+
+    async def bring_up(self, place: Place) -> None:
+        """Start a new process in a place that is empty."""
+        if place.up:
+            return
+        place.generation += 1
+        place.process = Process(f"{place.name}{place.generation}")
+        place.bus = FaultyBus(self.broker, self._network, place.process)
+        place.stop = None
+        self._network.note(place.process.name, "starts")
+        await place.start(place)
+
+    def kill(self, place: Place) -> None:
+        """The process is gone at whatever it was doing."""
+        if not place.up or place.process is None or place.bus is None:
+            return
+        self._network.note(place.process.name, "is killed")
+        if place.gateway is not None:
+            place.gateway.die()
+            place.gateway = None
+        place.process.kill()
+        place.bus.gone()
+
+    async def restart(self, place: Place) -> None:
+        """The process is told to stop; another one follows."""
+        if place.up and place.stop is not None and place.process is not None:
+            self._network.note(place.process.name, "is told to stop")
+            stopping, place.stop = place.stop, None
+            process = place.process
+            await stopping()
+            if place.process is process:
+                self.kill(place)
+        await self.bring_up(place)
+
+    def gateway(self) -> Gateway | None:
+        """One of those that take clients now."""
+        running = [place.gateway for place in self.gateways if place.gateway and not place.gateway.stopping]
+        return self._network.chance.choice(running) if running else None
+
+    async def _start_gateway(self, place: Place) -> None:
+        process, bus = _parts(place)
+        gateway = Gateway(self._gateway_settings, self._network, process, bus)
+        place.gateway = gateway
+        process.soon(gateway.start)
+
+        async def stop() -> None:
+            await process.spawn(gateway.stop(DRAIN_SECONDS))
+
+        place.stop = stop
+
+    async def _start_rooms(self, place: Place) -> None:
+        process, bus = _parts(place)
+        rooms = Rooms(self._rooms_settings, bus, self._network.loop.wall)
+        process.spawn(self._begin(place, rooms))
+
+        async def stop() -> None:
+            await process.spawn(rooms.stop())
+            await bus.close()
+
+        place.stop = stop
+
+    async def _begin(self, place: Place, rooms: Rooms) -> None:
+        """A process that cannot begin ends, and whatever watches over it starts another one."""
+        try:
+            await rooms.start()
+        except Refused:
+            self._network.later(1.0, self.revive, place)
+            self.kill(place)
+
+    def revive(self, place: Place) -> None:
+        """Have a process there, if there is none."""
+        self._network.spawn(self.bring_up(place))
+
+    async def _start_auth(self, place: Place) -> None:
+        _, bus = _parts(place)
+        chance: Callable[[int], bytes] = self._network.chance.randbytes
+        source = key_source(self._auth_settings)
+        handlers = AuthHandlers(self._auth_settings, source, clock=self._network.loop.wall, chance=chance)
+        self.auth_handlers = handlers
+        await bus.serve(Service("auth", "auth", endpoints(handlers)))
+
+
+def _parts(place: Place) -> tuple[Process, FaultyBus]:
+    if place.process is None or place.bus is None:
+        raise ValueError("a process is started in a place")
+    return place.process, place.bus

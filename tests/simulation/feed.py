@@ -1,0 +1,52 @@
+"""What a process hears of a topic: the broker's copies, in order, with a delay; some never come, and some come twice."""
+
+from collections.abc import Callable
+
+from shared.bus import Following, LogEntry
+from tests.simulation.network import Network, Wire
+from tests.simulation.process import Process
+
+
+class Feed:
+    """A following. `deaf` while the process has no connection to the broker: nothing of that time comes any more."""
+
+    def __init__(
+        self, network: Network, process: Process, receive: Callable[[LogEntry], None], missed: Callable[[], None]
+    ) -> None:
+        self._sky = network.sky
+        self._process = process
+        self._receive = receive
+        self._missed = missed
+        self._wire = Wire(network, process.context, self._hear)
+        self._network = network
+        self.following: Following | None = None
+        self.stopped = False
+        self.deaf = False
+
+    def committed(self, entry: LogEntry) -> None:
+        """The broker passes an entry on."""
+        if self.deaf or self.stopped or self._process.dead:
+            return
+        # A signal that is lost in silence is found with the next one to the same participant only.
+        if entry.subject.to is None and self._sky.happens(self._sky.weather.silent):
+            self._network.note(self._process.name, f"will not hear of {entry.sequence}")
+            return
+        self._wire.send(entry)
+        if self._sky.happens(self._sky.weather.twice):
+            self._wire.send(entry)
+
+    def _hear(self, entry: LogEntry) -> None:
+        if not (self.deaf or self.stopped or self._process.dead):
+            self._receive(entry)
+
+    def mended(self) -> None:
+        """The connection is back. What was committed until now did not come."""
+        self.deaf = False
+        if not self.stopped:
+            self._process.soon(self._missed)
+
+    async def stop(self) -> None:
+        """See Following."""
+        self.stopped = True
+        if self.following is not None:
+            await self.following.stop()

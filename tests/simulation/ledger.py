@@ -1,0 +1,50 @@
+"""What clients asked, what they were told, and what reached them: the book that is compared with the log at the end."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = dict[str, Any]
+
+OK = "ok"
+UNKNOWN = "unknown"  # nobody answered
+
+
+@dataclass(slots=True)
+class Request:
+    """Something a client asked: under one id, perhaps on several connections."""
+
+    id: str
+    client: str
+    message: Message
+    room_id: str
+    own: str  # the participant it is asked as, if any
+    asked: int = 0  # how often it was sent
+    outcome: str = UNKNOWN
+    reply: Message | None = None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Of one run."""
+
+    requests: dict[str, Request] = field(default_factory=dict)
+    arrived: dict[str, list[str]] = field(default_factory=dict)  # participant -> ids of signals, in order
+    shown: dict[str, int] = field(default_factory=dict)  # participant -> position of its last fresh snapshot
+
+    def ask(self, request: Request) -> None:
+        """A request is sent, or sent again."""
+        self.requests[request.id] = request
+        request.asked += 1
+
+    def answer(self, request: Request, reply: Message) -> None:
+        """Its answer came."""
+        request.reply = reply
+        request.outcome = reply["code"] if reply["type"] == "error" else OK
+
+    def deliver(self, own: str, request_id: str) -> bool:
+        """A signal reached a participant; False when it had before."""
+        heard = self.arrived.setdefault(own, [])
+        if request_id in heard:
+            return False
+        heard.append(request_id)
+        return True

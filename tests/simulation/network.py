@@ -1,0 +1,85 @@
+"""What lies between the processes and the clients: it belongs to nobody, delays everything, and remembers the run."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from random import Random
+from typing import Any
+
+from tests.simulation.clock import VirtualLoop
+from tests.simulation.weather import Sky
+
+
+class Trace:
+    """All that happened, as a hash; as lines too when somebody wants to read them."""
+
+    def __init__(self, tell: Callable[[str], None] | None) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._tell = tell
+
+    def add(self, line: str) -> None:
+        """One more thing happened."""
+        self._hash.update(line.encode())
+        if self._tell is not None:
+            self._tell(line)
+
+    @property
+    def digest(self) -> str:
+        """Of all lines so far."""
+        return self._hash.hexdigest()
+
+
+class Network:
+    """Calls and tasks of nobody's process; `chance` is the one source of it."""
+
+    def __init__(self, loop: VirtualLoop, chance: Random, tell: Callable[[str], None] | None = None) -> None:
+        self.loop = loop
+        self.chance = chance
+        self.sky = Sky(chance)
+        self.context: Context = copy_context()
+        self.wrong: list[str] = []
+        self._trace = Trace(tell)
+
+    def later(self, seconds: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Call in nobody's context."""
+        self.loop.call_later(seconds, call, *arguments, context=self.context)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task of nobody's."""
+        return self.loop.create_task(work, context=self.context)
+
+    def note(self, who: str, what: str) -> None:
+        """For the trace."""
+        self._trace.add(f"{self.loop.now:.6f} {who} {what}")
+
+    @property
+    def digest(self) -> str:
+        """Of the trace."""
+        return self._trace.digest
+
+    def blame(self, what: str) -> None:
+        """Something must not have happened. The run ends with the first one."""
+        self.note("VIOLATION", what)
+        self.wrong.append(what)
+
+
+class Wire:
+    """One direction of a connection: what is sent arrives in order, if nobody cuts it."""
+
+    def __init__(self, network: Network, context: Context, receive: Callable[..., object]) -> None:
+        self._network = network
+        self._context = context
+        self._receive = receive
+        self._free_at = 0.0
+        self.cut = False
+
+    def send(self, *what: Any) -> None:
+        """Arrives later, after what was sent before it."""
+        loop = self._network.loop
+        self._free_at = max(self._free_at + 1e-6, loop.now + self._network.sky.delay())
+        loop.call_at(self._free_at, self._arrive, what, context=self._context)
+
+    def _arrive(self, what: tuple[Any, ...]) -> None:
+        if not self.cut:
+            self._receive(*what)

@@ -1,0 +1,32 @@
+"""Whole days of the system in seconds: what every seed must survive, and that a seed says it all."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.world import run
+
+SEEDS = range(1, 61)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_all_books_agree(seed: int) -> None:
+    """Whatever was lost, late, doubled or killed: logs, answers and views tell one story in the end."""
+    one = run(seed)
+    assert not one.wrong, (
+        f"seed {seed}: {one.wrong[0]}\nrepeat with: python -m tests.simulation --seed {seed} --verbose"
+    )
+
+
+def test_a_seed_says_it_all() -> None:
+    """The same seed is the same run, in another process and with another order of its sets as well."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "7", "--steps", "100"]
+    digests = {
+        subprocess.run(  # noqa: S603 - this very program
+            command, env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, text=True, check=False
+        ).stdout.split()[-1]
+        for order in ("1", "2")
+    }
+    assert digests == {run(7, 100).digest}
