@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ async def test_without_its_quorum_nobody_is_ready(tmp_path: Path) -> None:
         buses = {user: await connector(last, cluster.passwords, replicas=3)(user) for user in USERS}
         try:
             for user, bus in buses.items():
-                await eventually_async(lambda bus=bus: ready(bus), f"{user} is ready", within=30)  # type: ignore[misc]
+                await eventually_async(partial(ready, bus), f"{user} is ready", within=30)
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGSTOP)
             cut = time.monotonic()
@@ -45,7 +46,7 @@ async def test_without_its_quorum_nobody_is_ready(tmp_path: Path) -> None:
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGCONT)
             for user, bus in buses.items():
-                await eventually_async(lambda bus=bus: ready(bus), f"{user} is ready again", within=60)  # type: ignore[misc]
+                await eventually_async(partial(ready, bus), f"{user} is ready again", within=60)
         finally:
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGCONT)
