@@ -39,6 +39,7 @@ class Member:
         "participant_id",
         "receiver",
         "since",
+        "unheard_from",
     )
 
     def __init__(self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: int = 0) -> None:
@@ -47,6 +48,7 @@ class Member:
         self.epoch = epoch
         self.moved_at = moved_at  # position at which the seat became this connection's, when it was another's before
         self.since = 0  # position of its snapshot
+        self.unheard_from: int | None = None  # position above which signals follow that are older than its snapshot
         self.heard = 0  # position of the last signal it was given
         self.leaving = False  # it has asked to leave, and waits for the answer, which says it all
         self._first: Iterable[bytes] = ()

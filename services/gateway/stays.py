@@ -99,7 +99,7 @@ class Stays:
             self.ended(room_id)
             self._undo(stay.room_id, joined.participant_id, grant, self._now())
             raise
-        return room_users(joined.snapshot, stay.participant_id, message.id)
+        return room_users(joined.snapshot, stay.participant_id, message.id, signals_from=stay.member.unheard_from)
 
     async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
         if message.token is None:
@@ -168,6 +168,7 @@ class Stays:
         items: list[Push | Delivery] = []
         if stay.member.moved_at:
             own = next(seat for seat in snapshot.seats if seat.participant.id == stay.participant_id)
+            stay.member.unheard_from = own.before_at
             items += await read_unheard(bus, own, snapshot)
         if end > snapshot.sequence:
             at = Cursor(snapshot.incarnation, snapshot.sequence)
@@ -276,15 +277,25 @@ class Stays:
 
 
 def room_users(
-    snapshot: Snapshot, own: ParticipantId, request_id: str | None, *, recovered: bool | None = None
+    snapshot: Snapshot,
+    own: ParticipantId,
+    request_id: str | None,
+    *,
+    recovered: bool | None = None,
+    signals_from: int | None = None,
 ) -> bytes:
-    """A snapshot as the client gets it. `recovered` is said only to who came back."""
+    """A snapshot as the client gets it. `recovered` is said only to who came back; `signals_from` is the position above
+    which older signals follow.
+    """
+    cursor = Cursor(snapshot.incarnation, snapshot.sequence)
+    if signals_from is not None:
+        cursor = Cursor(snapshot.incarnation, signals_from, events=snapshot.sequence)
     return pushes.encode(
         pushes.RoomUsers(
             id=request_id,
             room_id=snapshot.room_id,
             revision=snapshot.revision,
-            cursor=Cursor(snapshot.incarnation, snapshot.sequence).text(),
+            cursor=cursor.text(),
             self=own,
             room=snapshot.room,
             participants=[seat.participant for seat in snapshot.seats],

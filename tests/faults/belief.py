@@ -22,6 +22,13 @@ def position(cursor: str) -> tuple[int, int]:
     return parsed.sequence, parsed.part or WHOLE
 
 
+def shown_at(cursor: str) -> tuple[int, int]:
+    """As of which entry a room is shown: that of the events, where signals from before it follow."""
+    parsed = Cursor.parse(cursor)
+    assert parsed is not None, f"no cursor: {cursor}"
+    return (parsed.events, WHOLE) if parsed.events is not None else position(cursor)
+
+
 class Belief:
     """One stay. Raises AssertionError about whatever a client must never see."""
 

@@ -12,7 +12,7 @@ from shared.events import RoomEvent
 from shared.ids import RoomId
 from shared.roster import Entry, Roster
 from shared.subjects import event_log
-from tests.faults.belief import WHOLE, position
+from tests.faults.belief import WHOLE, shown_at
 from tests.support.client import Message
 from tests.support.invariants import PAGE, check_entries
 
@@ -93,8 +93,8 @@ class History:
         fold = Roster(RoomId(self.room_id), "any")
         rest = iter(self.entries)
         upcoming = next(rest, None)
-        for message in sorted(shown, key=lambda message: position(message["cursor"])):
-            sequence, part = position(message["cursor"])
+        for message in sorted(shown, key=lambda message: shown_at(message["cursor"])):
+            sequence, part = shown_at(message["cursor"])
             while upcoming is not None and upcoming.sequence <= sequence:
                 if upcoming.sequence == sequence and part < min(WHOLE, len(upcoming.events)):
                     break
