@@ -128,11 +128,12 @@ async def stuck(folder: Path, size: Size, chance: random.Random) -> Row:
         assert reader.line.wire is not None
         reader.line.wire.stop_reading()
         since = time.monotonic()
-        flood = asyncio.create_task(_flood(mates, reader))
+        enough = asyncio.Event()
+        flood = asyncio.create_task(_flood(mates, reader, enough))
         during = percentile(await mates.talk(size.measured), 0.99)
         took = await mates.notice(reader.name, since, CUT * 2)
-        flood.cancel()
-        await asyncio.gather(flood, return_exceptions=True)
+        enough.set()
+        await flood
         _tell(row, took, CUT, "it was cut off")
         row.saw(f"its mates' signals took p99 {before * 1000:.0f} ms before and {during * 1000:.0f} ms meanwhile")
         row.hope(during <= before + LATENCY, f"its mates waited {during * 1000:.0f} ms at p99")
@@ -142,11 +143,11 @@ async def stuck(folder: Path, size: Size, chance: random.Random) -> Row:
     return row
 
 
-async def _flood(mates: Mates, reader: Caller) -> None:
-    """What fills its socket: signals as long as the protocol allows."""
+async def _flood(mates: Mates, reader: Caller, enough: asyncio.Event) -> None:
+    """What fills its socket: signals as long as the protocol allows. Each is answered before it ends."""
     long = offer() + "".join(f"a=x-filler-{n}:{'0' * 1000}\r\n" for n in range(25))
     to = reader.rooms[mates.room_id].own
-    while True:
+    while not enough.is_set():
         for caller in mates.callers:
             await send(caller, mates.room_id, "offer", to, sdp=long)
         await asyncio.sleep(0.1)
