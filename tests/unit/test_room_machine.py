@@ -60,6 +60,7 @@ class Rooms(RuleBasedStateMachine):
         self.stored: list[tuple[bytes, dict[str, str]]] = []
         self.folds = [Roster(ROOM, "test") for _ in range(REPLICAS)]
         self.asked: list[Change] = []
+        self.ends: dict[tuple[str, int], int] = {}  # of join tokens, by agent and key
         self.deadlines: dict[tuple[str, int], float] = {}  # of joins, by agent and number
 
     # -- the broker --------------------------------------------------------------------------------------------------
@@ -113,7 +114,9 @@ class Rooms(RuleBasedStateMachine):
     @rule(replica=replicas, reads=stays, agent=agents, n=stays, device=st.booleans(), granted=st.booleans(), key=stays)
     def joins(self, replica: int, reads: int, agent: str, n: int, device: bool, granted: bool, key: int) -> None:
         own = {"device_id": f"{agent}-{n}"} if device else {}
-        token = grant(agent, key=f"{agent}-{key}", until=int(self.now) + 60) if granted else None
+        # A token has one end; auth refuses it from then on.
+        until = self.ends.setdefault((agent, key), int(self.now) + 60)
+        token = grant(agent, key=f"{agent}-{key}", until=until) if granted and self.now < until else None
         media = Media(audio=Track(state="on"))
         # An id is minted for one join; asked later again it is that join, with the deadline it had.
         deadline = self.deadlines.setdefault((agent, n), self.now + n - 2)
