@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from services.gateway import metrics
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
@@ -23,8 +21,6 @@ from shared.ids import RoomId, SessionKey, mint
 from shared.protocol import Address
 from shared.roster import Departure, Snapshot
 from shared.subjects import RESUME_PARTICIPANT
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

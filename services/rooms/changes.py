@@ -2,12 +2,21 @@
 
 from collections.abc import Callable
 
+from prometheus_client import Histogram
+
 from services.rooms.decision import Rules
 from services.rooms.log import RoomLog
 from services.rooms.room import Change, decide
 from shared.errors import Refused
 from shared.ids import RoomId
 from shared.roster import Roster
+
+ATTEMPTS = Histogram(
+    "parley_append_attempts",
+    "Times a command was decided and appended until its entry was the next one, by command.",
+    ["command"],
+    buckets=(1, 2, 3, 4, 6, 8, 16),
+)
 
 
 class Changes:
@@ -22,6 +31,7 @@ class Changes:
         """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)
+            attempts = 0
             while True:
                 try:
                     decision = decide(roster, command, self._clock(), self._rules)
@@ -31,7 +41,10 @@ class Changes:
                     raise
                 if not decision.events and await self._log.refresh(roster):
                     continue
+                attempts += 1
                 if await self._log.append(roster, decision):
+                    if decision.events:
+                        ATTEMPTS.labels(type(command).__name__).observe(attempts)
                     return roster
 
     async def read(self, room_id: RoomId) -> Roster:

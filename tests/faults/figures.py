@@ -85,10 +85,12 @@ class Exposition:
         """The sum over all that have these labels; 0.0 if there is none."""
         return sum(value for has, value in self._samples.get(name, []) if labels.items() <= has.items())
 
-    def buckets(self, name: str) -> dict[float, float]:
-        """A histogram: how many were at most so much, over all labels."""
+    def buckets(self, name: str, **wanted: str) -> dict[float, float]:
+        """A histogram: how many were at most so much, over all that have these labels."""
         found: dict[float, float] = {}
         for labels, value in self._samples.get(f"{name}_bucket", []):
+            if not wanted.items() <= labels.items():
+                continue
             edge = float(labels["le"])
             found[edge] = found.get(edge, 0.0) + value
         return dict(sorted(found.items()))

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -209,6 +210,14 @@ class Fleet:
         """A counter, summed over all members of a service."""
         names = [name for name in self.members if name.startswith(service)]
         return sum([(await self.metrics(name)).total(metric, **labels) for name in names])
+
+    async def buckets(self, service: str, metric: str, **labels: str) -> Counter[float]:
+        """A histogram, summed over all members of a service."""
+        names = [name for name in self.members if name.startswith(service)]
+        found: Counter[float] = Counter()
+        for name in names:
+            found.update((await self.metrics(name)).buckets(metric, **labels))
+        return found
 
     async def bus(self, user: str = "rooms") -> NatsBus:
         """A connection of one's own, to look at the logs."""
