@@ -7,6 +7,7 @@ from services.gateway.replica import Delivery
 from shared import subjects
 from shared.bus import Bus, LogEntry
 from shared.cursor import Cursor
+from shared.errors import unavailable
 from shared.ids import ParticipantId
 from shared.roster import Seat, Snapshot
 
@@ -19,11 +20,15 @@ async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery
     """The signals that were stored for a seat since its connection before, up to `snapshot`, by those who are in there.
 
     For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
+    Raises Refused with `unavailable` when what is known to be stored cannot be read.
     """
     seats = {seat.participant.id: seat for seat in snapshot.seats}
     to = own.participant.id
     out: list[Delivery] = []
-    entries = await bus.read(subjects.signal_log(snapshot.room_id, to), after=own.before_at, limit=READ_LIMIT)
+    log_subject = subjects.signal_log(snapshot.room_id, to)
+    entries = await _read_up_to(bus, log_subject, own.before_at, await bus.position(log_subject))
+    if entries is None:
+        raise unavailable("the log")
     for entry in entries:
         sender = ParticipantId(entry.headers.get("Parley-From", ""))
         epoch = int(entry.headers.get("Parley-Epoch", "0"))
@@ -45,9 +50,13 @@ async def read_missed(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Sn
     Direct reads may lag what was committed, so the log is read until `end` is there. None when it does not come, when it
     is too much, or when the cursor is from before the stay.
     """
-    log_subject = subjects.room_log(snapshot.room_id)
+    entries = await _read_up_to(bus, subjects.room_log(snapshot.room_id), first_missed(cursor) - 1, end)
+    return None if entries is None else replay(entries, cursor, own, snapshot, end)
+
+
+async def _read_up_to(bus: Bus, log_subject: str, after: int, end: int) -> list[LogEntry] | None:
+    """What is above `after`, `end` included. None when that does not come, or when it is too much."""
     entries: list[LogEntry] = []
-    after = first_missed(cursor) - 1
     pauses = iter(PAUSES)
     while after < end:
         more = await bus.read(log_subject, after=after, limit=READ_LIMIT)
@@ -60,4 +69,4 @@ async def read_missed(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Sn
             if pause is None:
                 return None
             await asyncio.sleep(pause)
-    return replay(entries, cursor, own, snapshot, end)
+    return entries
