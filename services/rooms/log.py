@@ -1,9 +1,9 @@
 """The logs of rooms as this process knows them: load (snapshot and tail), catch up, append; a bounded cache of folds."""
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -23,6 +23,8 @@ CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
 
 TAIL = 256  # entries read at once
 ATTEMPTS = 2  # of one append without an answer; the time for both is less than a gateway waits
+GIVE_WAY = 4  # times what an append took: a replica that lost reads on and appends
+GIVE_WAY_SECONDS = (0.003, 0.05)  # at least, at most
 HELD_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
 LOOK_AGAIN_SECONDS = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)  # a read may lag the append that beat ours
 
@@ -37,23 +39,41 @@ class RoomLog:
         self._waiting = waiting
         self._folds: OrderedDict[RoomId, Roster] = OrderedDict()
         self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
+        self._give_way: dict[RoomId, float] = {}  # seconds, where the command before in the queue was appended
         self._since_snapshot: dict[RoomId, int] = {}
         self._held: OrderedDict[tuple[GatewayId, RoomId], None] = OrderedDict()  # noted with the broker
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def turn(self, room_id: RoomId) -> AsyncIterator[None]:
-        """This process's commands of one room queue here, so that conflicts only come from other replicas."""
+        """This process's commands of one room queue here, so that conflicts only come from other replicas.
+
+        Between two appends of such a queue others get their turn (`_let_others`).
+        """
         lock, users = self._turns.get(room_id) or (asyncio.Lock(), 0)
         if users >= self._waiting:
             raise unavailable("the room")
         self._turns[room_id] = (lock, users + 1)
         try:
             async with lock:
+                if room_id in self._give_way:
+                    await self._let_others(room_id)
                 yield
         finally:
             lock, users = self._turns.pop(room_id)
             if users > 1:
                 self._turns[room_id] = (lock, users - 1)
+            else:
+                self._give_way.pop(room_id, None)
+
+    async def _let_others(self, room_id: RoomId) -> None:
+        """Another replica that lost to our append must read before it can append, and would lose to each that we made at
+        once. So we pause for as long, and read what it appended, or we would be the next to lose.
+        """
+        await asyncio.sleep(self._give_way.pop(room_id))
+        fold = self._folds.get(room_id)
+        if fold is not None:
+            with contextlib.suppress(Refused):
+                await self.catch_up(fold)
 
     async def load(self, room_id: RoomId) -> Roster:
         """The fold of a room's log: from the cache, or from its snapshot and what came after. Empty if there is none."""
@@ -113,7 +133,9 @@ class RoomLog:
         await self._prepare(fold.room_id, decision)
         if not decision.events:
             return True
+        time = asyncio.get_running_loop().time
         for attempt in range(ATTEMPTS):
+            started = time()
             try:
                 sequence = await self._bus.append(fold.room_id, decision.events, decision.stamp, after=fold.sequence)
             except Conflict:
@@ -127,6 +149,8 @@ class RoomLog:
                 self.forget(fold.room_id)
                 continue
             APPENDS.inc()
+            least, most = GIVE_WAY_SECONDS
+            self._give_way[fold.room_id] = min(max(GIVE_WAY * (time() - started), least), most)
             await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
             if fold.room_id not in self._folds:  # it has just been created
                 self._keep(fold)
