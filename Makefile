@@ -4,15 +4,18 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := dev run gateway rooms auth
+LOCKS := dev run agent gateway rooms auth
 
 export PYTHONDONTWRITEBYTECODE ?=
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 DATA=.data NATS_URL=… REPLICAS=2 NATS_SERVERS=3
+run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 TLS=1 DATA=.data NATS_URL=… REPLICAS=2 NATS_SERVERS=3
 	@exec $(BIN)/python -m services
+
+agent: $(VENV)/.agent ## with `make run` in another terminal: an agent that greets and echoes in ROOM=daily
+	@exec $(BIN)/python clients/python/examples/echo_agent.py --room $(or $(ROOM),daily) $(ARGS)
 
 test: $(VENV)/.dev ## run every test
 	@$(BIN)/python -m pytest $(ARGS)
@@ -21,8 +24,12 @@ check: $(VENV)/.dev ## lint, format, types, layering
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy clients/python/examples
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m docs.configuration --check
+	@$(BIN)/python -m clients.messages --check
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE) && npm --prefix clients/js run --silent check; \
+	else echo "the types of clients/js were not checked: there is no npm here"; fi
 
 bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 	@$(BIN)/python -m bench $(ARGS)
@@ -30,8 +37,9 @@ bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 faults: $(VENV)/.dev ## kill, stop and cut for real, and print what held: ARGS='kills race --short'
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-docs: $(VENV)/.dev ## write docs/configuration.md from the settings
+docs: $(VENV)/.dev ## write docs/configuration.md from the settings, and the message types of clients/js from the models
 	@$(BIN)/python -m docs.configuration
+	@$(BIN)/python -m clients.messages
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -47,7 +55,7 @@ lock: $(VENV)/.uv ## write requirements/*.txt from pyproject.toml
 	echo uv | eval "$$compile - $(ARGS) --output-file requirements/uv.txt"
 
 clean: ## remove what was installed and built (not .data)
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build
+	@rm -rf $(VENV) clients/js/node_modules clients/js/types .mypy_cache .ruff_cache .hypothesis build
 
 # uv installs from the hashed locks; where it is missing it is fetched from the package index, from its own lock.
 $(VENV)/.uv: requirements/uv.txt
@@ -60,14 +68,31 @@ $(VENV)/.uv: requirements/uv.txt
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt && echo $(BIN)/uv > $@; \
 	fi
 
-$(VENV)/.run: requirements/run.txt $(VENV)/.uv
+CLIENT = pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable clients/python
+
+$(VENV)/.run: requirements/run.txt clients/python/pyproject.toml $(VENV)/.uv
 	@echo "installing what Parley runs with (requirements/run.txt)"
 	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
+	@$$(cat $(VENV)/.uv) $(CLIENT)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.uv
+$(VENV)/.agent: requirements/agent.txt $(VENV)/.run
+	@echo "installing what the agent needs (requirements/agent.txt)"
+	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/agent.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt clients/python/pyproject.toml $(VENV)/.uv
 	@echo "installing what the checks and tests need (requirements/dev.txt)"
 	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@touch $@ $(VENV)/.run
+	@$$(cat $(VENV)/.uv) $(CLIENT)
+	@touch $@ $(VENV)/.run $(VENV)/.agent
 
-.PHONY: help run test check bench faults docs format lock clean
+# Only for checks and tests: what is served and published are the sources themselves.
+NODE = clients/js/node_modules/.package-lock.json
+
+$(NODE): clients/js/package-lock.json
+	@echo "installing what checks the JavaScript SDK (clients/js/package-lock.json)"
+	@cd clients/js && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: help run agent test check bench faults docs format lock clean

@@ -5,16 +5,19 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.addresses import EVERYWHERE
 from services.auth.settings import AuthSettings
+from services.certificate import CERTIFICATE, KEY
 from services.embedded_nats import SYNC
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared.settings import PREFIX, ServiceSettings, SettingsError
+from shared.settings import OF_CLIENTS, PREFIX, ServiceSettings, SettingsError
 
 SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
 CLUSTERS = (1, 3, 5)  # an even number of servers survives no more than one less
 COPIES = 3  # of the streams, on a cluster: what two lost servers of five leave readable is not worth two more writes
 LOG_REPLICAS = PREFIX + "LOG_REPLICAS"
+TLS_CERTIFICATE, TLS_KEY = PREFIX + "TLS_CERTIFICATE", PREFIX + "TLS_KEY"
 
 
 class CannotStart(Exception):  # noqa: N818 - what ends the launcher, in one sentence
@@ -38,6 +41,7 @@ class Plan:
     nats_servers: int = 1
     sync: str = SYNC
     environment: dict[str, str] = field(default_factory=dict)
+    tls: bool = False
 
     def names(self, service: str) -> list[str]:
         """What the replicas of a service are called in lines."""
@@ -52,12 +56,31 @@ class Plan:
         environment |= {name: value for name, value in self.environment.items() if name in known}
         if service == "gateway":
             environment |= {PREFIX + "HOST": self.host, PREFIX + "PORT": str(self.port)}
+            if self.makes_certificate:
+                environment |= {
+                    TLS_CERTIFICATE: str(self.tls_folder / CERTIFICATE),
+                    TLS_KEY: str(self.tls_folder / KEY),
+                }
         return environment
 
-    def url(self, port: int) -> str:
-        """Where the gateway with this port is for clients on this machine."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    @property
+    def makes_certificate(self) -> bool:
+        """Whether a certificate of our own is wanted: `TLS=1`, and nobody gave another."""
+        return self.tls and not {TLS_CERTIFICATE, TLS_KEY} & self.environment.keys()
+
+    @property
+    def tls_folder(self) -> Path:
+        """Where the certificate of our own is kept."""
+        return self.data / "tls"
+
+    def gateway(self) -> GatewaySettings:
+        """What the gateways will read."""
+        return GatewaySettings.read(self.environment_of("gateway"))
+
+    def url(self, port: int, host: str | None = None) -> str:
+        """Where the gateway with this port is for clients on this machine, or under another of its addresses."""
+        host = host or ("127.0.0.1" if self.host in EVERYWHERE else self.host)
+        return f"{self.gateway().scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def check(self) -> None:
         """Try it on every service's settings. Raises SettingsError."""
@@ -86,4 +109,4 @@ class Plan:
 
 def environment() -> dict[str, str]:
     """The settings that were given for services."""
-    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name not in OF_CLIENTS}

@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PARLEY_"
+# What the command line and clients take from the same shell; services must not mind it, and never look at it.
+OF_CLIENTS = frozenset({PREFIX + "URL", PREFIX + "TOKEN", PREFIX + "TOKEN_FILE"})
 GRACE_SECONDS = 30.0  # protocol section 6
 
 
@@ -77,7 +79,8 @@ class ServiceSettings(BaseSettings):
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
         """The settings of this process. Raises SettingsError with one sentence that names the variable."""
         environment = os.environ if environment is None else environment
-        unknown = sorted(n for n in environment if n.startswith(PREFIX) and n not in cls.environment_names())
+        known = cls.environment_names() | OF_CLIENTS
+        unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
         if unknown:
             raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
         values: dict[str, Any] = {}

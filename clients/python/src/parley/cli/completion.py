@@ -1,0 +1,45 @@
+"""`parley completion`: the script that teaches a shell what can follow."""
+
+import contextlib
+import io
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from typer import completion as shells
+
+VARIABLE = "_PARLEY_COMPLETE"
+
+
+class Shell(StrEnum):
+    """Shells that can be taught."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.", show_default=False)]) -> None:
+    """Print the shell's completion script.
+
+    bash: source <(parley completion bash)
+    """
+    from parley.cli.app import app  # which knows this command
+
+    os.environ[VARIABLE] = f"source_{shell}"
+    with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
+        answer(app)
+    sys.stdout.write(script.getvalue().strip() + "\n")  # zsh wants `#compdef` in the first line of a file
+
+
+def is_asked() -> bool:
+    """Whether a shell asks what can follow, instead of somebody running a command."""
+    return VARIABLE in os.environ
+
+
+def answer(app: typer.Typer) -> None:
+    """Answer the shell, by the way typer has for it (the variable says what is asked), and exit."""
+    shells.get_completion_inspect_parameters()  # makes the shells known, which `add_completion=False` does not
+    typer.main.get_command(app)(args=[], prog_name="parley", complete_var=VARIABLE)

@@ -1,0 +1,282 @@
+"""A room we are in: who is there, what happens, and what we say of ourselves."""
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from parley.errors import NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
+from parley.events import IceServers, Left, Resumed, RoomEvent
+from parley.feed import Events, Feed
+from parley.ice_server import IceServer, ice_servers
+from parley.participant import Participant
+from parley.room_info import RoomInfo
+from parley.roster import Roster
+from parley.standing import Standing
+
+if TYPE_CHECKING:
+    from parley.conversation import Conversation
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = ("offer", "answer", "candidate")
+EARLY_SIGNALS = 256  # that came before somebody listens; the oldest are dropped
+LEAVING = 5.0  # seconds that `async with` waits for a leave to be answered
+
+
+class Unset(enum.Enum):
+    """What was not given; None means something."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+Message = Mapping[str, Any]
+
+
+class Room:
+    """One's stay in a room. It stays the same object through lost connections and lost sessions, until `Left`."""
+
+    def __init__(self, conversation: "Conversation", standing: Standing, users: Message) -> None:
+        self._conversation = conversation
+        self._standing = standing
+        self._roster = Roster(users)
+        self._feed: Feed[RoomEvent] = Feed()
+        self._cursor: str | None = users["cursor"]
+        self._ice_servers = ice_servers(users.get("iceServers"))
+        self._ice_expires_at: str | None = users.get("expiresAt")
+        self._signal_callback: Callable[[Message], object] | None = None
+        self._early: deque[Message] = deque(maxlen=EARLY_SIGNALS)
+        self._asked_anew = False
+        self._unrecovered = False
+        self._here = asyncio.Event()  # not set while a lost session's place is being taken again
+        self._here.set()
+        self._left: asyncio.Future[Left] = asyncio.get_running_loop().create_future()
+
+    def __repr__(self) -> str:
+        return f"<Room {self.id!r} revision={self.revision} participants={len(self.participants)}>"
+
+    @property
+    def id(self) -> str:
+        """The room's id."""
+        return self._standing.room_id
+
+    @property
+    def name(self) -> str:
+        """The room's name."""
+        return self.info.name
+
+    @property
+    def info(self) -> RoomInfo:
+        """The room's properties."""
+        return self._roster.info
+
+    @property
+    def topology(self) -> str:
+        """`mesh`, or `sfu_advised` when there are more participants than a full mesh is good for."""
+        return self.info.topology
+
+    @property
+    def revision(self) -> int:
+        """How many changes the room has seen."""
+        return self._roster.revision
+
+    @property
+    def participants(self) -> Mapping[str, Participant]:
+        """Everyone by id, oneself included, in the order they came. It is a live view."""
+        return MappingProxyType(self._roster.participants)
+
+    @property
+    def me(self) -> Participant:
+        """The own participant."""
+        return self._roster.me
+
+    @property
+    def others(self) -> list[Participant]:
+        """Everyone else, in the order they came."""
+        return [one for one in self._roster.participants.values() if one.id != self._roster.self_id]
+
+    @property
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """STUN and TURN servers to use in this room."""
+        return self._ice_servers
+
+    @property
+    def ice_expires_at(self) -> str | None:
+        """Until when their credentials are good (RFC 3339); new ones come before."""
+        return self._ice_expires_at
+
+    @property
+    def left(self) -> Left | None:
+        """How our stay ended, if it has."""
+        return self._left.result() if self._left.done() else None
+
+    def events(self) -> Events[RoomEvent]:
+        """An iterator over what happens from this call on; its last event is `Left`."""
+        return self._feed.events()
+
+    def on(self, callback: Callable[[RoomEvent], object]) -> Callable[[], None]:
+        """Call this with every event, at once; returns what ends that."""
+        return self._feed.on(callback)
+
+    async def update(
+        self,
+        *,
+        name: str | Unset | None = UNSET,
+        media: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change what one says of oneself: `name=None` goes back to the token's name; `metadata` merges (RFC 7396),
+        in it and in `media` None removes a key. Returns when the room has it. Raises ParleyError."""
+        fields: dict[str, Any] = {"roomId": self.id}
+        if not isinstance(name, Unset):
+            fields["name"] = name
+        if media is not None:
+            fields["media"] = dict(media)
+        if metadata is not None:
+            fields["metadata"] = dict(metadata)
+        await self._here.wait()
+        self._check()
+        await self._conversation.ask("update_self", fields)
+        self._standing.fold(fields)
+
+    async def leave(self) -> None:
+        """Leave the room; returns when that is so. Leaving twice is no error."""
+        if self._left.done():
+            return
+        if not self._here.is_set():
+            self.end(Left("left"))  # the session that was in it is gone; the join on its way is undone when answered
+            return
+        try:
+            await self._conversation.ask("leave_room", {"roomId": self.id})
+        except ParleyError as error:
+            if error.code != NOT_IN_ROOM and not self._left.done():
+                raise
+        self.end(Left("left"))
+
+    async def wait_left(self) -> Left:
+        """Wait until our stay ends, and how."""
+        return await asyncio.shield(self._left)
+
+    async def send_signal(self, type_: str, *, to: str, **fields: Any) -> None:
+        """Send an `offer`, `answer` (`sdp`, `negotiation`) or `candidate` (`candidate`, `negotiation`) to a participant,
+        with the protocol's own field names. For those who bring a WebRTC stack; `parley.rtc` does this by itself."""
+        if type_ not in SIGNALS:
+            raise ValueError(f"{type_!r} is no signal")
+        self._check()
+        if not self._here.is_set():
+            raise ParleyError(PARTICIPANT_NOT_FOUND, "nobody knows us in the room at the moment", retryable=False)
+        await self._conversation.ask(type_, {"roomId": self.id, "to": to, **fields})
+
+    def on_signal(self, callback: Callable[[Message], object] | None) -> None:
+        """Call this with every signal for us, as it comes on the wire, and at once with those that came already."""
+        if callback is not None and self._signal_callback is not None:
+            raise RuntimeError("somebody takes the signals of this room already: there is one call per room")
+        self._signal_callback = callback
+        while callback is not None and self._early:
+            self._signal(self._early.popleft())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.leave_soon()
+
+    async def leave_soon(self) -> None:
+        """Leave, and do not wait for long nor fail: offline, it is asked as soon as the connection is back."""
+        with contextlib.suppress(TimeoutError, ParleyError):
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self.leave())), LEAVING)
+
+    def _check(self) -> None:
+        left = self.left
+        if left is not None:
+            raise ParleyError(NOT_IN_ROOM, f"our stay in {self.id} is over: {left.reason}", retryable=False)
+
+    # What the conversation calls.
+
+    @property
+    def cursor(self) -> str | None:
+        """The last place in the room's log that we have seen; None while we are not in it."""
+        return self._cursor
+
+    @property
+    def standing(self) -> Standing:
+        """As what to join."""
+        return self._standing
+
+    def outlived(self) -> None:
+        """The session is lost, and the cursor with it: what comes next is the room_users of another join."""
+        self._cursor = None
+        self._asked_anew = False
+        self._here.clear()
+
+    def take(self, message: Message) -> None:
+        """A push or named reply about this room."""
+        if self._left.done():
+            return
+        self._cursor = message.get("cursor", self._cursor)
+        type_ = message["type"]
+        if type_ in SIGNALS:
+            self._signal(message)
+        elif type_ == "room_users":
+            self._take_users(message)
+        elif type_ == "ice_servers":
+            self._take_ice_servers(message)
+        elif type_ == "room_resumed":
+            unrecovered, self._unrecovered = self._unrecovered, False
+            self._feed.tell(Resumed(recovered=not unrecovered))
+        elif type_ == "room_closed" or (type_ == "user_left" and message["participantId"] == self._roster.self_id):
+            self.end(Left("room_closed" if type_ == "room_closed" else message.get("reason", "left")))
+        elif "revision" in message:
+            self._take_change(message)
+
+    def _take_change(self, message: Message) -> None:
+        change = self._roster.apply(message)
+        for event in change.events:
+            self._feed.tell(event)
+        if change.hole and not self._asked_anew:
+            self._asked_anew = True
+            self._conversation.ask_anew(self.id)
+
+    def _take_users(self, message: Message) -> None:
+        rejoined = message["self"] != self._roster.self_id
+        self._here.set()
+        self._asked_anew = False
+        self._unrecovered = message.get("recovered") is False
+        for event in self._roster.replace(message):
+            self._feed.tell(event)
+        if "iceServers" in message:
+            self._take_ice_servers(message)
+        if rejoined:
+            self._feed.tell(Resumed(recovered=False, rejoined=True))
+
+    def _take_ice_servers(self, message: Message) -> None:
+        given = (ice_servers(message.get("iceServers")), message.get("expiresAt"))
+        if given != (self._ice_servers, self._ice_expires_at):
+            self._ice_servers, self._ice_expires_at = given
+            self._feed.tell(IceServers(*given))
+
+    def _signal(self, message: Message) -> None:
+        if self._signal_callback is None:
+            self._early.append(message)
+            return
+        try:
+            self._signal_callback(message)
+        except Exception:
+            logger.exception("a callback failed for a signal")
+
+    def end(self, left: Left) -> None:
+        """Our stay is over."""
+        if self._left.done():
+            return
+        self._left.set_result(left)
+        self._here.set()
+        self._conversation.forget(self)
+        self._feed.tell(left)
+        self._feed.end()

@@ -1,0 +1,35 @@
+"""Calls by aiortc: `Call(room)` connects with everybody in a room. Install it with `pip install parley[rtc]`."""
+
+from parley.rtc.call import Call
+from parley.rtc.data_channel import DataChannel
+from parley.rtc.events import (
+    CallEvent,
+    DataChannelOpened,
+    Message,
+    PeerChanged,
+    PeerJoined,
+    PeerLeft,
+    Track,
+    TrackEnded,
+)
+from parley.rtc.loopback import use_loopback_when_alone
+from parley.rtc.peer import Peer
+from parley.rtc.remote_track import RemoteTrack
+from parley.rtc.stats import PeerStats
+
+__all__ = [
+    "Call",
+    "CallEvent",
+    "DataChannel",
+    "DataChannelOpened",
+    "Message",
+    "Peer",
+    "PeerChanged",
+    "PeerJoined",
+    "PeerLeft",
+    "PeerStats",
+    "RemoteTrack",
+    "Track",
+    "TrackEnded",
+    "use_loopback_when_alone",
+]

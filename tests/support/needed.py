@@ -1,0 +1,34 @@
+"""Programs that tests need and a machine may lack: found, or the test is skipped with a word. CI requires them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+REQUIRED = frozenset(filter(None, os.environ.get("PARLEY_TEST_REQUIRE", "").split(",")))
+PROGRAMS = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "firefox": ("firefox-esr", "firefox"),
+    "coturn": ("turnserver",),
+    "node": ("node",),
+}
+
+
+def found(what: str) -> Path | None:
+    """Where the program is, if it is here."""
+    for name in PROGRAMS[what]:
+        path = shutil.which(name)
+        if path is not None:
+            return Path(path)
+    return None
+
+
+def needed(what: str) -> Path:
+    """Where the program is. Without it the test is skipped, or fails where PARLEY_TEST_REQUIRE names it."""
+    path = found(what)
+    if path is not None:
+        return path
+    if what in REQUIRED:
+        pytest.fail(f"{what} is required here (PARLEY_TEST_REQUIRE) and is not installed")
+    pytest.skip(f"needs {what}, which is not installed here")
