@@ -1,0 +1,134 @@
+/** The peers of a call: one for each other participant of the room, made when it comes and closed when it goes. */
+
+import { generationOf, outlived } from "./negotiation.js";
+import { Peer } from "./peer.js";
+
+/** @typedef {import("./messages.js").Participant} Participant */
+/** @typedef {import("./messages.js").SignalPush} SignalPush */
+
+/**
+ * @typedef {object} Company what a mesh tells its call
+ * @property {(peer: Peer) => void} came
+ * @property {(peer: Peer, reason: string) => void} went
+ * @property {(peer: Peer) => void} opened its RTCPeerConnection is a new one
+ * @property {(peer: Peer) => void} updated
+ * @property {(peer: Peer | null, error: unknown) => void} failed
+ */
+
+/** A full mesh. */
+export class Mesh {
+  #room;
+  #host;
+  #company;
+  /** @type {Map<string, number>} */ #generations;
+  /** By participant id. @readonly @type {Map<string, Peer>} */ peers = new Map();
+
+  /**
+   * @param {import("./room.js").Room} room
+   * @param {Omit<import("./peer.js").Host, "opened" | "polite">} host
+   * @param {Company} company
+   */
+  constructor(room, host, company) {
+    this.#room = room;
+    this.#company = company;
+    this.#generations = room._generations;
+    this.#host = { ...host, polite: (/** @type {string} */ id) => this.#polite(id), opened: (/** @type {Peer} */ peer) => this.#opened(peer) };
+  }
+
+  /** Meet everyone who is there. */
+  meet() {
+    for (const one of this.#room.others) this.joined(one);
+  }
+
+  /** @param {Participant} participant */
+  joined(participant) {
+    const { id } = participant;
+    if (this.peers.has(id) || id === this.#room.self.id) return;
+    const signals = this.#room._unheard.take(id);
+    const before = this.#generations.get(id);
+    const offered = signals.length ? (generationOf(signals[0]?.negotiation) ?? 0) : -1;
+    const generation = Math.max(before === undefined ? 0 : before + 1, offered);
+    // Of two that meet, the one that came later offers. After an earlier call in this room the other end knows of none.
+    const waits = generation === offered || (before === undefined && !this.#polite(id));
+    const peer = new Peer(participant, this.#host, generation, waits);
+    this.peers.set(id, peer);
+    this.#opened(peer);
+    this.#company.came(peer);
+    for (const signal of signals) peer._hear(signal);
+  }
+
+  /**
+   * @param {Participant} participant
+   * @param {string} reason
+   */
+  left({ id }, reason) {
+    this.#drop(id, reason);
+    this.#generations.delete(id);
+  }
+
+  /** @param {Participant} participant */
+  updated(participant) {
+    const peer = this.peers.get(participant.id);
+    if (!peer) return;
+    peer._updated(participant);
+    this.#company.updated(peer);
+  }
+
+  /** @param {SignalPush} signal */
+  hear(signal) {
+    this.peers.get(signal.from)?._hear(signal);
+  }
+
+  /** Signals may be lost. */
+  signalsLost() {
+    for (const peer of this.peers.values()) peer._signalsLost();
+  }
+
+  /** Our stay is another one: nothing of these connections goes on. */
+  reset() {
+    this.close("timeout");
+    this.#generations.clear();
+  }
+
+  /** @param {string} reason */
+  close(reason) {
+    for (const id of [...this.peers.keys()]) this.#drop(id, reason);
+  }
+
+  /**
+   * There are other ICE servers.
+   * @param {RTCConfiguration} configuration
+   * @param {string | null} before when the credentials of the last ones end
+   */
+  configure(configuration, before) {
+    const old = outlived(before, this.#room.iceServersExpireAt, Date.now());
+    for (const peer of this.peers.values()) {
+      peer._configure(configuration, old).catch((error) => this.#company.failed(peer, error));
+    }
+  }
+
+  /** @param {string} id */
+  #polite(id) {
+    return this.#room.self.order > (this.#room.participants.get(id)?.order ?? 0);
+  }
+
+  /** @param {Peer} peer */
+  #opened(peer) {
+    // A peer's first connection opens before it is one of ours.
+    if (this.peers.get(peer.participant.id) !== peer) return;
+    this.#generations.set(peer.participant.id, peer._generation);
+    this.#company.opened(peer);
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} reason
+   */
+  #drop(id, reason) {
+    const peer = this.peers.get(id);
+    if (!peer) return;
+    this.peers.delete(id);
+    peer._close();
+    this.#company.went(peer, reason);
+  }
+}

@@ -1,0 +1,71 @@
+/** The line between a client and a real gateway: it can be cut, be dead, lose messages, or change them. */
+import { once } from "node:events";
+import WebSocket, { WebSocketServer } from "ws";
+
+/** Everything passes until a test says otherwise. */
+export class Line {
+  /** Called with each message of the server (or client); what it returns is passed on, undefined is lost. */
+  fromServer = (message) => message;
+  fromClient = (message) => message;
+  /** Whether nobody can connect. */
+  down = false;
+  /** Whether nothing gets through, although nothing is closed. */
+  silent = false;
+  /** How often somebody connected. */
+  connections = 0;
+  #pairs = new Set();
+
+  static async to(target) {
+    const line = new Line();
+    line.target = target.replace("http", "ws") + "/ws";
+    line.server = new WebSocketServer({ port: 0, host: "127.0.0.1", verifyClient: () => !line.down });
+    line.server.on("connection", (socket) => line.#join(socket));
+    await once(line.server, "listening");
+    line.url = `http://127.0.0.1:${line.server.address().port}`;
+    return line;
+  }
+
+  #join(client) {
+    this.connections += 1;
+    const server = new WebSocket(this.target);
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    const early = [];
+    client.on("message", (data) => {
+      const message = this.fromClient(JSON.parse(data));
+      if (message === undefined || this.silent) return;
+      if (server.readyState === WebSocket.OPEN) server.send(JSON.stringify(message));
+      else early.push(message);
+    });
+    server.on("open", () => early.splice(0).forEach((message) => server.send(JSON.stringify(message))));
+    server.on("message", (data) => {
+      const message = this.fromServer(JSON.parse(data));
+      if (message !== undefined && !this.silent) client.send(JSON.stringify(message));
+    });
+    server.on("close", (code, reason) => {
+      this.#pairs.delete(pair);
+      if (code >= 3000 || code === 1000 || code === 1012) client.close(code, reason);
+      else client.terminate();
+    });
+    server.on("error", () => client.terminate());
+    client.on("close", () => server.terminate());
+  }
+
+  /** As if the network were gone: no close frame. */
+  cut() {
+    for (const { client, server } of this.#pairs) {
+      client.terminate();
+      server.terminate();
+    }
+  }
+
+  /** Say something to the client that no gateway of today says. */
+  inject(message) {
+    for (const { client } of this.#pairs) client.send(JSON.stringify(message));
+  }
+
+  close() {
+    this.cut();
+    this.server.close();
+  }
+}
