@@ -23,7 +23,7 @@ RUN /opt/venv/bin/python -m compileall -q /app
 
 FROM ${BASE} AS runtime
 ARG SERVICE
-ARG VERSION=0.2.0
+ARG VERSION=0.3.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="parley-${SERVICE}" \
       org.opencontainers.image.description="Parley, signaling for people and AI agents: the ${SERVICE} service" \
@@ -49,6 +49,9 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
 # An exec-form ENTRYPOINT expands no variables, and a shell in front of Python would be one more process between the
 # signals and the service. So each service has its own last stage, and SERVICE chooses among them.
 FROM runtime AS run-gateway
+# The page and the SDK it is made with, which this service alone serves (where guests are let in).
+COPY web/ /app/web/
+COPY clients/js/src/ /app/clients/js/src/
 EXPOSE 8080
 ENTRYPOINT ["python", "-m", "services.gateway"]
 

@@ -10,3 +10,4 @@ done
 echo "PARLEY_SIGNAL_KEYS=k1:$(openssl rand -base64 32)"
 echo "PARLEY_TOKEN_SECRET=$(openssl rand -hex 32)"
 echo "PARLEY_GRANT_SECRET=$(openssl rand -hex 32)"
+echo "PARLEY_TURN_SECRET=$(openssl rand -hex 32)"

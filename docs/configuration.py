@@ -21,7 +21,8 @@ HEAD = """\
 
 Settings come from the environment, each under the name below. An unknown `PARLEY_…` name, or a value that does not fit,
 is an error at start that names the variable. Each service takes its own settings and those of all services, and refuses
-the others'.
+the others'. Only `PARLEY_URL`, `PARLEY_TOKEN` and `PARLEY_TOKEN_FILE` are let pass and ignored: they are for
+[the command line](command-line.md), which may be used in the same shell.
 
 A **secret** may also be read from a file: set `<NAME>_FILE` to its path, and not `<NAME>`. Outside development mode the
 gateway needs `PARLEY_SIGNAL_KEYS`, and auth needs `PARLEY_GRANT_SECRET` and the key of agent-link's tokens. In
@@ -70,7 +71,11 @@ def _run_rows() -> list[tuple[str, str, str, str]]:
     for parameter in inspect.signature(main).parameters.values():
         option = parameter.default
         bounds = f", {option.min}…{option.max}" if option.min is not None else ""
-        kind = f"integer{bounds}" if parameter.annotation in (int, int | None) else "text"
+        kind = (
+            f"integer{bounds}"
+            if parameter.annotation in (int, int | None)
+            else _NAMES.get(parameter.annotation, "text")
+        )
         names = [option.envvar] if isinstance(option.envvar, str) else option.envvar
         rows.append(("`, `".join(names), kind, _default(option.default), _cell(option.help)))
     return rows
@@ -82,7 +87,7 @@ def _value(field: FieldInfo) -> str:
     options = [option for option in get_args(annotation) if option is not type(None)]
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in options)
-    if get_origin(annotation) is list:
+    if list in (get_origin(annotation), *map(get_origin, options)):
         return "list"
     name = _NAMES[options[0] if options else annotation]
     bounds = [
@@ -102,6 +107,8 @@ def _default(default: object) -> str:
         return "a secret"
     if isinstance(default, list):
         return f"`{','.join(default)}`"
+    if isinstance(default, bool):
+        return f"`{default}`".lower()
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 

@@ -32,6 +32,9 @@ def main(
     nats_url: str | None = typer.Option(
         None, envvar=["NATS_URL", "PARLEY_NATS_URL"], help="An existing NATS server, instead of embedded ones."
     ),
+    tls: bool = typer.Option(
+        False, envvar="TLS", help="Whether to speak https and wss, with a self-signed certificate kept in DATA/tls."
+    ),
     replicas: int = typer.Option(1, envvar="REPLICAS", min=1, max=MOST, help="How many of each service."),
     gateways: int | None = typer.Option(
         None, envvar="GATEWAYS", min=1, max=MOST, help="How many gateways; unset: REPLICAS."
@@ -63,6 +66,7 @@ def main(
         nats_servers,
         nats_sync,
         environment(),
+        tls,
     )
     plan.check()
     asyncio.run(Launcher(plan).run())

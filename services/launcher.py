@@ -2,25 +2,31 @@
 
 import asyncio
 import contextlib
+import datetime
 import errno
 import signal
 import time
 import urllib.request
 from collections.abc import Coroutine, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
+from services.addresses import own_addresses, reachable
+from services.certificate import certificate, names_of
 from services.embedded_cluster import EmbeddedCluster, here
 from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.existing_nats import check_server
-from services.lines import Lines, welcome
+from services.lines import Lines
 from services.parts import NatsPart, Part, ServicePart, keep
 from services.plan import SERVICES, CannotStart, Plan
 from services.ports import Ports
+from services.welcome import Welcome
 from shared.settings import PREFIX
 
 STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
 READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them
 READY_SECONDS_EACH = 5.0
+ADDRESSES_TOLD = 4  # of this machine; a machine with containers has many
 
 T = TypeVar("T")
 
@@ -47,6 +53,7 @@ class Launcher:
         started = time.monotonic()
         try:
             await asyncio.to_thread(self._take_ports)
+            await asyncio.to_thread(self._make_certificate)
             url = await _unless(stop, self._broker())
             if url is None:
                 return
@@ -73,6 +80,18 @@ class Launcher:
         for service in SERVICES:
             self._ops |= {name: self._ports.take("127.0.0.1") for name in self._plan.names(service)}
         self._ports.complete()
+
+    def _make_certificate(self) -> None:
+        plan = self._plan
+        if not plan.makes_certificate:
+            return
+        names = names_of(plan.host, own_addresses())
+        try:
+            certificate(plan.tls_folder, names, datetime.datetime.now(datetime.UTC))
+        except OSError as error:
+            raise CannotStart(
+                f"{plan.tls_folder} cannot be used ({error.strerror}); choose another with DATA=…"
+            ) from None
 
     # -- NATS ----------------------------------------------------------------------------------------------------------
 
@@ -138,8 +157,17 @@ class Launcher:
         return False
 
     async def _welcome(self) -> None:
-        nats = (self._nats.url, self._nats.folder / "passwords.json") if self._nats is not None else None
-        await asyncio.to_thread(welcome, [self._plan.url(port) for port in self._public], nats)
+        plan, settings = self._plan, self._plan.gateway()
+        others = [plan.url(self._public[0], str(address)) for address in reachable(plan.host)]
+        said = Welcome(
+            urls=[plan.url(port) for port in self._public],
+            others=others[:ADDRESSES_TOLD],
+            page=settings.serves_page,
+            certificate=Path(settings.tls_certificate) if settings.tls_certificate else None,
+            self_signed=plan.makes_certificate,
+            nats=(self._nats.url, self._nats.folder / "passwords.json") if self._nats is not None else None,
+        )
+        await asyncio.to_thread(said.say)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Until told to stop; what ends by itself is started again, with the ports it had."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionId, SessionKey
 from shared.model import Tolerant
+from shared.pushes import IceServer
 from shared.room import Access, Kind, LeaveReason, Media, MediaPatch, Participant, Role, Room, RoomSettings, RoomType
 from shared.roster import Snapshot
 
@@ -88,11 +89,37 @@ class IssueDevToken(Tolerant):
     ttl: int | None = None
 
 
+class IssueGuestToken(Tolerant):
+    """Issue a guest token: for a new guest, or with the guest token `renews`, which is still good, for the same one."""
+
+    name: str | None = None
+    renews: str | None = None
+
+
 class Issued(Tolerant):
     """A token and its end (RFC 3339)."""
 
     token: str
     expires_at: str
+
+
+class IssueIceServers(Tolerant):
+    """The STUN and TURN servers this agent may use, with credentials of its own. Asked for participants of rooms only."""
+
+    agent_id: AgentId
+
+
+class IceServersIssued(Tolerant):
+    """ICE servers, and the end of their credentials (RFC 3339). Without an end they are the same for every agent."""
+
+    ice_servers: list[IceServer]
+    expires_at: str | None = None
+
+
+class GuestIssued(Issued):
+    """A guest token, and the agent it names."""
+
+    agent_id: AgentId
 
 
 # -- rooms -------------------------------------------------------------------------------------------------------------

@@ -83,12 +83,16 @@ class GoAway(Push):
     reconnect_after_ms: int
 
 
+def _unset(value: str | None) -> bool:
+    return value is None
+
+
 class IceServer(Push):
-    """An RTCIceServer."""
+    """An RTCIceServer (W3C webrtc-pc 4.2.4). What is not set is left out: browsers refuse null there."""
 
     urls: list[str]
-    username: str | None = None
-    credential: str | None = None
+    username: str | None = Field(None, exclude_if=_unset, repr=False)
+    credential: str | None = Field(None, exclude_if=_unset, repr=False)
 
 
 class RoomUsers(Push):
@@ -103,7 +107,20 @@ class RoomUsers(Push):
     room: Room
     participants: list[Participant]
     ice_servers: list[IceServer] = []
+    expires_at: str | None = None
     recovered: bool | None = None
+
+
+class IceServers(Push):
+    """Other ICE servers than the client was told, to be used from now on (`RTCPeerConnection.setConfiguration`).
+
+    `expires_at` (RFC 3339) is the end of their credentials, if they have any. No change of the room, so no cursor.
+    """
+
+    type: Literal["ice_servers"] = "ice_servers"
+    room_id: RoomId
+    ice_servers: list[IceServer]
+    expires_at: str | None = None
 
 
 class RoomPush(Push):
@@ -223,7 +240,7 @@ def room_closed(at: At, reason: str | None) -> RoomClosed:
 
 def encode(message: Push) -> bytes:
     """A push as it goes over the wire; optional fields that are not set are left out (`retryAfterMs` never is)."""
-    unset = {name for name in ("id", "recovered") if getattr(message, name, "") is None}
+    unset = {name for name in ("id", "recovered", "expires_at") if getattr(message, name, "") is None}
     return message.model_dump_json(by_alias=True, exclude=unset).encode()
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
 from shared.ids import AgentId, DeviceIdField, ParticipantId, RoomId
 from shared.model import Strict, Tolerant
@@ -16,6 +16,8 @@ Role = Literal["owner", "moderator", "participant"]
 RoomType = Literal["voice", "video"]
 Access = Literal["open", "token"]
 ConnectionState = Literal["connected", "reconnecting"]
+# What calls in the room do best: connect everyone with everyone, or use a selective forwarding unit. More may come.
+Topology = Literal["mesh", "sfu_advised"]
 LeaveReason = Literal["left", "timeout", "replaced", "kicked", "banned", "room_closed", "token_expired", "revoked"]
 CloseReason = Literal["deleted", "max_duration", "empty"]
 
@@ -53,6 +55,11 @@ class MediaPatch(Strict):
     video: Track | None = None
     screen: Track | None = None
 
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """On its way to another process, what is absent stays absent: as `null` it would turn that kind off."""
+        return {kind: track for kind, track in handler(self).items() if kind in self.model_fields_set}
+
     def apply(self, media: Media) -> Media:
         """The media after this change."""
         return media.model_copy(update={kind: getattr(self, kind) or Track() for kind in self.model_fields_set})
@@ -67,7 +74,10 @@ class RoomSettings(Strict):
 
 
 class Room(Tolerant):
-    """A room's public properties. `participant_count` is as of the event or snapshot that carries it."""
+    """A room's public properties. `participant_count` is as of the event or snapshot that carries it.
+
+    `topology` is one of `Topology`, or a word of a newer version, which is passed on as it is.
+    """
 
     room_id: RoomId
     name: str
@@ -79,6 +89,7 @@ class Room(Tolerant):
     settings: RoomSettings = RoomSettings()
     participant_count: int = 0
     locked: bool = False
+    topology: Topology | str = "mesh"
 
 
 class Participant(Tolerant):

@@ -54,6 +54,8 @@ OPEN_SESSION = Endpoint("auth.open_session", c.OpenSession, c.SessionOpened)
 CHECK_JOIN_TOKEN = Endpoint("auth.check_join_token", c.CheckJoinToken, c.Grant)
 ISSUE_JOIN_TOKEN = Endpoint("auth.issue_join_token", c.IssueJoinToken, c.Issued)
 ISSUE_DEV_TOKEN = Endpoint("auth.issue_dev_token", c.IssueDevToken, c.Issued)
+ICE_SERVERS = Endpoint("auth.ice_servers", c.IssueIceServers, c.IceServersIssued)
+ISSUE_GUEST_TOKEN = Endpoint("auth.issue_guest_token", c.IssueGuestToken, c.GuestIssued)
 
 CREATE_ROOM = Endpoint("rooms.create", c.CreateRoom, c.RoomState)
 JOIN_ROOM = Endpoint("rooms.join", c.JoinRoom, c.Joined)

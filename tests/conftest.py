@@ -4,21 +4,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from services.embedded_nats import EmbeddedNats
 from shared.bus import Bus
 from shared.memory_bus import MemoryBroker, MemoryBus
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
+from tests.support.needed import PROGRAMS, found
 from tests.support.system import System
 
+# No test is judged by its time: machines are shared.
+hypothesis.register_profile("parley", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("parley")
 
-def pytest_report_header() -> str:
-    """Say which NATS server the tests run against."""
-    return "nats: " + (
-        "a container, by testcontainers"
-        if container_engine()
-        else "nats-server from the wheel (no container engine answers)"
-    )
+
+def pytest_report_header() -> list[str]:
+    """Say which NATS server the tests run against, and what they have of the programs that some need."""
+    nats = "a container, by testcontainers" if container_engine() else "nats-server from the wheel (no engine answers)"
+    programs = ", ".join(f"{name}: {found(name) or 'not here, its tests are skipped'}" for name in PROGRAMS)
+    return [f"nats: {nats}", programs]
 
 
 @pytest.fixture

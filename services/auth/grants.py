@@ -1,4 +1,4 @@
-"""The tokens auth issues itself: join tokens (one agent, one room, once) and resume tokens (one session). Pure.
+"""The tokens auth issues itself: for a join (one agent, one room, once), a session's resume, and guests. Pure.
 
 Each purpose has its own audience and its own key, derived from one secret, so that none passes for another, nor for an
 agent-link token, whatever its claims say. There is no leeway: issuer and judge are the same service.
@@ -13,13 +13,15 @@ from pydantic import ValidationError
 
 from services.auth.keys import KeyRing
 from services.auth.tokens import SignedClaims, TokenId, signed_claims
-from shared.commands import Grant, Issued, IssueJoinToken
+from shared.commands import Grant, GuestIssued, Identity, Issued, IssueJoinToken
 from shared.errors import Code, Refused
 from shared.ids import AgentId, AgentIdField, RoomId, RoomIdField, SessionId, fingerprint, mint
 from shared.moment import rfc3339
-from shared.room import Role
+from shared.room import Name, Role
 
 JTI_BYTES = 16
+GUEST = "guest-"  # how the agents begin whom nobody else knows
+GUEST_NAME = "Guest"
 
 
 class _JoinClaims(SignedClaims):
@@ -42,6 +44,16 @@ class _ResumeClaims(SignedClaims):
     exp: int
 
 
+class _GuestClaims(SignedClaims):
+    iss: Literal["parley:auth"]
+    aud: Literal["parley:guest"]
+    sub: AgentIdField
+    name: Name
+    iat: int
+    exp: int
+    jti: TokenId
+
+
 _Claims = TypeVar("_Claims", _JoinClaims, _ResumeClaims)
 
 
@@ -51,11 +63,12 @@ class Grants:
 
     _join: bytes = field(repr=False)
     _resume: bytes = field(repr=False)
+    _guest: bytes = field(repr=False)
 
     @classmethod
     def under(cls, secret: bytes) -> "Grants":
         """With keys derived from this secret (at least 32 bytes)."""
-        return cls(_derived(secret, "join"), _derived(secret, "resume"))
+        return cls(*(_derived(secret, purpose) for purpose in ("join", "resume", "guest")))
 
     def issue_join_token(self, order: IssueJoinToken, ttl: int, now: float, chance: bytes) -> Issued:
         """A join token that ends after `ttl` seconds. Raises Refused with `bad_message` for ids that cannot be."""
@@ -105,6 +118,51 @@ class Grants:
         if claims.sub != agent_id:
             raise Refused(Code.FORBIDDEN, "the resume token is for another agent")
         return SessionId(claims.session)
+
+    def issue_guest_token(self, guest: AgentId, name: str, life: int, now: float, chance: bytes) -> GuestIssued:
+        """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a name that cannot be."""
+        start = int(now)
+        try:
+            claims = _GuestClaims(
+                iss="parley:auth",
+                aud="parley:guest",
+                sub=guest,
+                name=name,
+                iat=start,
+                exp=start + life,
+                jti=mint("guest_", chance),
+            )
+        except ValidationError:
+            raise Refused(Code.BAD_MESSAGE, "a guest's name has 1 to 128 printable characters") from None
+        return GuestIssued(token=_sign(claims, self._guest), expires_at=rfc3339(claims.exp), agent_id=claims.sub)
+
+    def is_guest_token(self, token: str) -> bool:
+        """Whether a token was signed with the guests' key, whatever else is wrong with it."""
+        try:
+            signed_claims(token, KeyRing.from_secret(self._guest))
+        except Refused:
+            return False
+        return True
+
+    def check_guest_token(self, token: str, permissions: tuple[str, ...], now: float) -> Identity:
+        """The guest that a token names, who may do this. Raises Refused with `invalid_token` or `expired_token`.
+
+        What guests may do is not in the token: it is what is set now, so that nobody keeps what was taken away.
+        """
+        try:
+            claims = _GuestClaims.model_validate(signed_claims(token, KeyRing.from_secret(self._guest)))
+        except ValidationError:
+            raise Refused(Code.INVALID_TOKEN, "the guest token is ill-formed") from None
+        if claims.exp <= now:
+            raise Refused(Code.EXPIRED_TOKEN, "the guest token has expired")
+        return Identity(
+            agent_id=claims.sub,
+            name=claims.name,
+            kind="human",
+            permissions=permissions,
+            expires_at=rfc3339(claims.exp),
+            token_id=claims.jti,
+        )
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:

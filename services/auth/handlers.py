@@ -6,24 +6,30 @@ from typing import Any
 
 import jwt
 
-from services.auth.grants import JTI_BYTES, Grants
+from services.auth import turn
+from services.auth.grants import GUEST, GUEST_NAME, JTI_BYTES, Grants
 from services.auth.jwks import KeySource
+from services.auth.logins import LoginRules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenRules, check_token
 from shared import subjects
 from shared.commands import (
     CheckJoinToken,
     Grant,
+    GuestIssued,
+    IceServersIssued,
     Identity,
     Issued,
     IssueDevToken,
+    IssueGuestToken,
+    IssueIceServers,
     IssueJoinToken,
     OpenSession,
     SessionOpened,
     Validate,
 )
 from shared.errors import Code, Refused
-from shared.ids import mint
+from shared.ids import AgentId, mint
 from shared.moment import rfc3339, unix
 from shared.subjects import Endpoint
 
@@ -56,10 +62,12 @@ class AuthHandlers:
             max_life=settings.token_max_life,
             default_permissions=tuple(settings.default_permissions),
         )
+        guests = settings.allowed_to_guests if settings.guests else None
+        self._logins = LoginRules(self._rules, self._grants, lambda: self._source.keys, guests)
 
     async def validate(self, request: Validate) -> Identity:
         """The agent a token names. Raises Refused with a code of protocol section 3, or `unavailable` without keys."""
-        return check_token(request.token, self._source.keys, self._rules, self._clock())
+        return self._logins.judge(request.token, self._clock()).identity
 
     async def open_session(self, request: OpenSession) -> SessionOpened:
         """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`.
@@ -67,7 +75,8 @@ class AuthHandlers:
         A resume token that is not good (any more) is no error: the session is gone, and another begins.
         """
         now = self._clock()
-        identity = check_token(request.token, self._source.keys, self._rules, now)
+        judged = self._logins.judge(request.token, now)
+        identity = judged.identity
         if request.subject is not None and identity.agent_id != request.subject:
             raise Refused(Code.SUBJECT_MISMATCH, "the token names another agent than the session's")
         life = unix(identity.expires_at) - now + RESUME_MARGIN
@@ -78,7 +87,7 @@ class AuthHandlers:
         return SessionOpened(
             identity=identity,
             session_id=session_id,
-            good_until=unix(identity.expires_at) + self._settings.token_leeway,
+            good_until=unix(identity.expires_at) + judged.leeway,
             resume_token=self._grants.issue_resume_token(session_id, identity.agent_id, now, life),
         )
 
@@ -117,6 +126,26 @@ class AuthHandlers:
             raise Refused(Code.BAD_MESSAGE, f"such a token would be refused: {refused.message}") from None
         return Issued(token=token, expires_at=rfc3339(claims["exp"]))
 
+    async def issue_guest_token(self, request: IssueGuestToken) -> GuestIssued:
+        """A token for a guest, where guests are let in. Raises Refused with `forbidden`, `bad_message`, or why not renewed.
+
+        Each is an agent that nobody was before; renewed, it stays the same and keeps its name unless another is given.
+        """
+        if not self._settings.guests:
+            raise Refused(Code.FORBIDDEN, "guests are not let in here (PARLEY_GUEST_ACCESS)")
+        now = self._clock()
+        if request.renews is None:
+            guest, name = AgentId(mint(GUEST, self._chance(JTI_BYTES))), GUEST_NAME
+        else:
+            known = self._logins.judge_guest(request.renews, now)
+            guest, name = known.agent_id, known.name
+        life, chance = self._settings.guest_seconds, self._chance(JTI_BYTES)
+        return self._grants.issue_guest_token(guest, request.name or name, life, now, chance)
+
+    async def ice_servers(self, request: IssueIceServers) -> IceServersIssued:
+        """The ICE servers of the settings, with credentials of this agent's own where they need some."""
+        return turn.issue(self._settings.ice(), request.agent_id, self._clock())
+
 
 def _check_ttl(ttl: int, longest: int) -> None:
     if not 1 <= ttl <= longest:
@@ -131,4 +160,6 @@ def endpoints(handlers: AuthHandlers) -> list[tuple[Endpoint[Any, Any], Callable
         (subjects.CHECK_JOIN_TOKEN, handlers.check_join_token),
         (subjects.ISSUE_JOIN_TOKEN, handlers.issue_join_token),
         (subjects.ISSUE_DEV_TOKEN, handlers.issue_dev_token),
+        (subjects.ICE_SERVERS, handlers.ice_servers),
+        (subjects.ISSUE_GUEST_TOKEN, handlers.issue_guest_token),
     ]

@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from services.auth import turn
 from services.auth.keys import SECRET_BYTES
 from services.auth.tokens import is_permission
 from shared.settings import ServiceSettings, SettingsError
 
+GUEST_PERMISSIONS = frozenset({"rooms:join", "rooms:create", "rooms:list"})
 DEVELOPMENT_SECRET = "parley-development-secret-not-for-production"  # refused outside development mode
 
 
@@ -36,16 +38,56 @@ class AuthSettings(ServiceSettings):
         ["rooms:create", "rooms:join"], description="Permissions of tokens without the claim, separated by commas."
     )
     grant_secret: SecretStr | None = Field(
-        None, description="Key of the tokens auth issues itself (join and resume tokens), at least 32 bytes."
+        None, description="Key of the tokens auth issues itself (join, resume and guest tokens), at least 32 bytes."
     )
     grant_seconds: int = Field(60, ge=1, le=3600, description="Life of a join token whose requester does not say.")
     grant_max_seconds: int = Field(3600, ge=1, le=86400, description="Longest life of a join token.")
+    guest_access: bool | None = Field(
+        None,
+        description="Whether anybody may get a guest token (the same for gateway and auth). "
+        "Unset: in development mode, and there under addresses and local names only.",
+    )
+    guest_permissions: list[str] | None = Field(
+        None,
+        description="What guests may do: `rooms:join`, `rooms:create`, `rooms:list`, separated by commas. "
+        "Unset: `rooms:join`; in development mode `rooms:create` too.",
+    )
+    guest_seconds: int = Field(3600, ge=60, le=86400, description="Life of a guest token; it can be renewed.")
+    stun_urls: list[str] = Field([], description="STUN servers that clients are told: `stun:` and `stuns:` URIs.")
+    turn_urls: list[str] = Field(
+        [], description="TURN servers that clients are told: `turn:` and `turns:` URIs; they need `PARLEY_TURN_SECRET`."
+    )
+    turn_secret: SecretStr | None = Field(
+        None,
+        description="Secret that auth shares with the TURN servers (coturn's `static-auth-secret`), at least 32 bytes.",
+    )
+    turn_seconds: int = Field(
+        3600, ge=2, le=86400, description="Life of TURN credentials, in seconds; at half of it clients get new ones."
+    )
+
+    @field_validator("stun_urls")
+    @classmethod
+    def _stun_urls_are_some(cls, urls: list[str]) -> list[str]:
+        return turn.checked(urls, ("stun", "stuns"))
+
+    @field_validator("turn_urls")
+    @classmethod
+    def _turn_urls_are_some(cls, urls: list[str]) -> list[str]:
+        return turn.checked(urls, ("turn", "turns"))
 
     @field_validator("default_permissions")
     @classmethod
     def _permissions_exist(cls, permissions: list[str]) -> list[str]:
         if not all(is_permission(permission) for permission in permissions):
             raise ValueError("names a permission that does not exist")
+        return permissions
+
+    @field_validator("guest_permissions")
+    @classmethod
+    def _guests_stay_guests(cls, permissions: list[str] | None) -> list[str] | None:
+        """Nobody becomes a manager or an observer without somebody who vouches for them."""
+        if permissions is not None and not set(permissions) <= GUEST_PERMISSIONS:
+            raise ValueError(f"guests may have {', '.join(sorted(GUEST_PERMISSIONS))}, and nothing else")
         return permissions
 
     @field_validator("token_jwks_url")
@@ -89,6 +131,18 @@ class AuthSettings(ServiceSettings):
             raise ValueError("PARLEY_GRANT_SECONDS must not exceed PARLEY_GRANT_MAX_SECONDS")
         return self
 
+    @model_validator(mode="after")
+    def _turn_makes_sense(self) -> Self:
+        if self.turn_secret is None:
+            if self.turn_urls:
+                raise ValueError("PARLEY_TURN_URLS needs PARLEY_TURN_SECRET, which the TURN servers have as well")
+            return self
+        if len(self.turn_secret.get_secret_value().encode()) < SECRET_BYTES:
+            raise ValueError(f"PARLEY_TURN_SECRET must have at least {SECRET_BYTES} bytes")
+        if self.turn_secret in (self.token_secret, self.grant_secret):
+            raise ValueError("PARLEY_TURN_SECRET must differ from the other secrets: the TURN servers know it")
+        return self
+
     def _check_secret(self, name: str) -> None:
         secret: SecretStr | None = getattr(self, name)
         needed = name == "grant_secret" or self.token_algorithm == "HS256"
@@ -100,6 +154,18 @@ class AuthSettings(ServiceSettings):
         elif secret.get_secret_value() == DEVELOPMENT_SECRET and not self.development:
             raise ValueError(f"PARLEY_{name.upper()} is the development secret, which works in development mode only")
 
+    @property
+    def guests(self) -> bool:
+        """Whether guests are let in."""
+        return self.development if self.guest_access is None else self.guest_access
+
+    @property
+    def allowed_to_guests(self) -> tuple[str, ...]:
+        """The permissions of every guest."""
+        if self.guest_permissions is not None:
+            return tuple(dict.fromkeys(self.guest_permissions))
+        return ("rooms:join", "rooms:create") if self.development else ("rooms:join",)
+
     def token_key(self) -> bytes:
         """The shared secret of agent-link tokens (HS256), in development mode a known one unless another was set."""
         return self._in_force(self.token_secret)
@@ -107,6 +173,11 @@ class AuthSettings(ServiceSettings):
     def grant_key(self) -> bytes:
         """The secret below auth's own tokens, in development mode a known one unless another was set."""
         return self._in_force(self.grant_secret)
+
+    def ice(self) -> turn.IceSettings:
+        """What of this the issuing of ICE servers needs."""
+        secret = self.turn_secret.get_secret_value().encode() if self.turn_secret is not None else b""
+        return turn.IceSettings(tuple(self.stun_urls), tuple(self.turn_urls), secret, self.turn_seconds)
 
     def _in_force(self, secret: SecretStr | None) -> bytes:
         if secret is not None:

@@ -9,6 +9,7 @@ import structlog
 from services.gateway.entrance import Shared
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRooms
+from services.gateway.ice import IceServers
 from services.gateway.lease import Lease
 from services.gateway.logins import FailedLogins
 from services.gateway.relay import Checks
@@ -17,6 +18,7 @@ from services.gateway.sealing import Sealer
 from services.gateway.server import GatewayServer, url_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.surroundings import Surroundings
+from services.gateway.tls import tls_context
 from shared import lifecycle, ops, process
 from shared.bus import Bus, Service
 from shared.lifecycle import Failed
@@ -25,7 +27,8 @@ log = structlog.get_logger()
 
 
 def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewayServer:
-    """The gateway's parts, put together. Raises Failed when the port cannot be had."""
+    """The gateway's parts, put together. Raises Failed when the port or its certificate cannot be had."""
+    tls = tls_context(settings)
     try:
         listening = ops.listen(settings.host, settings.port)
     except OSError as error:
@@ -33,9 +36,10 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
     sealer = Sealer(settings.sealing_keys(), os.urandom)
     around = Surroundings(
         bus=bus,
-        rooms=FollowedRooms(bus, sealer),
+        rooms=FollowedRooms(bus, sealer, settings.signal_seconds),
         farewells=Farewells(bus),
         lease=Lease(bus, settings.lease_seconds, time.time, os.urandom),
+        ice=IceServers(bus, time.time),
         clock=time.time,
         chance=os.urandom,
         rooms_per_session=settings.rooms_per_session,
@@ -43,8 +47,8 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
     )
     failed = FailedLogins(settings.failed_logins, time.monotonic)
     shared = Shared(settings, around, sealer, Checks(settings), failed)
-    app = rest_app(bus, settings, lambda: url_of(listening), ready, failed, time.monotonic)
-    return GatewayServer(shared, app, listening)
+    app = rest_app(bus, settings, lambda: url_of(listening, settings.scheme), ready, failed, time.monotonic)
+    return GatewayServer(shared, app, listening, tls)
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:

@@ -207,7 +207,8 @@ class Connection(asyncio.Protocol):
             self.pinged_at = None
 
     def _append(self, message: bytes) -> None:
-        if self._protocol.state is not State.OPEN:
+        # What came before the client's own close, in one piece with it, still counts; what came after ours does not.
+        if self._protocol.state is not State.OPEN and not self._protocol.close_rcvd_then_sent:
             return
         try:
             self._frames.append(message.decode())
@@ -329,6 +330,7 @@ class Connection(asyncio.Protocol):
             self.outbox.push(data)  # counted: a client that pings and does not read must not pile pongs up
         if half_close:
             # Closing for good while the client still sends would reset the connection, and lose what we said last.
+            # (TLS has no half-close here, and needs none: its close waits for the client's.)
             if self.outbox.stuck_since is None and transport.can_write_eof() and not transport.is_closing():
                 transport.write_eof()
             else:

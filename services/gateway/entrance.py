@@ -79,7 +79,7 @@ class Entrance:
         shared, around = self._shared, self._shared.around
         key = SessionKey(fingerprint(self._login.session_id))
         device_id = message.device_id or mint("d_", around.chance(16))
-        stays = Stays(around, self._guest, key, device_id, self._since)
+        stays = Stays(around, self._guest, key, self._login.agent.agent_id, device_id, self._since)
         return Entered(key, token, stays, Relay(around.bus, shared.sealer, shared.checks, shared.settings, key))
 
     async def _come_back(

@@ -224,11 +224,12 @@ class FollowedRoom:
 
 
 class FollowedRooms:
-    """All followed rooms of this gateway."""
+    """All followed rooms of this gateway. `signal_seconds` is how long the log keeps a signal."""
 
-    def __init__(self, bus: Bus, sealer: Sealer) -> None:
+    def __init__(self, bus: Bus, sealer: Sealer, signal_seconds: float) -> None:
         self._bus = bus
         self._sealer = sealer
+        self._signal_seconds = signal_seconds
         self._rooms: dict[RoomId, FollowedRoom] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -268,8 +269,14 @@ class FollowedRooms:
 
     async def compare(self, every: float = COMPARE_SECONDS) -> None:
         """Compare with the log every few seconds, so that a hole before a silence is found too."""
+        slept = 0.0
         while True:
             await asyncio.sleep(every)
+            slept += every
+            if slept > self._signal_seconds:
+                slept = 0.0
+                for room in self._rooms.values():
+                    room.replica.turn_page()
             rooms = {subjects.event_log(room_id): room for room_id, room in self._rooms.items()}
             if not rooms:
                 continue

@@ -63,6 +63,17 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
     return address
 
 
+def network_of(address: str) -> str:
+    """What one subscriber has: an IPv4 address, or the /64 network of an IPv6 one, of which each has millions."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
+    return str(ip)
+
+
 def _is_in(address: str, networks: Sequence[str]) -> bool:
     try:
         ip = ipaddress.ip_address(address)

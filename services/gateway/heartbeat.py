@@ -1,4 +1,4 @@
-"""What time does to connections: pings, deadlines, the end of tokens. One task for all, instead of one for each."""
+"""What time does to connections: pings, deadlines, tokens and TURN credentials that end. One task for all of them."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -45,5 +45,6 @@ class Heartbeat:
             connection.ping(now)
         if session.login.identity is not None:
             session.check_expiry(wall)
+            session.check_ice(wall)
         elif now - connection.opened_at >= settings.authenticate_seconds and connection.is_open and not session.busy:
             session.too_late()

@@ -35,6 +35,11 @@ class Line:
         """Whether a message is being handled."""
         return self._worker is not None
 
+    @property
+    def waiting(self) -> list[Request]:
+        """What is not being handled yet."""
+        return [message for message, _ in self._waiting]
+
     def put(self, message: Request, text: str) -> None:
         """Behind those before it."""
         self._waiting.append((message, text))

@@ -37,4 +37,5 @@ LEASE_FAILURES = Counter(
 )
 RESUMES = Counter("parley_resumes_total", "Sessions that came back, by what they were given.", ["result"])
 REPLAYED = Counter("parley_replayed_pushes_total", "Missed pushes and signals sent again to sessions that came back.")
+ICE_SERVERS = Counter("parley_ice_servers_asked_total", "Times auth was asked for ICE servers, by result.", ["result"])
 REPLACED = Counter("parley_sessions_replaced_total", "Connections closed because their session was resumed on another.")

@@ -59,6 +59,8 @@ class Replica:
 
     __slots__ = (
         "_gone",
+        "_page",
+        "_page_before",
         "_seen",
         "_waiting",
         "hole",
@@ -79,7 +81,9 @@ class Replica:
         self.hole: str | None = None  # what showed the last one
         self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
         self.started_at = 0  # position of the snapshot it began with
-        self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant
+        self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant, or its joining
+        self._page_before = 0  # signals up to here are no longer kept
+        self._page = 0
         self._gone: deque[ParticipantId] = deque(maxlen=GONE)
 
     def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
@@ -99,14 +103,28 @@ class Replica:
         return self._take(entry)
 
     def suspect(self, reason: str, after: int | None = None) -> None:
-        """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again."""
+        """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again.
+
+        And signals below it, so far unnoticed: the next one to the same participant, which would have shown that, may be
+        among those that are read now.
+        """
         after = self.position if after is None else after
+        after = min(after, max(self._page_before, self._all_heard()))
         if self.state is State.LIVE:
             self.state = State.READING_ON
             self.hole = reason
             self.read_from = after
         else:
             self.read_from = min(self.read_from, after)
+
+    def _all_heard(self) -> int:
+        """Up to where no signal to anybody in the room can be missing."""
+        seats = self.roster.seats if self.roster else ()
+        return max(self.started_at, min((self._seen.get(one, 0) for one in seats), default=self.position))
+
+    def turn_page(self) -> None:
+        """Signals are kept for a time; called once in that time, or less often, this forgets how far back they were."""
+        self._page_before, self._page = self._page, self.position
 
     def read_on(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
         """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
@@ -146,9 +164,12 @@ class Replica:
         if happened.events and happened.events[0].change.revision > roster.revision + 1:
             return self._suspicious(entry, "revision", roster.sequence)
         self.position = max(self.position, entry.sequence)
-        before = list(roster.seats)
+        before = dict(roster.seats)
         if not roster.apply(happened):
             return []
+        for participant_id in roster.seats:
+            if participant_id not in before:
+                self._seen[participant_id] = entry.sequence
         for participant_id in before:
             if participant_id not in roster.seats:
                 self._seen.pop(participant_id, None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.gateway import metrics
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
+from services.gateway.ice import IceSet
 from services.gateway.members import Member, Receiver
 from services.gateway.missed import read_missed
 from services.gateway.outbox import text_frame
@@ -37,12 +38,12 @@ class Returned:
         seat = self.stay.room.replica.seat(self.stay.participant_id)
         return seat.participant.device_id if seat else None
 
-    def frames(self) -> Iterator[bytes]:
+    def frames(self, ice: IceSet) -> Iterator[bytes]:
         """What the client is sent, in order; from the last one on, it hears what is committed."""
         room, member = self.stay.room, self.stay.member
         member.since = self.missed.sequence
         if self.snapshot is not None:
-            yield text_frame(room_users(self.snapshot, member.participant_id, None, recovered=False))
+            yield text_frame(room_users(self.snapshot, member.participant_id, None, ice, recovered=False))
         for item in self.missed.items:
             frame = room.frame_of(item)
             if frame is not None:
@@ -89,6 +90,7 @@ class Resumption:
 
     async def run(self, cursors: Mapping[RoomId, str], stays: Stays) -> list[Returned | Ended]:
         """All rooms at once; those it is in are added to `stays`. Raises Refused when one of them cannot be asked."""
+        stays.ice.ask()
         asked = [self._one(room_id, cursor, stays) for room_id, cursor in cursors.items()]
         results = await asyncio.gather(*asked, return_exceptions=True)
         for result in results:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import ssl
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,7 @@ from services.gateway.heartbeat import Heartbeat
 from services.gateway.port import HttpPort
 from services.gateway.session import Session
 from services.gateway.settings import GatewaySettings
+from services.gateway.tls import TlsServer
 from shared.ops import EmbeddedServer
 
 BACKLOG = 2048
@@ -28,7 +30,9 @@ FAREWELL_SECONDS = 3.0  # at the end, for the log to hear whose connection is go
 class GatewayServer:
     """Listens; makes a session of every connection; ends them all when told to stop."""
 
-    def __init__(self, shared: Shared, app: ASGIApp, listening: socket.socket) -> None:
+    def __init__(
+        self, shared: Shared, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.settings: GatewaySettings = shared.settings
         self._shared = shared
         self._sessions: dict[Connection, Session] = {}
@@ -49,7 +53,7 @@ class GatewayServer:
             backlog=BACKLOG,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = EmbeddedServer(config)
+        self._uvicorn = EmbeddedServer(config) if tls is None else TlsServer(config, tls)
 
     def _connection(self, **_uvicorn: Any) -> Connection:
         """What uvicorn calls to hand an upgrade request over."""
@@ -93,9 +97,9 @@ class GatewayServer:
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
-    def url(self, scheme: str = "http") -> str:
+    def url(self) -> str:
         """Where this gateway listens, as a URL."""
-        return url_of(self._socket, scheme)
+        return url_of(self._socket, self.settings.scheme)
 
     async def start(self) -> None:
         """Serve in the background."""
@@ -134,7 +138,7 @@ class GatewayServer:
             await port
 
 
-def url_of(listening: socket.socket, scheme: str = "http") -> str:
+def url_of(listening: socket.socket, scheme: str) -> str:
     """The URL of a listening socket; of one that listens everywhere, the loopback one."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

@@ -4,6 +4,7 @@ Messages are handled in the order they came, one at a time; only `ping` is answe
 """
 
 import asyncio
+import contextlib
 import zlib
 
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from services.gateway import metrics
 from services.gateway.connection import Connection
 from services.gateway.entrance import Entrance, Shared
+from services.gateway.ice import NOT_KNOWN
 from services.gateway.line import Line, Request
 from services.gateway.logins import Due, Login
 from services.gateway.outbox import text_frame
@@ -53,6 +55,7 @@ class Session:
     def received(self, text: str) -> None:
         """A message: refused, answered at once, or put in line."""
         if not self.connection.is_open:
+            self._last_words(text)
             return
         if self._stays is not None and not self._shared.around.lease.held:
             self.fence()
@@ -92,6 +95,13 @@ class Session:
             log.exception("a message was not handled", type=message.type)
             self._refuse(internal_error(), _address(message))
 
+    def _last_words(self, text: str) -> None:
+        """What came together with the close that followed it: of that only a farewell still matters."""
+        with contextlib.suppress(Refused):
+            message = protocol.decode(text)
+            if self._stays is not None and isinstance(message, protocol.LeaveRoom):
+                self._stays.leaving([message.room_id])
+
     def unreadable(self, why: str) -> None:
         """The last thing the client hears before it is closed for what it sent."""
         metrics.REFUSALS.labels(Code.BAD_MESSAGE).inc()
@@ -99,9 +109,11 @@ class Session:
 
     def closed(self) -> None:
         """The connection is gone: its seats are held for the grace time, or given up when the session is over."""
+        waiting = self._line.waiting
         self._line.break_off()
         if self._stays is None:
             return
+        self._stays.leaving([one.room_id for one in waiting if isinstance(one, protocol.LeaveRoom)])
         self._shared.around.present.leave(self._key, self)
         if self._over is not None:
             self._stays.leave_all(self._over)
@@ -182,10 +194,15 @@ class Session:
             self.connection.send(one.message())
             return
         stays.device_id = one.device_id or stays.device_id
-        for i, frame in enumerate(one.frames()):
+        ice = await stays.ice.soon() if one.snapshot is not None else NOT_KNOWN
+        for i, frame in enumerate(one.frames(ice)):
             if i % PACED_FRAMES == 0:
                 await outbox.flowing()
             self.connection.send_frame(frame, counted=False)
+        if one.snapshot is None:
+            stays.ice.resumed(one.stay.room_id)
+        else:
+            stays.ice.tells(one.stay.room_id, ice)
         stays.settle(one.stay.room_id)
         self._pace.allow_for(stays.participants)
 
@@ -218,7 +235,7 @@ class Session:
     async def _show(self, message: protocol.GetRoom) -> None:
         stays = self._in()
         await self.connection.outbox.flowing()
-        self.connection.send(stays.show(stays.named(message.room_id), message.id), counted=False)
+        self.connection.send(await stays.show(stays.named(message.room_id), message.id), counted=False)
         self._pace.allow_for(stays.participants)
 
     async def _signal(self, message: protocol.Signal) -> None:
@@ -305,6 +322,11 @@ class Session:
             self._over = "token_expired"
             self._refuse(Refused(Code.NOT_AUTHENTICATED, "your token has expired"), Address(None, {}))
             self._close(CloseCode.TOKEN_EXPIRED, "token_expired")
+
+    def check_ice(self, now: float) -> None:
+        """Push ICE servers that have become due. `now` is Unix seconds."""
+        if self._stays is not None:
+            self._stays.ice.look(now)
 
     def too_late(self) -> None:
         """Nothing was authenticated in time."""

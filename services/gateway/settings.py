@@ -20,6 +20,11 @@ class GatewaySettings(ServiceSettings):
         None,
         description="URL under which clients reach this gateway, such as `https://calls.example`. Unset: the listening address.",
     )
+    tls_certificate: str | None = Field(
+        None,
+        description="File with the certificate of the public port and its chain, in PEM form; with it, the port speaks https and wss.",
+    )
+    tls_key: str | None = Field(None, description="File with the certificate's key, in PEM form, not encrypted.")
     allowed_origins: list[str] = Field(
         [],
         description="Origins of pages that may connect, separated by commas; the gateway's own host always may. `*` lets every page.",
@@ -69,6 +74,14 @@ class GatewaySettings(ServiceSettings):
     failed_logins: int = Field(
         30, ge=1, description="Refused tokens from one source address in a minute before `throttled`."
     )
+    guest_access: bool | None = Field(
+        None,
+        description="Whether anybody may get a guest token (the same for gateway and auth). "
+        "Unset: in development mode, and there under addresses and local names only.",
+    )
+    guest_tokens: int = Field(
+        30, ge=1, description="Guest tokens for one source address (IPv6: /64 network) in a minute, from one gateway."
+    )
     rest_body_bytes: int = Field(65536, ge=1024, description="Largest body of a REST request, in bytes.")
     rest_rate: float = Field(
         50.0, gt=0, description="REST requests a second per agent, in bursts of four times as many."
@@ -108,6 +121,27 @@ class GatewaySettings(ServiceSettings):
                 "PARLEY_LEASE_SECONDS: who comes back within the grace time would miss signals"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("PARLEY_TLS_CERTIFICATE and PARLEY_TLS_KEY belong together; set both or none")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """What the public port speaks."""
+        return "http" if self.tls_certificate is None else "https"
+
+    @property
+    def guests(self) -> bool:
+        """Whether guests are let in."""
+        return self.development if self.guest_access is None else self.guest_access
+
+    @property
+    def serves_page(self) -> bool:
+        """Whether there is a page at `/`: where somebody could get a token for it."""
+        return self.development or self.guests
 
     @property
     def drain_window(self) -> float:

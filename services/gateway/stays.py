@@ -1,10 +1,12 @@
 """The stays of one session: joining, leaving, saying something of oneself. What rooms decides, clients are told."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable
 
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
+from services.gateway.ice import IceSet, ToldIce
 from services.gateway.members import Member, Receiver
 from services.gateway.missed import read_missed, read_unheard
 from services.gateway.replica import Delivery, Push, State
@@ -22,7 +24,7 @@ from shared.commands import (
 )
 from shared.cursor import Cursor
 from shared.errors import Code, Refused, unavailable
-from shared.ids import ParticipantId, RoomId, SessionKey, mint
+from shared.ids import AgentId, ParticipantId, RoomId, SessionKey, mint
 from shared.room import LeaveReason, Media
 from shared.roster import Snapshot
 from shared.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PARTICIPANT
@@ -32,7 +34,13 @@ class Stays:
     """Which rooms a session is in."""
 
     def __init__(
-        self, around: Surroundings, receiver: Receiver, session: SessionKey, device_id: str, since: float
+        self,
+        around: Surroundings,
+        receiver: Receiver,
+        session: SessionKey,
+        agent_id: AgentId,
+        device_id: str,
+        since: float,
     ) -> None:
         self._around = around
         self._receiver = receiver
@@ -41,6 +49,7 @@ class Stays:
         self.since = since  # when this connection began
         self.gateway = around.lease.gateway  # a connection does not outlive the lease it began under
         self._stays: dict[RoomId, Stay] = {}
+        self.ice = ToldIce(around.ice, agent_id, receiver.send_frame)
         self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
 
     def __len__(self) -> int:
@@ -69,7 +78,7 @@ class Stays:
         """Follow, ask, show the room as of the join, release what came after (design: subscribe, append, read)."""
         room_id = message.room_id
         if room_id in self._stays:
-            return self.show(self._stays[room_id], message.id)
+            return await self.show(self._stays[room_id], message.id)
         if len(self._stays) >= self._around.rooms_per_session:
             raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
         grant = await self._grant(message, identity)
@@ -82,6 +91,7 @@ class Stays:
 
     async def _join(self, message: protocol.JoinRoom, identity: Identity, grant: Grant | None) -> bytes:
         room_id = message.room_id
+        self.ice.ask()
         room = await self._around.rooms.hold(room_id)
         participant_id = ParticipantId(mint("p_", self._around.chance(16)))
         member = Member(participant_id, self._receiver)
@@ -99,7 +109,8 @@ class Stays:
             self.ended(room_id)
             self._undo(stay.room_id, joined.participant_id, grant, self._now())
             raise
-        return room_users(joined.snapshot, stay.participant_id, message.id, signals_from=stay.member.unheard_from)
+        ice = self.ice.tells(room_id, await self.ice.soon())
+        return room_users(joined.snapshot, stay.participant_id, message.id, ice, signals_from=stay.member.unheard_from)
 
     async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
         if message.token is None:
@@ -199,12 +210,15 @@ class Stays:
 
     # -- while in ------------------------------------------------------------------------------------------------------
 
-    def show(self, stay: Stay, request_id: str | None) -> bytes:
+    async def show(self, stay: Stay, request_id: str | None) -> bytes:
         """`room_users` anew, as of the last push: the replica is what the client was told."""
+        ice = await self.ice.soon()
         roster = stay.room.replica.roster
         if roster is None:
             raise unavailable("the room")
-        return room_users(roster.snapshot(), stay.participant_id, request_id)
+        if self._stays.get(stay.room_id) is not stay:
+            raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
+        return room_users(roster.snapshot(), stay.participant_id, request_id, self.ice.tells(stay.room_id, ice))
 
     async def update(self, message: protocol.UpdateSelf, identity: Identity, operation: str) -> None:
         """Change what the participant says of itself. `name: null` goes back to the token's name."""
@@ -244,6 +258,7 @@ class Stays:
         """The stay, if there is one, is over."""
         stay = self._stays.pop(room_id, None)
         if stay is not None:
+            self.ice.forget(room_id)
             stay.room.members.pop(stay.participant_id, None)
             self._around.rooms.release(stay.room)
 
@@ -255,10 +270,21 @@ class Stays:
                 LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch, reason=reason)
             )
 
+    def leaving(self, rooms: Iterable[RoomId | None]) -> None:
+        """The client asked to leave these rooms, and was gone before that was done: a page that was closed."""
+        for room_id in rooms:
+            with contextlib.suppress(Refused):
+                self.named(room_id).member.leaving = True
+
     def drop_all(self) -> None:
-        """The connection is gone: every seat is held for the grace time; told in the background."""
+        """The connection is gone: every seat is held for the grace time, unless it was being left; told in the background."""
         for stay in list(self._stays.values()):
             self.ended(stay.room_id)
+            if stay.member.leaving:
+                self._around.farewells.leave(
+                    LeaveRoom(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
+                )
+                continue
             self._around.farewells.drop(
                 DropParticipant(room_id=stay.room_id, session=self._session, gateway=self.gateway, epoch=stay.epoch)
             )
@@ -280,6 +306,7 @@ def room_users(
     snapshot: Snapshot,
     own: ParticipantId,
     request_id: str | None,
+    ice: IceSet,
     *,
     recovered: bool | None = None,
     signals_from: int | None = None,
@@ -299,6 +326,8 @@ def room_users(
             self=own,
             room=snapshot.room,
             participants=[seat.participant for seat in snapshot.seats],
+            ice_servers=list(ice.servers),
+            expires_at=ice.expires_at,
             recovered=recovered,
         )
     )

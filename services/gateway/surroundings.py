@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRoom, FollowedRooms
+from services.gateway.ice import IceServers
 from services.gateway.lease import Lease
 from services.gateway.members import Member
 from services.gateway.present import Present
@@ -46,6 +47,7 @@ class Surroundings:
     rooms: FollowedRooms
     farewells: Farewells
     lease: Lease
+    ice: IceServers
     clock: Callable[[], float]
     chance: Callable[[int], bytes]
     rooms_per_session: int

@@ -22,6 +22,7 @@ class Rules:
     grace_seconds: float = 30.0
     empty_room_seconds: float = 3600.0
     closed_log_seconds: float = 30 * 86400.0
+    mesh_participants: int = 5
 
 
 @dataclass(slots=True)

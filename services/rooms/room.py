@@ -1,11 +1,12 @@
 """The rules of a room: a command, or a timer that is due, and the room's state in; events or a refusal out.
 
-No I/O, no clock. What happens to a participant is in seats.py, what time does in deadlines.py.
+No I/O, no clock. What happens to a participant is in seats.py, what time does in deadlines.py, what follows from how many
+there are in topology.py.
 """
 
 from pydantic import ValidationError
 
-from services.rooms import access, deadlines, seats
+from services.rooms import access, deadlines, seats, topology
 from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Decision, Entry, Rules
 from shared import moment
@@ -50,6 +51,7 @@ def decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decisio
     if decision.events and deadline is not None and now > deadline:
         raise Refused(Code.UNAVAILABLE, "the request came too late; try again")
     decision.timers += _timers(roster, decision, now, rules)
+    decision.events += topology.advice(decision.events, rules)
     return decision
 
 

@@ -22,6 +22,12 @@ class RoomsSettings(ServiceSettings):
     default_max_participants: int = Field(
         10, ge=1, le=ROOM_SEATS, description="Seats of a room whose creator does not say."
     )
+    mesh_participants: int = Field(
+        5,
+        ge=1,
+        le=ROOM_SEATS,
+        description="Participants up to which a room is `mesh`; above it is `sfu_advised`.",
+    )
     name_characters: int = Field(
         NAME_CHARACTERS, ge=1, le=NAME_CHARACTERS, description="Longest name of a participant, in characters."
     )
@@ -59,4 +65,5 @@ class RoomsSettings(ServiceSettings):
             grace_seconds=self.grace_seconds,
             empty_room_seconds=self.empty_room_seconds,
             closed_log_seconds=self.closed_log_seconds,
+            mesh_participants=self.mesh_participants,
         )

@@ -167,6 +167,9 @@ async def test_an_observer_reads_the_durable_log(server: Server) -> None:
         ("rooms", "subscribe", "agentlink.auth.validate"),
         ("auth", "subscribe", "agentlink.rooms.join"),
         ("observer", "subscribe", "agentlink.auth.validate"),
+        # credentials for relays are for gateways to ask, and to hear
+        *((user, "publish", "agentlink.auth.ice_servers") for user in ("observer", "rooms", "auth")),
+        *((user, "subscribe", "_INBOX.gateway.>") for user in ("rooms", "auth")),
         # auth sees nothing of rooms
         ("auth", "subscribe", "agentlink.room.*.event"),
         ("auth", "subscribe", "agentlink.room.>"),

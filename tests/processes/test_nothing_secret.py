@@ -12,15 +12,17 @@ from tests.support.sdp import candidate, offer
 from tests.support.system import token
 
 CANARY = "203.0.113.77"
+TURN_SECRET = "canary-secret-of-the-turn-servers"
 
 
 async def test_nothing_secret_is_written(tmp_path: Path) -> None:
-    """No token and no address of a candidate is in a line of any process, in the metrics, or in a file: not of
-    messages that were delivered and not of messages that were refused."""
-    launched = Launched(tmp_path / "data", environment={"PARLEY_LOG_LEVEL": "debug"})
+    """No token, TURN credential or address of a candidate is in a line of any process, in the metrics, or in a file: not
+    of messages that were delivered and not of messages that were refused."""
+    relay = {"PARLEY_TURN_URLS": "turn:turn.example", "PARLEY_TURN_SECRET": TURN_SECRET}
+    launched = Launched(tmp_path / "data", environment={"PARLEY_LOG_LEVEL": "debug", **relay})
     try:
         await asyncio.to_thread(launched.ready)
-        secrets = [CANARY, *await a_conversation(launched.url)]
+        secrets = [CANARY, TURN_SECRET, *await a_conversation(launched.url)]
         ops = re.findall(r"metrics=(http://\S+)", launched.process.output)
         assert len(ops) == 3
         async with httpx.AsyncClient() as api:
@@ -72,4 +74,5 @@ async def a_conversation(url: str) -> list[str]:
     assert (await eve.ask("authenticate", token=f"{issued}x"))["type"] == "auth_error"
     for client in (alice, bob, eve):
         await client.close()
-    return [issued, granted, other, welcome["resumeToken"], issued[:-9] + "forged123"]
+    credential = own["iceServers"][0]["credential"]
+    return [issued, granted, other, welcome["resumeToken"], issued[:-9] + "forged123", credential]

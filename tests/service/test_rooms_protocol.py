@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -44,6 +45,7 @@ async def test_what_room_users_says(system: System) -> None:
         "settings": {"muteOnEntry": False, "allowRecording": False, "maxDuration": None},
         "participantCount": 1,
         "locked": False,
+        "topology": "mesh",
     }
     (me,) = seen["participants"]
     assert me == {
@@ -91,7 +93,7 @@ async def test_every_change_reaches_everyone(system: System) -> None:
 
 async def test_a_join_storm(system: System) -> None:
     """Twenty clients join and change at once, on two gateways: each one's own view ends as everybody else's."""
-    await system.start(gateways=2, default_max_participants=30, rooms=2)
+    await system.start(gateways=2, default_max_participants=30, mesh_participants=30, rooms=2)
     clients = [await system.agent(f"a{n}", gateway=n % 2) for n in range(20)]
 
     async def come(client: Client, n: int) -> None:
@@ -177,7 +179,7 @@ async def test_saying_something_of_oneself(system: System) -> None:
     )
     await bob.join("voice-1")
 
-    async def becomes(**change: object) -> dict[str, object]:
+    async def becomes(**change: object) -> dict[str, Any]:
         assert (await alice.ask("update_self", **change))["type"] == "ok"
         pushed = (await bob.hear("user_updated"))["participant"]
         assert pushed == (await alice.hear("user_updated"))["participant"], "oneself hears it too"
@@ -185,6 +187,9 @@ async def test_saying_something_of_oneself(system: System) -> None:
 
     after = await becomes(metadata={"a": None, "b": [1], "deep": {"x": None}})
     assert after["metadata"] == {"b": [1], "deep": {"y": 2}}
+    after = await becomes(media={"video": {"state": "on"}})
+    assert after["media"]["audio"] == {"state": "on"}, "a kind that is not named stays as it is"
+    after = await becomes(media={"video": None})
     after = await becomes(media={"audio": None, "screen": {"state": "muted"}})
     assert after["media"] == {"audio": {"state": "off"}, "video": {"state": "off"}, "screen": {"state": "muted"}}
     assert (await becomes(name="Al"))["name"] == "Al"

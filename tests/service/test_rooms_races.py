@@ -48,8 +48,8 @@ def codes(outcomes: list[Joined | Code]) -> Counter[str]:
 
 
 async def two_replicas(system: System) -> tuple[Bus, Bus]:
-    """Both replicas, and the buses of two gateways."""
-    await system.start(gateways=2, rooms=2)
+    """Both replicas, and the buses of two gateways. Nothing changes in a room but who is in it."""
+    await system.start(gateways=2, rooms=2, mesh_participants=CLIENTS)
     one, two = system.buses[-2:]
     return one, two
 

@@ -9,6 +9,7 @@ from services.gateway.entrance import Shared
 from services.gateway.farewells import Farewells
 from services.gateway.followed import FollowedRooms
 from services.gateway.heartbeat import Heartbeat
+from services.gateway.ice import IceServers
 from services.gateway.lease import Lease
 from services.gateway.logins import FailedLogins
 from services.gateway.relay import Checks
@@ -37,9 +38,10 @@ class Gateway:
         sealer = Sealer(settings.sealing_keys(), chance)
         around = Surroundings(
             bus=bus,
-            rooms=FollowedRooms(bus, sealer),
+            rooms=FollowedRooms(bus, sealer, settings.signal_seconds),
             farewells=Farewells(bus),
             lease=Lease(bus, settings.lease_seconds, clock, chance),
+            ice=IceServers(bus, clock),
             clock=clock,
             chance=chance,
             rooms_per_session=settings.rooms_per_session,

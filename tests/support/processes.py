@@ -1,6 +1,7 @@
 """Real processes for tests: started, listened to, killed by their ids; and a deployment whose parts die one by one."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and t
 SERVICES = ("rooms", "auth", "gateway")
 LAUNCHER = (  # what it takes from the environment
     *("HOST", "PORT", "DATA", "REPLICAS", "GATEWAYS", "ROOMS", "AUTHS", "NATS_URL", "NATS_SERVERS", "NATS_SYNC"),
+    "TLS",
 )
 
 
@@ -72,7 +74,8 @@ class Tree:
     def kill(self) -> None:
         """End those that still live."""
         for pid in self.alive():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(pid, signal.SIGKILL)
 
 
 def started_with(text: str) -> dict[int, str]:

@@ -57,7 +57,7 @@ class System:
         """Start everything. `settings` go to whichever service has them."""
         for _ in range(rooms):
             await self.start_rooms(**_own(RoomsSettings, settings))
-        await self._start_auth(**_own(AuthSettings, settings))
+        await self.start_auth(**_own(AuthSettings, settings))
         for _ in range(gateways):
             await self.start_gateway(**_own(GatewaySettings, settings))
 
@@ -67,7 +67,8 @@ class System:
         await rooms.start()
         self.rooms.append(rooms)
 
-    async def _start_auth(self, **own: Any) -> None:
+    async def start_auth(self, **own: Any) -> None:
+        """auth, the first time or again."""
         settings = AuthSettings(mode="development", **own)
         handlers = AuthHandlers(settings, key_source(settings), clock=time.time, chance=os.urandom)
         await (await self._bus("auth")).serve(Service("auth", "auth", endpoints(handlers)))

@@ -166,7 +166,15 @@ async def test_the_known_secret_works_in_development_only() -> None:
 def test_every_endpoint_has_its_handler() -> None:
     """All of auth's subjects are answered, each once."""
     pairs = endpoints(handlers_with(PRODUCTION))
-    verbs = ["validate", "open_session", "check_join_token", "issue_join_token", "issue_dev_token"]
+    verbs = [
+        "validate",
+        "open_session",
+        "check_join_token",
+        "issue_join_token",
+        "issue_dev_token",
+        "ice_servers",
+        "issue_guest_token",
+    ]
     assert [endpoint.subject for endpoint, _ in pairs] == [f"{ROOT}.auth.{verb}" for verb in verbs]
     assert [getattr(handler, "__name__", None) for _, handler in pairs] == verbs
 

@@ -138,7 +138,7 @@ def test_pods_get_only_their_own_secrets(service: str) -> None:
     if service == "gateway":
         own |= {("parley-signal-keys", "keys")}
     if service == "auth":
-        own |= {("parley-auth-keys", "token-secret"), ("parley-auth-keys", "grant-secret")}
+        own |= {("parley-auth-keys", f"{name}-secret") for name in ("token", "grant", "turn")}
     assert given == own
 
 
@@ -296,7 +296,16 @@ def test_compose_containers_are_confined() -> None:
         assert one["read_only"] is True
         assert one["cap_drop"] == ["ALL"]
         assert one["security_opt"] == ["no-new-privileges:true"]
-        assert not {"container_name", "privileged", "network_mode", "hostname"} & one.keys()
+        assert not {"container_name", "privileged", "hostname"} & one.keys()
+
+
+def test_only_the_turn_server_is_in_the_hosts_network() -> None:
+    """It takes too many ports to publish them, runs as nobody, and only when asked for by its profile."""
+    others = {name: one for name, one in compose()["services"].items() if name != "turn"}
+    assert not [name for name, one in others.items() if {"network_mode", "cap_add", "profiles"} & one.keys()]
+    turn = compose()["services"]["turn"]
+    assert (turn["network_mode"], turn["profiles"], turn["user"]) == ("host", ["turn"], "65534:65534")
+    assert turn["cap_add"] == ["NET_BIND_SERVICE"]
 
 
 def test_compose_publishes_the_gateway_only() -> None:
@@ -310,7 +319,13 @@ def test_compose_publishes_the_gateway_only() -> None:
 def test_compose_starts_in_order() -> None:
     """Whoever is waited for is waited for until healthy: NATS by all, the two answering services by the gateway."""
     waits = {name: set(one.get("depends_on", {})) for name, one in compose()["services"].items()}
-    assert waits == {"nats": set(), "rooms": {"nats"}, "auth": {"nats"}, "gateway": {"nats", "rooms", "auth"}}
+    assert waits == {
+        "nats": set(),
+        "rooms": {"nats"},
+        "auth": {"nats"},
+        "gateway": {"nats", "rooms", "auth"},
+        "turn": set(),
+    }
     for one in compose()["services"].values():
         assert {c["condition"] for c in one.get("depends_on", {}).values()} <= {"service_healthy"}
 
@@ -328,7 +343,7 @@ def test_example_environment_names_every_variable() -> None:
 def test_compose_and_kubernetes_run_the_same_images() -> None:
     """Both name the same images, the services' at the project's version."""
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    images = {name: one["image"] for name, one in compose()["services"].items()}
+    images = {name: one["image"] for name, one in compose()["services"].items() if name != "turn"}
     assert images == {name: container(name)["image"] for name in WORKLOADS}
     assert {images[name] for name in SETTINGS} == {f"parley-{name}:{version}" for name in SETTINGS}
     assert f"ARG VERSION={version}\n" in dockerfile()
@@ -353,6 +368,31 @@ def test_image_is_plain() -> None:
 @pytest.mark.parametrize("service", SETTINGS)
 def test_image_has_every_service(service: str) -> None:
     """SERVICE chooses a last stage whose entry point is that service itself, in exec form."""
-    stage = f'FROM runtime AS run-{service}\n(?:EXPOSE \\d+\n)?ENTRYPOINT \\["python", "-m", "services.{service}"\\]\n'
+    stage = f'FROM runtime AS run-{service}\n(?:(?:#|COPY|EXPOSE) [^\n]+\n)*ENTRYPOINT \\["python", "-m", "services.{service}"\\]\n'
     assert re.search(stage, dockerfile())
     assert dockerfile().rstrip().endswith("FROM run-${SERVICE}")
+
+
+def test_image_has_the_page() -> None:
+    """What the gateway serves from the folders beside its code is in its image, at the same place, and in no other."""
+    (copies,) = re.findall(r"^FROM runtime AS run-gateway\n(.*?)^EXPOSE", dockerfile(), re.MULTILINE | re.DOTALL)
+    copied = dict(re.findall(r"^COPY (\S+) (\S+)$", copies, re.MULTILINE))
+    assert copied == {"web/": "/app/web/", "clients/js/src/": "/app/clients/js/src/"}
+    assert dockerfile().count("COPY web/") == 1
+    sent = (ROOT / ".dockerignore").read_text().split("\n")
+    for folder in copied:
+        assert f"!{folder}" in sent
+        assert (ROOT / folder).is_dir()
+
+
+def test_gateway_and_auth_agree_on_guests(tmp_path: Path) -> None:
+    """Guest access is one decision: both services are given the same, and it is off unless somebody turns it on."""
+    for guests in ("", "true"):
+        environment = fresh_secrets() | ({"PARLEY_GUEST_ACCESS": guests} if guests else {})
+        given = [
+            interpolated(compose()["services"][service]["environment"]["PARLEY_GUEST_ACCESS"], environment)
+            for service in ("gateway", "auth")
+        ]
+        assert given == [guests or "false"] * 2
+    for service in ("gateway", "auth"):
+        assert pod_environment(service)["PARLEY_GUEST_ACCESS"] == "false"

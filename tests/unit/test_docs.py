@@ -1,6 +1,7 @@
 """The documents agree with each other and with the code."""
 
 import importlib
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import services
 import shared
 from docs import configuration
 from services.plan import SERVICES
-from shared.settings import SettingsError
+from shared.settings import OF_CLIENTS, SettingsError
 from shared.version import __version__
 
 ROOT = Path(__file__).parent.parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("clients/*/*.md")])
+FOLDERS = "services|shared|clients|web|bench|tests|deploy|docs|requirements"
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -47,7 +49,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_named_files_exist(document: Path) -> None:
     """Every path into the code that a document names in backticks is there."""
-    named = re.findall(r"`((?:services|shared|tests|deploy|docs|requirements)/[\w./-]+)`", document.read_text())
+    named = re.findall(rf"`((?:{FOLDERS})/[\w./-]+)`", document.read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
@@ -55,8 +57,10 @@ def test_named_files_exist(document: Path) -> None:
 def test_named_settings_exist(document: Path) -> None:
     """Every PARLEY_ variable that a document names is a setting, or one of compose's, NATS's or the tests'."""
     known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
-    known |= {"PARLEY_TEST_NATS"} | set(
-        re.findall(r"PARLEY_[A-Z_]+", (ROOT / "deploy/compose.env.example").read_text())
+    known |= (
+        {"PARLEY_TEST_NATS", "PARLEY_TEST_REQUIRE"}
+        | OF_CLIENTS
+        | set(re.findall(r"PARLEY_[A-Z_]+", (ROOT / "deploy/compose.env.example").read_text()))
     )
     assert set(re.findall(r"PARLEY_[A-Z]+(?:_[A-Z]+)*", document.read_text())) <= known
 
@@ -64,12 +68,13 @@ def test_named_settings_exist(document: Path) -> None:
 def test_named_functions_exist() -> None:
     """Every `file.py: name` that the architecture names is there."""
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    named = re.findall(r"`((?:services|shared)/[\w/]+\.py): ([\w., ]+)`", text)
+    named = re.findall(r"`((?:services|shared|clients)/[\w/]+\.(?:py|js)): ([\w., ]+)`", text)
     assert named
     for path, names in named:
         source = (ROOT / path).read_text()
         for name in re.split(r"[., ]+", names):
-            assert re.search(rf"\b(?:def|class) {name}\b|^{name}\b", source, re.MULTILINE), (path, name)
+            declared = rf"\b(?:def|class|function) {name}\b|^{name}\b|^  (?:async |get )?{name}\("
+            assert re.search(declared, source, re.MULTILINE), (path, name)
 
 
 def test_configuration_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +125,18 @@ def test_metrics_are_documented() -> None:
 def test_one_version() -> None:
     """The version is the same wherever it is written, and the change log knows it."""
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert f'__version__ = "{__version__}"' in (ROOT / "clients/python/src/parley/version.py").read_text()
+    assert json.loads((ROOT / "clients/js/package.json").read_text())["version"] == __version__
     assert re.search(rf"^## \[{re.escape(__version__)}\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_readme_shows_what_is_run() -> None:
+    """The programs in the README are those of the pages for developers, where tests run them."""
+    readme = (ROOT / "README.md").read_text()
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("web-developers.md", "agents.md"))
+    programs = re.findall(r"^```(?:html|python)\n.*?^```$", readme, re.MULTILINE | re.DOTALL)
+    assert len(programs) == 2
+    assert [program for program in programs if program not in pages] == []
 
 
 def test_licence_is_whole() -> None:

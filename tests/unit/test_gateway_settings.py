@@ -73,3 +73,23 @@ def test_how_long_a_drain_takes() -> None:
     assert read().drain_window == 1
     keys = {"PARLEY_SIGNAL_KEYS": "k1:" + "A" * 43 + "="}
     assert GatewaySettings.read(keys).drain_window == 10
+
+
+@pytest.mark.parametrize("name", ["tls_certificate", "tls_key"])
+def test_tls_is_whole_or_not_there(name: str) -> None:
+    """A certificate without its key, or a key without its certificate, stops the start; together they make it https."""
+    with pytest.raises(SettingsError, match="PARLEY_TLS_CERTIFICATE and PARLEY_TLS_KEY belong together"):
+        read(**{name: "/nowhere/file.pem"})
+    assert read(tls_certificate="/nowhere/c.pem", tls_key="/nowhere/k.pem").scheme == "https"
+    assert read().scheme == "http"
+
+
+def test_where_there_is_a_page() -> None:
+    """In development mode, and where guests are let in; by default nowhere else."""
+    production = {"PARLEY_SIGNAL_KEYS": "k1:" + "A" * 43 + "="}
+    assert not GatewaySettings.read(production).guests
+    assert not GatewaySettings.read(production).serves_page
+    assert GatewaySettings.read(production | {"PARLEY_GUEST_ACCESS": "true"}).serves_page
+    assert read().guests
+    assert read(guest_access="false").serves_page
+    assert not read(guest_access="false").guests

@@ -114,13 +114,15 @@ def test_no_token_passes_for_another() -> None:
 
 def test_audience_and_key_each_keep_purposes_apart() -> None:
     """Were the keys of join and resume tokens one, the audience would tell them apart, and the other way round."""
-    swapped = Grants(GRANTS._resume, GRANTS._join)
-    one_key = Grants(GRANTS._join, GRANTS._join)
+    swapped = Grants(GRANTS._resume, GRANTS._join, GRANTS._guest)
+    one_key = Grants(GRANTS._join, GRANTS._join, GRANTS._join)
     assert one_key.check_join_token(join_token(), ROOM, FAWZI, NOW) == check(join_token())
     with pytest.raises(Refused):
         swapped.check_join_token(join_token(), ROOM, FAWZI, NOW)
     with pytest.raises(Refused):
         one_key.check_resume_token(join_token(), FAWZI, NOW)
+    with pytest.raises(Refused):
+        one_key.check_guest_token(join_token(), (), NOW)
 
 
 def test_another_secrets_tokens_are_refused() -> None:

@@ -137,7 +137,7 @@ def test_every_close_code_is_named(code: int) -> None:
 
 def test_every_word_of_a_closed_set_is_named() -> None:
     """Reasons, roles, kinds and states that clients compare with are all on the page."""
-    for words in (room.Kind, room.Role, room.RoomType, room.Access, room.LeaveReason, room.CloseReason):
+    for words in (room.Kind, room.Role, room.RoomType, room.Access, room.LeaveReason, room.CloseReason, room.Topology):
         for word in get_args(words):
             assert f"`{word}`" in DOCUMENT, word
     assert TypeAdapter(room.ConnectionState).validate_python("reconnecting")

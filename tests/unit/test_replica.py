@@ -106,6 +106,32 @@ def test_a_hole_that_shows_late_is_filled() -> None:
     assert told(replica.read_on(tape.above(replica.read_from))) == ["user_updated", "user_updated"]
 
 
+def test_a_hole_of_one_does_not_hide_that_of_another() -> None:
+    """When a hole is read, signals to others that were lost before it are read too: the next to them may be in there."""
+    tape, replica = room("a", "b", "c")
+    tape.signal("p_a_1", "p_b_1", b"lost")
+    assert told(replica.receive(tape.signal("p_b_1", "p_c_1", b"heard"))) == [b"heard"]
+    tape.signal("p_a_1", "p_b_1", b"next")
+    replica.suspect("connection")
+    assert told(replica.read_on(tape.above(replica.read_from))) == [b"lost", b"next"]
+
+
+def test_reading_goes_back_as_far_as_signals_are_kept() -> None:
+    """What was there when signals were last forgotten is read no more: nobody was told it, and nobody can be."""
+    tape, replica = room("a", "b")
+    for n in range(3):
+        replica.receive(tape.do(update("p_a_1", f"u{n}", name=f"name {n}")))
+    replica.suspect("connection")
+    assert replica.read_from == replica.started_at
+    replica.read_on([])
+    replica.turn_page()
+    middle = replica.position
+    replica.receive(tape.do(update("p_a_1", "last", name="last")))
+    replica.turn_page()
+    replica.suspect("connection")
+    assert replica.read_from == middle < replica.position
+
+
 def test_a_signal_from_a_stranger_shows_a_missing_join() -> None:
     """Somebody who never was here writes: the join was missed, and is read first."""
     tape, replica = room("a")

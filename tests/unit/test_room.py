@@ -41,6 +41,7 @@ def test_a_created_room_is_what_was_asked_for() -> None:
         "settings": {"muteOnEntry": False, "allowRecording": False, "maxDuration": 30},
         "participantCount": 0,
         "locked": False,
+        "topology": "mesh",
     }
 
 

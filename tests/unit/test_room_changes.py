@@ -68,6 +68,15 @@ def test_a_participant_changes_what_it_says_of_itself() -> None:
     assert room.seat("p_bob_1").epoch == 1
 
 
+def test_a_change_of_media_crosses_the_bus_as_it_was_given() -> None:
+    """Between processes a kind that was not named stays unnamed: muting does not turn the camera off."""
+    for given in ({"audio": {"state": "muted"}}, {"audio": {"state": "muted"}, "video": None}, {}):
+        patch = MediaPatch.model_validate(given)
+        arrived = MediaPatch.model_validate_json(patch.model_dump_json(by_alias=True))
+        assert arrived.model_fields_set == given.keys()
+        assert arrived == patch
+
+
 def test_a_change_without_effect_is_no_event() -> None:
     """The revision counts changes: saying the same again writes nothing."""
     room = LoggedRoom(create(), join("bob", name="Bob", metadata={"a": 1}))

@@ -35,7 +35,7 @@ from tests.support.orders import (
 
 REPLICAS = 3
 AGENTS = ["owner", "ann", "bob", "cem"]
-RULES = Rules(creates_on_join=True, default_max_participants=2, metadata_bytes=64)
+RULES = Rules(creates_on_join=True, default_max_participants=2, metadata_bytes=64, mesh_participants=2)
 
 replicas = st.integers(0, REPLICAS - 1)
 agents = st.sampled_from(AGENTS)
@@ -171,6 +171,14 @@ class Rooms(RuleBasedStateMachine):
     def the_log_keeps_its_promises(self) -> None:
         """Revisions, counts, capacity, one joined and one left, orders, join tokens: see tests.support.invariants."""
         check_entries(ROOM, self.log)
+
+    @invariant()
+    def the_advice_fits_who_is_in(self) -> None:
+        """After each entry in an open room, its topology is the one for as many as are in it."""
+        for entry in self.log:
+            room = entry.events[-1].change.room
+            if entry.events[-1].type != "closed":
+                assert room.topology == ("mesh" if room.participant_count <= RULES.mesh_participants else "sfu_advised")
 
     @invariant()
     def the_events_alone_are_enough(self) -> None:

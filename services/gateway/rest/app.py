@@ -1,14 +1,15 @@
 """The REST side of the gateway, put together: routes, refusals, CORS, documentation."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from services.gateway.logins import FailedLogins
-from services.gateway.rest import dev, docs, health, problems, rooms
-from services.gateway.rest.caller import Callers
+from services.gateway.rest import dev, docs, guest, health, page, problems, rooms
+from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.cors import Cors
 from services.gateway.rest.frame import BugStop, Frame
 from services.gateway.rest.route import Rest
@@ -25,6 +26,7 @@ TAGS = [
     {"name": "rooms", "description": "Make, find, change and close rooms, and let agents in."},
     {"name": "health", "description": "For load balancers; no token needed."},
 ]
+GUESTS_TAG = {"name": "guests", "description": "For people without a token, where guests are let in."}
 DEVELOPMENT_TAG = {"name": "development", "description": "Development mode only, for loopback hosts only."}
 
 
@@ -56,18 +58,23 @@ def rest_app(
     ready: Ready,
     failed: FailedLogins,
     clock: Callable[[], float],
+    root: Path = page.ROOT,
 ) -> FastAPI:
     """The ASGI application. It needs no lifespan.
 
     `public_url` gives the listening address as a URL, for when the settings name none. `failed` counts refused
-    tokens, for the WebSocket too. `clock` is in seconds and only goes forward.
+    tokens, for the WebSocket too. `clock` is in seconds and only goes forward. `root` has the page's files.
     """
     app = _App(
         title="Parley",
         version=__version__,
         description=DESCRIPTION,
         openapi_url="/api/openapi.json",
-        openapi_tags=[*TAGS, DEVELOPMENT_TAG] if settings.development else TAGS,
+        openapi_tags=[
+            *TAGS,
+            *([GUESTS_TAG] if settings.guests else []),
+            *([DEVELOPMENT_TAG] if settings.development else []),
+        ],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from the request's Host
@@ -76,11 +83,16 @@ def rest_app(
         middleware=[Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins), Middleware(BugStop)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
-    app.state.rest = Rest(bus, settings, public_url, ready, Callers(bus, settings, failed, clock))
+    callers, guests = Callers(bus, settings, failed, clock), Guests(bus, settings, failed, clock)
+    app.state.rest = Rest(bus, settings, public_url, ready, callers, guests)
     problems.install(app)
     app.include_router(rooms.router)
+    if settings.guests:
+        app.include_router(guest.router)
     if settings.development:
         app.include_router(dev.router)
+    if settings.serves_page:
+        app.include_router(page.router(settings, root))
     app.include_router(health.router)
     app.add_route("/api/docs", docs.page(app), include_in_schema=False)
     return app

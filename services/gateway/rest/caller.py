@@ -1,19 +1,19 @@
-"""Who sends a REST request: the bearer token, judged by auth, and how many requests its agent may make."""
+"""Who sends a REST request: the bearer token, judged by auth, or a guest; and how many requests each may make."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 
 from services.gateway.caller import caller_of
-from services.gateway.handshake import source_address
+from services.gateway.handshake import network_of, source_address
 from services.gateway.limits import Buckets
 from services.gateway.logins import FailedLogins
 from services.gateway.settings import GatewaySettings
 from shared.bus import Bus
-from shared.commands import Caller, Validate
+from shared.commands import Caller, GuestIssued, IssueGuestToken, Validate
 from shared.errors import Code, Refused
-from shared.subjects import VALIDATE
+from shared.subjects import ISSUE_GUEST_TOKEN, VALIDATE
 
 TOKEN_CHARACTERS = 8 * 1024
 BURST = 4  # seconds' worth of requests at once
@@ -32,22 +32,55 @@ class Callers:
     async def identify(self, request: Request) -> Caller:
         """The agent of the bearer token. Raises Refused: no or no good token, too many requests, auth unavailable."""
         token = bearer_token(request)
-        source = self._source(request)
+        source = source_of(request, self._proxies)
         self._failed.check(source)
         try:
             identity = await self._bus.request(VALIDATE, Validate(token=token))
         except Refused as refused:
             self._failed.count(source, refused)
             raise
-        wait = self._agents.of(identity.agent_id).take(self._clock())
-        if wait > 0:
-            sentence = "too many requests; try again later"
-            raise Refused(Code.RATE_LIMITED, sentence, retry_after_ms=math.ceil(wait * 1000))
+        _take(self._agents, identity.agent_id, self._clock(), "too many requests; try again later")
         return caller_of(identity)
 
-    def _source(self, request: Request) -> str:
-        peer = request.client.host if request.client else ""
-        return source_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), self._proxies)
+
+class Guests:
+    """Gets tokens for those who have none, so many a minute for each source address. `clock` as for `Callers`."""
+
+    def __init__(self, bus: Bus, settings: GatewaySettings, failed: FailedLogins, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._proxies = settings.trusted_proxies
+        self._clock = clock
+        self._failed = failed
+        self._sources = Buckets(settings.guest_tokens / 60, settings.guest_tokens)
+
+    def admit(self, request: Request) -> None:
+        """Raises Refused for those who ask too often."""
+        source = network_of(source_of(request, self._proxies))
+        _take(self._sources, source, self._clock(), "too many guests from this address; try again later")
+
+    async def issue(self, request: Request, name: str | None) -> GuestIssued:
+        """A token for a new guest; with a guest token sent along, for that one. Raises Refused."""
+        if not request.headers.getlist("authorization"):
+            return await self._bus.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name))
+        renews, source = bearer_token(request), source_of(request, self._proxies)
+        self._failed.check(source)
+        try:
+            return await self._bus.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name, renews=renews))
+        except Refused as refused:
+            self._failed.count(source, refused)
+            raise
+
+
+def _take(buckets: Buckets, name: str, now: float, sentence: str) -> None:
+    wait = buckets.of(name).take(now)
+    if wait > 0:
+        raise Refused(Code.RATE_LIMITED, sentence, retry_after_ms=math.ceil(wait * 1000))
+
+
+def source_of(request: Request, proxies: Sequence[str]) -> str:
+    """The address it comes from, as far as our proxies are to be believed."""
+    peer = request.client.host if request.client else ""
+    return source_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), proxies)
 
 
 def bearer_token(request: Request) -> str:

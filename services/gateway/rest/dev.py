@@ -1,7 +1,5 @@
 """Agent-link tokens for development: mounted in development mode only, and only for requests to a loopback host."""
 
-import ipaddress
-import re
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -9,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from services.gateway.rest import examples
+from services.gateway.rest.hosts import host_of, is_loopback
 from services.gateway.rest.models import DevTokenOrder
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import PublicRoute, Rest, RestOf
@@ -16,31 +15,11 @@ from shared.commands import Issued, IssueDevToken
 from shared.errors import Code
 from shared.subjects import ISSUE_DEV_TOKEN
 
-_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]{1,5})?")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a `Host` header names this machine: `localhost`, 127.0.0.0/8 or `[::1]`, with or without a port.
-
-    A page whose own name was made to resolve to 127.0.0.1 (DNS rebinding) still sends its own name.
-    """
-    parts = _HOST.fullmatch(host)
-    if parts is None:
-        return False
-    if parts["name"] is not None and parts["name"].lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.IPv6Address(parts["v6"]) if parts["v6"] else ipaddress.IPv4Address(parts["name"])
-    except ValueError:
-        return False
-    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
-
 
 class _LoopbackRoute(PublicRoute):
     async def admit(self, request: Request, rest: Rest) -> None:
         """For anyone else this path does not exist."""
-        hosts = request.headers.getlist("host")
-        if len(hosts) != 1 or not is_loopback(hosts[0]):
+        if not is_loopback(host_of(request)):
             raise HTTPException(HTTPStatus.NOT_FOUND)
 
 

@@ -75,7 +75,7 @@ class _Page:
         )
 
     def _operation(self, path: str, method: str, operation: Json) -> str:
-        lock = '<span class="lock">agent-link token</span>' if operation.get("security") else ""
+        lock = '<span class="lock">agent-link token</span>' if {} not in operation.get("security", [{}]) else ""
         body = operation.get("requestBody")
         parts = [
             f'<article id="{escape(operation["operationId"])}">',

@@ -16,6 +16,7 @@ ROOM: dict[str, Any] = {
     "settings": {"muteOnEntry": True, "allowRecording": False, "maxDuration": 60},
     "participantCount": 1,
     "locked": False,
+    "topology": "mesh",
 }
 
 ROOMS: dict[str, Any] = {"rooms": [ROOM], "cursor": "MjAyNi0wMi0xMVQxMDowMDowMC4wMDBa"}
@@ -40,5 +41,7 @@ PARTICIPANTS: dict[str, Any] = {
 }
 
 ISSUED: dict[str, Any] = {"token": "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "expiresAt": "2026-02-11T10:10:00.000Z"}
+
+GUEST: dict[str, Any] = {**ISSUED, "agentId": "guest-Xk2fPz0bQ9yq3mWc7VhT1g"}
 
 JOIN_TOKEN: dict[str, Any] = {**ISSUED, "url": "wss://calls.example/ws"}

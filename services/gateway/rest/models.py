@@ -116,6 +116,14 @@ class DevTokenOrder(Body):
     kind: Kind | None = None
 
 
+class GuestTokenOrder(Body):
+    """What a guest wants to be called."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Sara"}]})
+
+    name: Name | None = Field(None, description="Without it `Guest`, or when renewing the name as it was.")
+
+
 class Paging(BaseModel):
     """Which part of a list. Not strict: a query string has no types."""
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
-from services.gateway.rest.caller import Callers
+from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.problems import BadRequest
 from services.gateway.settings import GatewaySettings
 from shared import strict_json, telemetry
@@ -38,6 +38,7 @@ class Rest:
     public_url: Callable[[], str]
     ready: Ready
     callers: Callers
+    guests: Guests
 
     def websocket_url(self) -> str:
         """Where clients open the WebSocket: from the settings or the listening address, never from a request."""

@@ -1,6 +1,7 @@
 """Worlds for the tests of the REST API."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ async def start() -> AsyncIterator[Start]:
     """Makes worlds with settings of one's own."""
     worlds: list[World] = []
 
-    async def make(**settings: str) -> World:
+    async def make(**settings: Any) -> World:
         worlds.append(World(**settings))
         await worlds[-1].start()
         return worlds[-1]

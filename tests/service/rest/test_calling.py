@@ -158,7 +158,15 @@ async def test_refusals_and_bugs_can_be_read_by_pages(start: Start) -> None:
 
 async def test_unknown_paths_and_methods(owner: httpx.AsyncClient) -> None:
     """404, and 405 with all methods in `Allow`; both as problem documents."""
-    for path in ("/", "/api", "/api/rooms/", "/api/rooms/a/b/c", "/api/rooms/a%2Fb", "/docs", "/openapi.json"):
+    for path in (
+        "/index.html",
+        "/api",
+        "/api/rooms/",
+        "/api/rooms/a/b/c",
+        "/api/rooms/a%2Fb",
+        "/docs",
+        "/openapi.json",
+    ):
         assert_problem(await owner.get(path), 404, Code.BAD_MESSAGE)
     for method, path, allow in (
         ("PUT", "/api/rooms", "GET, POST"),
@@ -175,7 +183,7 @@ async def test_health_and_readiness_are_different_things(world: World) -> None:
     """`/healthz` answers without the broker; `/readyz` is 503 with `Retry-After` then."""
     client = world.anyone()
     for path in ("/healthz", "/readyz"):
-        assert (await client.get(path)).json() == {"status": "ok", "version": "0.2.0"}
+        assert (await client.get(path)).json() == {"status": "ok", "version": "0.3.0"}
     world.broker.down = True
     assert (await client.get("/healthz")).is_success
     assert_problem(await client.get("/readyz"), 503, Code.UNAVAILABLE)

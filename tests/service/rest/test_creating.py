@@ -29,6 +29,7 @@ async def test_a_room_is_made(owner: httpx.AsyncClient) -> None:
         "settings": {"muteOnEntry": False, "allowRecording": False, "maxDuration": None},
         "participantCount": 0,
         "locked": False,
+        "topology": "mesh",
     }
     assert (await owner.get(answer.headers["location"])).json()["name"] == "Daily"
 

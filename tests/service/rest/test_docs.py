@@ -27,7 +27,7 @@ async def test_the_openapi_document_is_whole(world: World) -> None:
             assert operation["summary"]
             assert operation["description"]
             assert set(operation["tags"]) <= tags
-            assert ("security" in operation) == path.startswith("/api/rooms")
+            assert ("security" in operation) == path.startswith(("/api/rooms", "/api/guest"))
             problems = {status for status in operation["responses"] if status >= "400"}
             assert problems >= ({"401", "429", "500", "503"} if "security" in operation else set())
             for status in problems:

@@ -106,6 +106,7 @@ NOT_A_CHANGE: dict[str, list[Any]] = {
     "roomId": ["x"],
     "createdBy": ["x"],
     "locked": [True],
+    "topology": ["mesh"],
 }
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from services.gateway.logins import FailedLogins
-from services.gateway.rest import dev
+from services.gateway.rest import hosts
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
 from shared.commands import CheckJoinToken, Grant
@@ -134,7 +134,22 @@ async def test_development_tokens_are_for_loopback_hosts(world: World) -> None:
 )
 def test_what_is_a_loopback_host(host: str, loopback: bool) -> None:
     """`localhost`, 127.0.0.0/8 in its canonical form and `[::1]`, with an optional port; no look-alike."""
-    assert dev.is_loopback(host) is loopback
+    assert hosts.is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "nearby"),
+    [(host, True) for host in ("localhost", "127.0.0.1:8080", "192.168.1.5:8080", "[fd00::2]:8080", "203.0.113.7")]
+    + [(host, True) for host in ("laptop", "laptop:8080", "laptop.local", "My-Laptop.LOCAL:1")]
+    + [
+        (host, False)
+        for host in ("", "calls.example", "evil.example:8080", "local.evil.example", "laptop.local.", "a b")
+    ]
+    + [(host, False) for host in ("192.168.1.5.nip.io", "evil.example#laptop", "laptop:port", "[fd00::2", "a.b.local")],
+)
+def test_what_is_nearby(host: str, nearby: bool) -> None:
+    """Addresses, names without a dot, and those of mDNS; nothing that the name servers of the world could answer for."""
+    assert hosts.is_nearby(host) is nearby
 
 
 async def test_production_has_no_development_tokens() -> None:

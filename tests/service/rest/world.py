@@ -1,7 +1,8 @@
 """The REST API over the real rooms and auth, on a bus in memory; and the words its tests are written in."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from services.auth.handlers import endpoints as auth_endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
 from services.gateway.logins import FailedLogins
+from services.gateway.rest import page
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
 from services.rooms.changes import Changes
@@ -41,7 +43,7 @@ VOICE = {"name": "Daily", "type": "voice"}
 class World:
     """rooms, auth and the gateway's REST side on one broker. Time stands still unless a room changes."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, root: Path = page.ROOT, auth: Mapping[str, str] = DEVELOPMENT, **settings: str) -> None:
         self.now = NOW
         self.broker = MemoryBroker()
         self.bus = MemoryBus(self.broker)
@@ -49,9 +51,9 @@ class World:
         self.settings = GatewaySettings.read(DEVELOPMENT | {f"PARLEY_{k.upper()}": v for k, v in settings.items()})
         failed = FailedLogins(self.settings.failed_logins, lambda: self.now)
         url = "http://127.0.0.1:8080"
-        self.app = rest_app(self.bus, self.settings, lambda: url, self.ready, failed, lambda: self.now)
-        auth = AuthSettings.read(DEVELOPMENT)
-        self.auth = AuthHandlers(auth, key_source(auth), clock=lambda: self.now, chance=os.urandom)
+        self.app = rest_app(self.bus, self.settings, lambda: url, self.ready, failed, lambda: self.now, root)
+        own = AuthSettings.read(auth)
+        self.auth = AuthHandlers(own, key_source(own), clock=lambda: self.now, chance=os.urandom)
         self.clients: list[httpx.AsyncClient] = []
         self.broken: Exception | None = None
 
