@@ -12,7 +12,8 @@ from services.gateway.members import Member, Receiver
 from services.gateway.missed import read_missed
 from services.gateway.outbox import text_frame
 from services.gateway.replay import Missed, usable
-from services.gateway.stays import Stays, room_users
+from services.gateway.room_users import room_users
+from services.gateway.stays import Stays
 from services.gateway.surroundings import Stay, Surroundings
 from shared import moment, pushes
 from shared.commands import Identity, Resumed, ResumeParticipant

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable
 
 from services.gateway.caller import caller_of
 from services.gateway.followed import FollowedRoom
-from services.gateway.ice import IceSet, ToldIce
+from services.gateway.ice import ToldIce
 from services.gateway.members import Member, Receiver
 from services.gateway.missed import read_missed, read_unheard
 from services.gateway.replica import Delivery, Push, State
+from services.gateway.room_users import room_users
 from services.gateway.surroundings import Stay, Surroundings
-from shared import protocol, pushes
+from shared import protocol
 from shared.commands import (
     CheckJoinToken,
     DropParticipant,
@@ -300,34 +301,3 @@ class Stays:
         """The seats in these rooms (else: all) are no longer this connection's to speak for."""
         for room_id in list(self._stays if rooms is None else rooms):
             self.ended(room_id)
-
-
-def room_users(
-    snapshot: Snapshot,
-    own: ParticipantId,
-    request_id: str | None,
-    ice: IceSet,
-    *,
-    recovered: bool | None = None,
-    signals_from: int | None = None,
-) -> bytes:
-    """A snapshot as the client gets it. `recovered` is said only to who came back; `signals_from` is the position above
-    which older signals follow.
-    """
-    cursor = Cursor(snapshot.incarnation, snapshot.sequence)
-    if signals_from is not None:
-        cursor = Cursor(snapshot.incarnation, signals_from, events=snapshot.sequence)
-    return pushes.encode(
-        pushes.RoomUsers(
-            id=request_id,
-            room_id=snapshot.room_id,
-            revision=snapshot.revision,
-            cursor=cursor.text(),
-            self=own,
-            room=snapshot.room,
-            participants=[seat.participant for seat in snapshot.seats],
-            ice_servers=list(ice.servers),
-            expires_at=ice.expires_at,
-            recovered=recovered,
-        )
-    )
