@@ -28,7 +28,7 @@ export class Negotiator {
   #connection;
   #terms;
   #wire;
-  #prepare;
+  #outgoing;
   #round = 0;
   #making = false;
   #settingAnswer = false;
@@ -43,18 +43,18 @@ export class Negotiator {
    * @param {RTCPeerConnection} connection
    * @param {Terms} terms
    * @param {Wire} wire
-   * @param {() => void} prepare called before our own first offer, if nothing was negotiated until then
+   * @param {Pick<import("./outgoing.js").Outgoing, "invite" | "adopt">} outgoing
    */
-  constructor(connection, terms, wire, prepare) {
+  constructor(connection, terms, wire, outgoing) {
     this.#connection = connection;
     this.#terms = terms;
     this.#wire = wire;
-    this.#prepare = prepare;
+    this.#outgoing = outgoing;
     this.#holding = terms.waits;
     connection.onnegotiationneeded = () => void this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     if (terms.waits) this.#timer = setTimeout(() => this.#release(), FIRST_OFFER_MS);
-    else prepare();
+    else outgoing.invite();
   }
 
   /** Whether an offer or answer is under way. */
@@ -93,7 +93,7 @@ export class Negotiator {
   #release() {
     this.#holding = false;
     if (this.#described) return;
-    this.#prepare();
+    this.#outgoing.invite();
     void this.#offer();
   }
 
@@ -170,6 +170,7 @@ export class Negotiator {
     this.#pending = null;
     await this.#apply({ type, sdp: signal.sdp ?? "" });
     if (type === "offer") {
+      this.#outgoing.adopt();
       await this.#connection.setLocalDescription();
       this.#say(signal.negotiation);
     }

@@ -1,4 +1,10 @@
-/** Which sender of an RTCPeerConnection carries which of our tracks. */
+/**
+ * Which transceiver of an RTCPeerConnection carries which of our tracks.
+ *
+ * Camera and microphone have theirs from the first negotiation on, `sendrecv` whether there is a track or not: so a track
+ * comes, goes and changes without another negotiation. (And Chromium loses the picture it receives on a transceiver when
+ * an offer that turns it from `recvonly` to `sendrecv` is rolled back.) A screen has one of its own that only sends.
+ */
 
 import { SLOTS } from "./localmedia.js";
 
@@ -8,43 +14,68 @@ import { SLOTS } from "./localmedia.js";
 /** What goes out on one RTCPeerConnection. */
 export class Outgoing {
   #connection;
+  #media;
   /** @type {Map<Slot, RTCRtpTransceiver>} */ #transceivers = new Map();
+  #begun = false;
 
-  /** @param {RTCPeerConnection} connection */
-  constructor(connection) {
+  /**
+   * @param {RTCPeerConnection} connection
+   * @param {LocalMedia} media
+   */
+  constructor(connection, media) {
     this.#connection = connection;
+    this.#media = media;
   }
 
-  /** @param {LocalMedia} media */
-  putAll(media) {
-    for (const slot of SLOTS) this.put(slot, media);
+  /** Make room for camera and microphone, ours and theirs, in our own first offer. */
+  invite() {
+    if (!this.#begun) for (const slot of /** @type {const} */ (["audio", "video"])) this.#add(slot, "sendrecv");
+    this.#begin();
+  }
+
+  /** The other end's first offer is set: answer it with our camera and microphone in the places it has for them. */
+  adopt() {
+    const offered = this.#connection.getTransceivers().filter(({ mid }) => mid !== null);
+    for (const slot of /** @type {const} */ (["audio", "video"])) {
+      const own = this.#transceivers.get(slot);
+      const theirs = offered.find(({ receiver }) => receiver.track.kind === slot);
+      if (!theirs || (own && own.mid !== null)) continue;
+      own?.stop(); // of our own first offer, which gave way
+      theirs.direction = "sendrecv";
+      theirs.sender.setStreams(this.#media.stream);
+      this.#transceivers.set(slot, theirs);
+      this.put(slot);
+    }
+    this.#begin();
+  }
+
+  /** Send the track there is now, or none. @param {Slot} slot */
+  put(slot) {
+    if (!this.#begun && !this.#transceivers.has(slot)) return; // it comes with the first description
+    const track = this.#media.get(slot);
+    const transceiver = this.#transceivers.get(slot);
+    if (!transceiver || transceiver.direction === "stopped") {
+      if (track) this.#add(slot, slot.startsWith("screen") ? "sendonly" : "sendrecv");
+      return;
+    }
+    // That of a connection that was just closed refuses it, which is as good.
+    transceiver.sender.replaceTrack(track).catch(() => {});
+    if (slot.startsWith("screen")) transceiver.direction = track ? "sendonly" : "inactive";
+  }
+
+  #begin() {
+    if (this.#begun) return;
+    this.#begun = true;
+    for (const slot of SLOTS) if (!this.#transceivers.has(slot)) this.put(slot);
   }
 
   /**
-   * Send the track there is now, or none. Another track needs no negotiation, one more or less does.
    * @param {Slot} slot
-   * @param {LocalMedia} media
+   * @param {RTCRtpTransceiverDirection} direction
    */
-  put(slot, media) {
-    const track = media.get(slot);
-    const transceiver = this.#transceivers.get(slot);
-    if (transceiver && transceiver.direction !== "stopped") {
-      // Of a track that cannot be replaced (another kind), or a connection that was just closed, nothing is to be said.
-      transceiver.sender.replaceTrack(track).catch(() => {});
-      const direction = track ? "sendrecv" : "recvonly";
-      if (transceiver.direction !== direction) transceiver.direction = direction;
-    } else if (track) {
-      const sender = this.#connection.addTrack(track, media.streamOf(slot));
-      const added = this.#connection.getTransceivers().find((one) => one.sender === sender);
-      if (added) this.#transceivers.set(slot, added);
-    }
-  }
-
-  /** Be ready to receive audio and video, so that the first offer has room for what the other end sends. */
-  invite() {
-    for (const kind of ["audio", "video"]) {
-      const ready = this.#connection.getTransceivers().some(({ receiver }) => receiver.track.kind === kind);
-      if (!ready) this.#connection.addTransceiver(kind, { direction: "recvonly" });
-    }
+  #add(slot, direction) {
+    const kind = slot === "audio" || slot === "screenaudio" ? "audio" : "video";
+    const init = { direction, streams: [this.#media.streamOf(slot)] };
+    this.#transceivers.set(slot, this.#connection.addTransceiver(this.#media.get(slot) ?? kind, init));
   }
 }

@@ -50,11 +50,10 @@ export class Peer {
     this.#participant = participant;
     this.#host = host;
     this.#generation = generation;
-    this.#incoming = new Incoming({
+    this.#incoming = new Incoming(participant, {
       track: (kind, track, stream) => host.track(this, kind, track, stream),
       ended: (kind, track) => host.trackEnded(this, kind, track),
     });
-    this.#incoming.screenIs(participant.metadata.screen);
     this.#recovery = new Recovery({
       restart: () => this.#connection.restartIce(),
       rebuild: () => this.#build(this.#generation + 1, false),
@@ -112,12 +111,12 @@ export class Peer {
   /** @internal @param {Participant} participant */
   _updated(participant) {
     this.#participant = participant;
-    this.#incoming.screenIs(participant.metadata.screen);
+    this.#incoming.updated(participant);
   }
 
   /** @internal Our own track of this slot is another one now, or none. @param {import("./localmedia.js").Slot} slot */
   _send(slot) {
-    this.#outgoing.put(slot, this.#host.media);
+    this.#outgoing.put(slot);
   }
 
   /** @internal Signals may be lost. */
@@ -166,8 +165,7 @@ export class Peer {
     const connection = this.#host.connect();
     this.#generation = generation;
     this.#connection = connection;
-    this.#outgoing = new Outgoing(connection);
-    this.#outgoing.putAll(this.#host.media);
+    const outgoing = (this.#outgoing = new Outgoing(connection, this.#host.media));
     this.#watch(connection);
     const wire = {
       send: (/** @type {object} */ signal) => this.#host.send({ ...signal, to: this.#participant.id }),
@@ -175,7 +173,7 @@ export class Peer {
       failed: (/** @type {unknown} */ error) => this.#failed(error),
     };
     const terms = { generation, polite: this.#polite, waits };
-    this.#negotiator = new Negotiator(connection, terms, wire, () => this.#outgoing.invite());
+    this.#negotiator = new Negotiator(connection, terms, wire, outgoing);
     this.#host.opened(this);
   }
 
