@@ -46,6 +46,7 @@ export class Call extends TypedEventTarget {
   #channels = new Channels();
   #meter = new Meter();
   #media = new LocalMedia();
+  /** @type {Map<Kind, string>} the state the room was told last */ #told = new Map();
   #closed = false;
   #entering = true;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #timer;
@@ -216,7 +217,9 @@ export class Call extends TypedEventTarget {
     const screen = track ? this.#media.screen.id : null;
     const { media, metadata } = this.#room.self;
     const known = (media[kind]?.state ?? "off") === state && (kind !== "screen" || (metadata.screen ?? null) === screen);
-    if (known) return;
+    // What the room knows may be about to change, by what it was told just before.
+    if (known && (this.#told.get(kind) ?? state) === state) return;
+    this.#told.set(kind, state);
     const change = { media: { [kind]: { state } } };
     await this.#room.update(kind === "screen" ? { ...change, metadata: { screen } } : change);
   }

@@ -3,6 +3,7 @@
 import { backoff } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { closed, ParleyError } from "./errors.js";
+import { CloseCodes } from "./messages.js";
 
 /** @typedef {import("./messages.js").AuthOk} AuthOk */
 /** @typedef {import("./connection.js").SocketClass} SocketClass */
@@ -73,11 +74,23 @@ export class Link {
       const { token, fresh } = await within(TOKEN_MS, this.#tokens.current(Date.now()));
       if (!this.#over) this.#open(token, fresh);
     } catch (error) {
-      this.#owner.failed(new ParleyError("unavailable", "there is no token", { retryable: true, cause: error }));
-      this.#later();
+      this.#noToken(error);
     } finally {
       this.#dialling = false;
     }
+  }
+
+  /**
+   * Try again later, unless whoever issues tokens has said that it is of no use.
+   * @param {unknown} error
+   */
+  #noToken(error) {
+    if (error instanceof ParleyError && !error.retryable && !this.#current) {
+      this.#refusal = error;
+      return this.#end(CloseCodes.UNAUTHENTICATED, error.code);
+    }
+    this.#owner.failed(new ParleyError("unavailable", "there is no token", { retryable: true, cause: error }));
+    this.#later();
   }
 
   /** The network is back: what was begun without it is worth nothing, what was there before it must prove itself. */

@@ -28,6 +28,16 @@ test("a wrong token rejects with the protocol's code", async () => {
   await expect(refused).rejects.toMatchObject({ code: "invalid_token", retryable: false });
 });
 
+test("a token function may say that asking again is of no use", async () => {
+  let asked = 0;
+  const token = () => {
+    asked += 1;
+    throw new ParleyError("forbidden", "guests are not let in");
+  };
+  await expect(connect(urls[0], { token, WebSocket })).rejects.toMatchObject({ code: "forbidden" });
+  expect(asked).toBe(1);
+});
+
 test("where nobody listens, connect gives up after its time; of several gateways the one that answers is taken", async () => {
   const nobody = "http://127.0.0.1:9";
   const given = connect(nobody, { token: "x", WebSocket, timeoutMs: 400 });
