@@ -28,7 +28,7 @@ check: $(VENV)/.dev ## lint, format, types, layering
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m docs.configuration --check
 	@$(BIN)/python -m clients.messages --check
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(NODE) && npm --prefix clients/js run --silent check; \
+	@if command -v npm >/dev/null; then $(MAKE) --silent --no-print-directory $(NODE) && npm --prefix clients/js run --silent check; \
 	else echo "the types of clients/js were not checked: there is no npm here"; fi
 
 bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
