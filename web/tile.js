@@ -28,7 +28,7 @@ export function drawAvatar(avatar, name, id) {
 /** Give a media element this stream and play it. Resolves to false where the browser wants a click first. */
 export async function play(media, stream) {
   if (media.srcObject !== stream) media.srcObject = stream;
-  if (!stream || !media.paused) return true;
+  if (!stream || (!media.paused && !media.ended)) return true; // a stream that was empty for a while has ended
   try {
     await media.play();
     return true;

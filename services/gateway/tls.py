@@ -68,4 +68,4 @@ class TlsServer(EmbeddedServer):
 
     def _protocol(self) -> asyncio.Protocol:
         kind = self.config.http_protocol_class
-        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]  # uvicorn: any callable

@@ -136,7 +136,7 @@ async def test_a_connection_is_replaced(launched: Launched, room_id: str) -> Non
             generation, old = only(alice).generation, only(alice).connection
             for call in rebuilding:
                 only(call).rebuild()
-            await eventually(lambda before=generation: only(alice).generation > before, "a new one")  # type: ignore[misc]
+            await eventually(lambda before=generation: only(alice).generation > before, "a new one")  # type: ignore[misc]  # bound now
             await connected(alice, bob)
             assert only(alice).connection is not old
             heard = bob.events()

@@ -64,7 +64,7 @@ def takes_server(command: Callable[..., Result]) -> Callable[..., Result]:
         server = _server_options(**{p.name: given.pop(p.name) for p in shared})
         return command(server, **given)
 
-    run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {p.name: p.annotation for p in keyword}
     del run.__wrapped__  # typing.get_type_hints would look there
     return run

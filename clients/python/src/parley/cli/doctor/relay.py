@@ -42,7 +42,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = transport  # type: ignore[assignment]  # asyncio does not say which kind
 
     def datagram_received(self, data: bytes, _source: object) -> None:
         with contextlib.suppress(ValueError):
