@@ -115,4 +115,5 @@ def _same(fold: Roster, message: Message) -> bool:
     assert fold.room is not None
     participants = [seat.participant.wire() for seat in fold.seats.values()]
     room = {**fold.room.wire(), "participantCount": len(participants)}
-    return (message["revision"], message["participants"], message["room"]) == (fold.revision, participants, room)
+    shown = {"topology": room["topology"], **message["room"]}  # gateways before 0.3.0 do not show it
+    return (message["revision"], message["participants"], shown) == (fold.revision, participants, room)
