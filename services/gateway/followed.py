@@ -45,6 +45,7 @@ class FollowedRoom:
         self._bus = bus
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
+        self._suspicions = 0  # so far
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     def receive(self, entry: LogEntry) -> None:
@@ -80,6 +81,7 @@ class FollowedRoom:
 
     def suspect(self, reason: str, after: int | None = None) -> None:
         """Read on from the log."""
+        self._suspicions += 1
         self.replica.suspect(reason, after)
         self._mend()
 
@@ -180,7 +182,10 @@ class FollowedRoom:
                 if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
                     await self._start_again()
                 else:
+                    suspicions = self._suspicions
                     tail = await self._tail()
+                    if suspicions != self._suspicions:
+                        continue  # what is suspected now may have been missed after this was read
                     if tail is not None:
                         self._hand_out(self.replica.read_on(tail))
                     fruitless = fruitless + 1 if self.replica.position == position else 0

@@ -72,6 +72,28 @@ async def test_lost_events(system: System, monkeypatch: pytest.MonkeyPatch) -> N
     assert lossy.lost == 3
 
 
+async def test_missed_while_reading_on(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is lost after the log was read, and reported before the reading ends, is read as well."""
+    alice, bob, lossy = await pair(system, monkeypatch)
+    lossy.losing = lambda entry: entry.subject.kind == "signal"
+    read, has_read, go_on = system.buses[2].read, asyncio.Event(), asyncio.Event()
+
+    async def slow(subject: str, *, after: int, limit: int) -> list[LogEntry]:
+        entries = await read(subject, after=after, limit=limit)
+        has_read.set()
+        await go_on.wait()
+        return entries
+
+    monkeypatch.setattr(system.buses[2], "read", slow)
+    lossy.missed[0]()
+    await has_read.wait()
+    assert (await bob.ask("offer", to=alice.participants["voice-1"], sdp=offer()))["type"] == "ok"
+    lossy.missed[0]()
+    go_on.set()
+    await alice.hear("offer")
+    assert lossy.lost == 1
+
+
 async def test_lost_signals(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next signal shows it, even if events were taken meanwhile: offer before candidates, each once."""
     alice, bob, lossy = await pair(system, monkeypatch)
