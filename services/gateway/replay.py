@@ -58,7 +58,7 @@ def replay(
         elif entry.subject.to == own and entry.sequence > cursor.sequence:
             sender = ParticipantId(entry.headers.get("Parley-From", ""))
             epoch = int(entry.headers.get("Parley-Epoch", "0"))
-            if senders.may_speak(sender, epoch, entry.sequence):
+            if senders.may_speak(sender, epoch, entry.sequence, told):
                 at = Cursor(snapshot.incarnation, entry.sequence, events=told)
                 out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
     return Missed(out, end, senders.revision)
@@ -93,12 +93,14 @@ class _Senders:
         self._final = final.seats
         self.revision = final.revision  # at the end
 
-    def may_speak(self, sender: ParticipantId, epoch: int, sequence: int) -> bool:
-        """Whether a signal of this sender and epoch at this position is to be believed."""
+    def may_speak(self, sender: ParticipantId, epoch: int, sequence: int, told: int) -> bool:
+        """Whether a signal of this sender and epoch at this position is to be believed by whom the events up to `told`
+        were told: these may be above it.
+        """
         left = self._left.get(sender)
         if left is None and sender not in self._final:
             return False  # it had left before
-        if left is not None and left < sequence:
+        if left is not None and left <= told:
             return False
         return epoch >= self._epoch(sender, sequence)
 

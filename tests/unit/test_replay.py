@@ -108,6 +108,18 @@ def test_senders_that_left() -> None:
     assert told(missed(tape, between, end)) == [b"b"], "it had left before the cursor"
 
 
+def test_a_sender_whose_leaving_was_told_before_its_signal() -> None:
+    """A client that was shown the room after somebody left hears nothing older from it either; from others it does."""
+    tape, cursor = room("a", "b")
+    tape.signal("p_a_1", ME, b"of one who is gone")
+    tape.signal("p_b_1", ME, b"of one who is there")
+    shown = tape.do(leave("p_a_1")).sequence
+    tape.do(update("p_b_1", name="New"))
+    end = tape.entries[-1].sequence
+    heard = missed(tape, Cursor("tape", cursor.sequence, events=shown), end)
+    assert told(heard) == [b"of one who is there", "user_updated"]
+
+
 def test_a_sender_that_moved() -> None:
     """From where a participant has another gateway, what the one before says for it is not believed; what came before is."""
     tape, cursor = room("a")
