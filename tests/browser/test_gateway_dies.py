@@ -1,6 +1,7 @@
 """A gateway is killed under a call, and under its set-up: the call goes on, over the other gateway or the same one again."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -125,3 +126,23 @@ async def test_killed_under_an_agent(chromium: Chromium, gateways: Gateways, roo
         assert "Traceback" not in agent.process.output
     finally:
         agent.process.destroy()
+
+
+async def test_back_online(chromium: Chromium, gateways: Gateways, room: str) -> None:
+    """When the browser is online again the session comes back at once: with the page's clock stopped, so that no waiting
+    before the next attempt ever ends."""
+    await gateways.both_ready()
+    ada = await BarePage.open(chromium, gateways.urls[:1], "ada")
+    # The browser says more of it than of a gateway that is gone.
+    ada.tab.allow(*GONE, r"net::ERR_INTERNET_DISCONNECTED")
+    await ada.tab.page.clock.install()
+    await ada.enter(room, tracks=[])
+    await ada.tab.page.clock.pause_at(time.time() + 60)
+    gateways.kill(0)
+    await ada.until("() => bare.session.state === 'reconnecting'")
+    await gateways.both_ready()
+    assert await ada.run("() => bare.session.state") == "reconnecting"
+    await ada.tab.page.context.set_offline(True)
+    await ada.tab.page.context.set_offline(False)
+    await ada.until("() => bare.session.state === 'connected'")
+    assert await ada.run("() => bare.room.self.id") == ada.id
