@@ -9,8 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from services.gateway import metrics
 from services.gateway.outbox import text_frame
 from shared import moment, pushes
@@ -20,8 +18,6 @@ from shared.errors import Refused
 from shared.ids import AgentId, RoomId
 from shared.pushes import IceServer
 from shared.subjects import ICE_SERVERS
-
-log = structlog.get_logger()
 
 WAIT_SECONDS = 0.25  # a room is shown without ICE servers rather than later than this; they follow
 PAUSE_SECONDS = 1.0  # auth is left alone after it could not answer

@@ -90,6 +90,7 @@ class Replica:
         """Begin (or begin again) with this state; what came live above it follows."""
         self.roster = Roster.of(snapshot)
         self.position = self.started_at = snapshot.sequence
+        self._page_before = self._page = 0  # it may be another log
         self._seen.clear()
         self._gone.clear()
         self.state = State.LIVE

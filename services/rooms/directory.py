@@ -8,7 +8,6 @@ import base64
 import binascii
 import bisect
 
-import structlog
 from prometheus_client import Gauge
 
 from services.rooms import access
@@ -18,8 +17,6 @@ from shared.commands import ListRooms, RoomList
 from shared.errors import Code, Refused
 from shared.ids import RoomId
 from shared.room import Room
-
-log = structlog.get_logger()
 
 ROOMS = Gauge("parley_rooms", "Open rooms, as this process knows them (the same in every rooms process).")
 PARTICIPANTS = Gauge("parley_participants", "Participants in open rooms, as this process knows them.")

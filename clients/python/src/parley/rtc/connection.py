@@ -1,6 +1,5 @@
 """One RTCPeerConnection, of one generation: its tracks, its descriptions, and what of the other end comes in."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,6 @@ from aiortc.sdp import candidate_from_sdp
 from parley.rtc.remote_track import RemoteTrack
 from parley.rtc.sections import sections, ufrags
 from parley.rtc.source import Source, Tap
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
