@@ -96,7 +96,8 @@ class Stamp:
     `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway`, `epoch` and
     `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the
     fingerprint of the join token this join consumed, `until` its end in Unix seconds, or 0 when it is given back;
-    `asked_at` (Unix seconds) orders what a participant says of itself.
+    `asked_at` (Unix seconds) orders what a participant says of itself; `unheard_from` is the position above which a
+    client that joins where it has a seat already may have heard nothing.
     """
 
     operation: str
@@ -108,6 +109,7 @@ class Stamp:
     grant_until: int = 0
     since: float = 0.0
     asked_at: float = 0.0
+    unheard_from: int = 0
 
     def headers(self) -> dict[str, str]:
         """As NATS headers."""
@@ -123,6 +125,8 @@ class Stamp:
             headers["Parley-Since"] = f"{self.since:.3f}"
         if self.asked_at:
             headers["Parley-Asked"] = f"{self.asked_at:.3f}"
+        if self.unheard_from:
+            headers["Parley-Unheard-From"] = str(self.unheard_from)
         if self.grant is not None:
             headers["Parley-Grant"] = f"{self.grant} {self.grant_until}"
         return headers
@@ -144,4 +148,5 @@ class Stamp:
             grant_until=int(until or "0"),
             since=float(headers.get("Parley-Since", "0")),
             asked_at=float(headers.get("Parley-Asked", "0")),
+            unheard_from=int(headers.get("Parley-Unheard-From", "0")),
         )

@@ -21,9 +21,9 @@ DEPARTED_MEMORY = 1000
 
 class Seat(Tolerant):
     """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
-    when it has this connection (Unix seconds of its gateway) and as of which entry
-    (`moved_at`; `before_at` is that of the connection before),
-    and when it last said something of itself (`said_at`, Unix seconds).
+    when it has this connection (Unix seconds of its gateway) and as of which entry (`moved_at`), above which position a
+    client that asks to join it may have heard nothing (`unheard_from`), and when it last said something of itself
+    (`said_at`, Unix seconds).
 
     `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
     had noticed.
@@ -35,7 +35,7 @@ class Seat(Tolerant):
     epoch: int = 0
     since: float = 0.0
     moved_at: int = 0
-    before_at: int = 0
+    unheard_from: int = 0
     said_at: float = 0.0
     dropped_at: str | None = None
 
@@ -162,7 +162,7 @@ class Roster:
                 epoch=stamp.epoch,
                 since=stamp.since,
                 moved_at=self.sequence,
-                before_at=before.moved_at if before else self.sequence,
+                unheard_from=stamp.unheard_from or self.sequence,
                 said_at=before.said_at if before else 0.0,
                 dropped_at=before.dropped_at if before and away else None,
             )

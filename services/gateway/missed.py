@@ -17,7 +17,7 @@ PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
 
 
 async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery]:
-    """The signals that were stored for a seat since its connection before, up to `snapshot`, by those who are in there.
+    """The signals that were stored for a seat whose client heard nothing yet, up to `snapshot`, by those who are in there.
 
     For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
     Raises Refused with `unavailable` when what is known to be stored cannot be read.
@@ -26,7 +26,7 @@ async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery
     to = own.participant.id
     out: list[Delivery] = []
     log_subject = subjects.signal_log(snapshot.room_id, to)
-    entries = await _read_up_to(bus, log_subject, own.before_at, await bus.position(log_subject))
+    entries = await _read_up_to(bus, log_subject, own.unheard_from, await bus.position(log_subject))
     if entries is None:
         raise unavailable("the log")
     for entry in entries:

@@ -180,7 +180,7 @@ class Stays:
         items: list[Push | Delivery] = []
         if stay.member.moved_at:
             own = next(seat for seat in snapshot.seats if seat.participant.id == stay.participant_id)
-            stay.member.unheard_from = own.before_at
+            stay.member.unheard_from = own.unheard_from
             items += await read_unheard(bus, own, snapshot)
         if end > snapshot.sequence:
             at = Cursor(snapshot.incarnation, snapshot.sequence)

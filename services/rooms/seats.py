@@ -127,6 +127,8 @@ def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | Resume
         gateway=command.gateway,
         epoch=seat.epoch + 1,
         since=command.since,
+        # Whoever joins again never had an answer, however often it asked; whoever resumes has a cursor.
+        unheard_from=seat.unheard_from if isinstance(command, JoinRoom) else 0,
     )
     entry = Entry(roster, now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))

@@ -41,7 +41,8 @@ async def of_missed_signals(bus: Bus, ledger: Ledger, callers: Sequence[Caller],
 async def _unheard(bus: Bus, ledger: Ledger, room_id: str, stay: str) -> list[str]:
     heard = {position(one.message["cursor"])[0] for one in ledger.heard if one.stay == stay}
     log = await bus.read(signal_log(RoomId(room_id), ParticipantId(stay)), after=0, limit=PAGE)
-    return [f"{stay} in {room_id} heard {sorted(heard)}, and did not hear:"] + [
+    shown = [one.message["cursor"] for one in ledger.shown if one.message["self"] == stay]
+    return [f"{stay} in {room_id} was shown it at {shown}, heard {sorted(heard)}, and did not hear:"] + [
         f"  {entry.sequence} from {entry.headers.get('Parley-From')} of epoch {entry.headers.get('Parley-Epoch')}"
         for entry in log
         if entry.sequence not in heard

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.bus import Bus
+from tests.faults.belief import shown_at
 from tests.faults.caller import Caller
 from tests.faults.figures import Row
 from tests.faults.history import Fact, History
@@ -26,6 +27,7 @@ class Findings:
     signals: int = 0
     rooms: int = 0
     unrecovered: int = 0  # signals to somebody whose room came anew (`recovered: false`), which says that they are lost
+    unmet: int = 0  # signals of somebody who had left before the receiver was shown the room for the first time
     problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     ended: Counter[str] = field(default_factory=Counter)  # stays that nobody gave up, by reason
 
@@ -41,6 +43,10 @@ class Findings:
         )
         if self.unrecovered:
             row.saw(f"{begin}{self.unrecovered} signals lost with rooms that came anew (recovered: false)")
+        if self.unmet:
+            row.saw(
+                f"{begin}{self.unmet} signals of senders who had left before their receiver was first shown the room"
+            )
         for kind, sentences in self.problems.items():
             if sentences:
                 row.details += [f"{kind}: {sentence}" for sentence in sentences]
@@ -173,16 +179,29 @@ def _signals(logs: dict[str, History], ledger: Ledger, callers: Sequence[Caller]
     leaving = {a.stay: a.began for a in reversed(ledger.asked) if a.type == "leave_room" and a.stay is not None}
     left = {pid for log in logs.values() for pid, fact in log.left.items() if fact.reason == "left"}
     present = {belief.own for caller in callers if caller.alive for belief in caller.rooms.values()}
+    first_shown = {one.message["self"]: shown_at(one.message["cursor"])[0] for one in reversed(ledger.shown)}
     for marker, sent in ledger.sent.items():
         findings.signals += sent.asked.acknowledged
         if not sent.asked.acknowledged or arrived[marker]:
             continue
         if ledger.unrecovered.get(sent.to, 0.0) > sent.asked.began:
             findings.unrecovered += 1
+        elif _unmet(logs[sent.asked.room_id], sent.sender, first_shown.get(sent.to)):
+            findings.unmet += 1
         elif sent.to in present or (
             sent.to in left and leaving.get(sent.to, 0.0) > (sent.asked.replied or 0.0) + LEISURE
         ):
             problems["signals missed"].append(f"{marker} from {sent.sender} to {sent.to} in {sent.asked.room_id}")
+
+
+def _unmet(log: History, sender: str, first_shown: int | None) -> bool:
+    """Whether nobody to whom the room was first shown at this position ever saw that sender in it.
+
+    A join whose answer was lost has a seat, and others write to it; the one who asked is shown the room when it asks
+    again. Nothing is heard of who is not in the room.
+    """
+    left = log.left.get(sender)
+    return left is not None and first_shown is not None and left.sequence <= first_shown
 
 
 def _rosters(logs: dict[str, History], callers: Sequence[Caller], findings: Findings) -> None:

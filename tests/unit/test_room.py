@@ -8,6 +8,7 @@ from services.rooms.decision import Rules
 from services.rooms.room import Change
 from shared.errors import Code, Refused
 from shared.room import Media, RoomSettings, Track
+from tests.support.absence import resume
 from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, create, grant, join, leave, told
 
 ON = Media(audio=Track(state="on"), video=Track(state="on"))
@@ -151,6 +152,18 @@ def test_the_same_session_joins_once() -> None:
     assert told(again) == [("participant_updated", "p_bob_1", None)]
     assert (again.stamp.epoch, again.events[0].change.participant) == (2, room.seat("p_bob_1").participant)
     assert room.do(join("bob", n=2, session="s_bob_1", device_id="other")).events == []
+
+
+def test_who_joins_again_has_heard_nothing_since_it_first_asked() -> None:
+    """However often a join is asked on the session's seat, all since the first of them is unheard; a resume has a cursor."""
+    room = LoggedRoom(create(), join("bob"))
+    first = room.seat("p_bob_1").moved_at
+    for n in (2, 3):
+        room.do(join("bob", n=n, session="s_bob_1"))
+    assert (room.seat("p_bob_1").unheard_from, room.seat("p_bob_1").moved_at) == (first, first + 2)
+    room.do(resume("bob"))
+    room.do(join("bob", n=4, session="s_bob_1"))
+    assert (room.seat("p_bob_1").unheard_from, room.seat("p_bob_1").moved_at) == (first + 3, first + 4)
 
 
 def test_a_join_asked_again_after_leaving_is_refused() -> None:

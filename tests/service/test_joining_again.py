@@ -1,0 +1,45 @@
+"""A join whose answer is lost, again and again, while others write to the seat it took: nothing of that is missed."""
+
+from typing import Any
+
+import pytest
+
+from shared.bus import Bus
+from shared.errors import unavailable
+from shared.subjects import DROP_PARTICIPANT, JOIN_ROOM, LEAVE_ROOM
+from tests.support.sdp import offer
+from tests.support.system import System
+
+ROOM = "voice-1"
+
+
+async def test_two_lost_answers(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals from before each of the lost answers are heard, once and in order, behind the answer that arrives."""
+    await system.start()
+    bus: Bus = system.buses[-1]
+    ask, to_lose = bus.request, 2
+
+    async def lossy(endpoint: Any, request: Any) -> Any:
+        nonlocal to_lose
+        if endpoint in (LEAVE_ROOM, DROP_PARTICIPANT):  # nor can the gateway take the seat back
+            raise unavailable("the broker")
+        answer = await ask(endpoint, request)
+        if endpoint is JOIN_ROOM and to_lose:
+            to_lose -= 1
+            raise unavailable("the broker")
+        return answer
+
+    bob = await system.agent("bob")
+    await bob.join(ROOM)
+    monkeypatch.setattr(bus, "request", lossy)
+    alice = await system.agent("alice")
+    assert (await alice.ask("join_room", roomId=ROOM))["code"] == "unavailable"
+    to = (await bob.hear("user_joined"))["participant"]["id"]
+    await bob.ask("offer", to=to, sdp=offer(), negotiation="1")
+    assert (await alice.ask("join_room", roomId=ROOM))["code"] == "unavailable"
+    await bob.ask("offer", to=to, sdp=offer(), negotiation="2")
+    assert (await alice.join(ROOM))["self"] == to
+    await bob.ask("offer", to=to, sdp=offer(), negotiation="3")
+    await alice.hear("offer", negotiation="3")
+    about = [m.get("negotiation", m["type"]) for m in alice.everything if m.get("roomId") == ROOM]
+    assert about == ["room_users", "1", "2", "3"]
