@@ -38,6 +38,7 @@ class Member:
         "moved_at",
         "participant_id",
         "receiver",
+        "seated_at",
         "since",
         "unheard_from",
     )
@@ -47,6 +48,7 @@ class Member:
         self.receiver = receiver
         self.epoch = epoch
         self.moved_at = moved_at  # position at which the seat became this connection's, when it was another's before
+        self.seated_at = 0  # position as of which rooms says that it has its seat
         self.since = 0  # position of its snapshot
         self.unheard_from: int | None = None  # position above which signals follow that are older than its snapshot
         self.heard = 0  # position of the last signal it was given

@@ -128,6 +128,7 @@ class Resumption:
             around.rooms.release(room)
             raise
         member = Member(resumed.participant_id, self._receiver, resumed.epoch, resumed.moved_at)
+        member.seated_at = resumed.snapshot.sequence
         end = room.welcome(member, resumed.snapshot)
         stay = Stay(room, member)
         stays.add(stay)

@@ -9,7 +9,7 @@ from services.gateway.followed import FollowedRoom
 from services.gateway.ice import ToldIce
 from services.gateway.members import Member, Receiver
 from services.gateway.missed import read_missed, read_unheard
-from services.gateway.replica import Delivery, Push, State
+from services.gateway.replica import Delivery, Push
 from services.gateway.room_users import room_users
 from services.gateway.surroundings import Stay, Surroundings
 from shared import protocol
@@ -168,6 +168,7 @@ class Stays:
             member = Member(joined.participant_id, self._receiver, seat.epoch, seat.moved_at)
             end = room.welcome(member, snapshot)
             member.since = snapshot.sequence
+        member.seated_at = snapshot.sequence
         stay = Stay(room, member)
         self.add(stay)
         return stay, end
@@ -205,7 +206,8 @@ class Stays:
             self._receiver.room_lost(room_id)
             return
         stay.member.release()
-        if replica.state is State.LIVE and replica.seat(stay.participant_id) is None:
+        # What ended the stay may have been taken while nobody was told yet; it is not taken again.
+        if replica.contains(stay.member.seated_at) and replica.seat(stay.participant_id) is None:
             stay.room.members.pop(stay.participant_id, None)
             self._receiver.stay_ended(room_id, None)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from services.embedded_nats import EmbeddedNats
@@ -92,6 +93,32 @@ async def test_missed_while_reading_on(system: System, monkeypatch: pytest.Monke
     go_on.set()
     await alice.hear("offer")
     assert lossy.lost == 1
+
+
+async def test_a_room_closes_under_who_comes_back(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told so, and is no longer in there, also when the gateway has to read on just then and cannot."""
+    alice, bob, _ = await pair(system, monkeypatch)
+    secret = next(m["resumeToken"] for m in bob.everything if m["type"] == "auth_ok")
+    cursor = next(m["cursor"] for m in reversed(bob.everything) if m.get("roomId") == "voice-1")
+    await bob.close()
+    bus, read = system.buses[2], system.buses[2].read
+
+    async def slow(subject: str, *, after: int, limit: int) -> list[LogEntry]:
+        monkeypatch.setattr(bus, "read", read)
+        async with httpx.AsyncClient(base_url=system.url) as rest:
+            gone = await rest.delete("/api/rooms/voice-1", headers={"Authorization": f"Bearer {token('alice')}"})
+        assert gone.status_code == 204
+        await alice.hear("room_closed")
+        monkeypatch.setattr(FollowedRoom, "_read_on", lambda _: asyncio.sleep(60))
+        followed(system).suspect("test")
+        return await read(subject, after=after, limit=limit)
+
+    monkeypatch.setattr(bus, "read", slow)
+    back = await system.client(0)
+    await back.ask("authenticate", token=token("bob"), resume={"token": secret, "cursors": {"voice-1": cursor}})
+    await back.hear("room_closed")
+    assert (await back.ask("get_room", roomId="voice-1"))["code"] == "not_in_room"
+    assert (await back.ask("join_room", roomId="voice-1"))["code"] == "room_closed"
 
 
 async def test_lost_signals(system: System, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,13 +157,15 @@ def _signals(histories: dict[str, History], ledger: Ledger) -> Iterator[str]:
 
 def _delivered(request: Request, to: str, history: History, ledger: Ledger) -> Iterator[str]:
     entry = history.signals.get(request.id)
+    sender_left = history.left.get(request.own, 0)
     if entry is None:
         yield f"{request.message['type']} {request.id} was acknowledged, and is not in the log"
     elif (
         request.id not in ledger.arrived.get(to, [])
         and to not in history.left
-        and ledger.shown.get(to, 0) < entry.sequence
-        and not (0 < history.left.get(request.own, 0) < entry.sequence)
+        and to in ledger.entered
+        and ledger.anew.get(to, 0) < entry.sequence
+        and not (0 < sender_left <= max(entry.sequence, ledger.entered[to]))
     ):
         epoch = entry.headers["Parley-Epoch"]
         yield f"{request.message['type']} {request.id} to {to}, at {entry.sequence} with epoch {epoch}, never arrived"

@@ -29,7 +29,8 @@ class Ledger:
 
     requests: dict[str, Request] = field(default_factory=dict)
     arrived: dict[str, list[str]] = field(default_factory=dict)  # participant -> ids of signals, in order
-    shown: dict[str, int] = field(default_factory=dict)  # participant -> position of its last fresh snapshot
+    entered: dict[str, int] = field(default_factory=dict)  # participant -> position of the first snapshot it was shown
+    anew: dict[str, int] = field(default_factory=dict)  # and of the last one that came instead of what was missed
 
     def ask(self, request: Request) -> None:
         """A request is sent, or sent again."""

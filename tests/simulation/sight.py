@@ -36,7 +36,9 @@ class Sight:
         self.views[room_id] = view = View(message)
         self._over.pop(room_id, None)
         self.cursors[room_id] = message["cursor"]
-        self._ledger.shown[view.own] = view.position[0]
+        self._ledger.entered.setdefault(view.own, view.position[0])
+        if "recovered" in _said(message):
+            self._ledger.anew[view.own] = view.position[0]
 
     def changed(self, message: Message) -> None:
         """A push about a room."""
