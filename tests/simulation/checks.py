@@ -12,6 +12,7 @@ from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
 from tests.support.invariants import check_entries
 
 MAYBE = frozenset({UNKNOWN, "unavailable"})
+AGAIN = " again"  # behind the name of who asks once more
 SIGNALS = frozenset({"offer", "answer", "candidate"})
 
 
@@ -112,6 +113,8 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
             yield f"{message} was acknowledged, and nobody joined"
         if refused and message["name"] in history.names:
             yield f"{message} was refused with {request.outcome}, and happened"
+        if request.outcome == "forbidden" and not _ended_unheard(message["name"].removesuffix(AGAIN), history):
+            yield f"{message} was refused, and its join token had not led to a stay that ended"
     elif type_ == "leave_room":
         if request.outcome == OK and own not in history.left:
             yield f"{message} of {own} was acknowledged, and nobody left"
@@ -121,6 +124,12 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
             yield f"{message} of {own} was acknowledged, and nothing changed"
         if refused and said:
             yield f"{message} of {own} was refused with {request.outcome}, and happened"
+
+
+def _ended_unheard(name: str, history: History) -> bool:
+    """Whether a join of which nobody heard took a seat, and the seat was given up meanwhile."""
+    at = history.names.get(name)
+    return any(position == at and participant in history.left for participant, position in history.joined.items())
 
 
 def _turns(history: History, ledger: Ledger) -> Iterator[str]:
