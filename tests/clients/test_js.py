@@ -48,7 +48,9 @@ def installed() -> None:
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """Everything, with two gateways."""
-    launched = Launched(tmp_path_factory.mktemp("js") / "data", environment={"GATEWAYS": "2"})
+    launched = Launched(
+        tmp_path_factory.mktemp("js") / "data", environment={"GATEWAYS": "2", "PARLEY_DRAIN_SECONDS": "8"}
+    )
     try:
         yield launched.ready()
         launched.stop()
