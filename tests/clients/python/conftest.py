@@ -1,11 +1,14 @@
 """Fixtures for the Python client: Parley as `make run` starts it, with one gateway or two, and tokens."""
 
+import asyncio
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
+import parley
 import pytest
 from parley.rtc import use_loopback_when_alone
 
@@ -14,6 +17,9 @@ from tests.support.launched import Launched
 from tests.support.system import token
 
 use_loopback_when_alone()
+
+T = TypeVar("T")
+PATIENCE = 20.0
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +98,12 @@ def counting(agent_id: str, **claims: int) -> tuple[Callable[[], str], list[str]
         return given[-1]
 
     return ask, given
+
+
+async def until(events: "parley.Events[Any]", kind: type[T], **fields: object) -> T:
+    """The next event of this kind with these fields."""
+    async with asyncio.timeout(PATIENCE):
+        async for event in events:
+            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items()):
+                return event
+    raise AssertionError(f"the events ended before {kind.__name__}")

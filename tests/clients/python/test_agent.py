@@ -14,9 +14,8 @@ import pytest
 from parley import ParticipantLeft
 from parley.rtc import Call, Message
 
-from tests.clients.python.conftest import gateway_processes, kill
+from tests.clients.python.conftest import gateway_processes, kill, until
 from tests.clients.python.sound import hear_somebody
-from tests.clients.python.test_session import until
 from tests.support.launched import Launched
 from tests.support.patience import eventually
 from tests.support.processes import ROOT, Process

@@ -11,10 +11,9 @@ from av import VideoFrame
 from parley.events import Resumed
 from parley.rtc import Call, DataChannelOpened, Message, Peer, PeerLeft, Track, TrackEnded
 
-from tests.clients.python.conftest import gateway_processes, kill
+from tests.clients.python.conftest import gateway_processes, kill, until
 from tests.clients.python.cutting import Line
 from tests.clients.python.sound import Tone, hear, hear_somebody
-from tests.clients.python.test_session import until
 from tests.support.launched import Launched
 from tests.support.patience import eventually
 from tests.support.system import System, token

@@ -5,8 +5,7 @@ import asyncio
 import parley
 from parley import Resumed
 
-from tests.clients.python.conftest import gateway_processes, kill
-from tests.clients.python.test_session import until
+from tests.clients.python.conftest import gateway_processes, kill, until
 from tests.support.launched import Launched
 from tests.support.patience import eventually
 from tests.support.system import token

@@ -8,9 +8,9 @@ import pytest
 from parley import IceServers, RoomUpdated
 from parley.rtc import Call, Message
 
+from tests.clients.python.conftest import until
 from tests.clients.python.sound import Tone, hear_somebody
 from tests.clients.python.test_calls import only
-from tests.clients.python.test_session import until
 from tests.support.coturn import Coturn
 from tests.support.patience import eventually
 from tests.support.system import System, token
