@@ -1,6 +1,7 @@
 """A relayed address on a TURN server, as a WebRTC client asks for one; and what the server refuses, by its code."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from aioice import stun, turn
 
 IceServer = dict[str, Any]
+_USED_PORTS: set[int] = set()
 
 
 class _Arrived(asyncio.DatagramProtocol):
@@ -60,6 +62,19 @@ class Allocation:
             return await self._arrived.get()
 
 
+def _fresh_socket(host: str, port: int) -> socket.socket:
+    """From a port that was not used here before: a TURN server knows for a while who asked from there (437)."""
+    while True:
+        fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        fresh.setblocking(False)
+        fresh.connect((host, port))
+        used = fresh.getsockname()[1]
+        if used not in _USED_PORTS:
+            _USED_PORTS.add(used)
+            return fresh
+        fresh.close()
+
+
 @asynccontextmanager
 async def allocated(server: IceServer) -> AsyncIterator[Allocation]:
     """An allocation on the first URI of an RTCIceServer, of the form `turn:host:port?…`, by UDP."""
@@ -72,7 +87,7 @@ async def allocated(server: IceServer) -> AsyncIterator[Allocation]:
             lifetime=600,
             channel_refresh_time=500,
         ),
-        remote_addr=(host, int(port)),
+        sock=_fresh_socket(host, int(port)),
     )
     try:
         yield Allocation(client, await client.connect())

@@ -137,7 +137,8 @@ class Rooms(RuleBasedStateMachine):
 
     @rule(replica=replicas, reads=stays, agent=agents, again=stays)
     def creates(self, replica: int, reads: int, agent: str, again: int) -> None:
-        self.do(replica, create(by=who(agent), operation=f"c{again}", max_participants=again), reads)
+        # No operation has the name of another one: they are minted.
+        self.do(replica, create(by=who(agent), operation=f"create{again}", max_participants=again), reads)
 
     @rule(replica=replicas, reads=stays, agent=st.sampled_from(["owner", "ann"]), lucky=st.integers(0, 3))
     def closes(self, replica: int, reads: int, agent: str, lucky: int) -> None:
