@@ -16,7 +16,8 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
     """Take a seat in `room`, which this join creates if there is none yet."""
     seat = roster.of_session(command.session)
     if seat is not None:  # the same join asked again, or one on another connection
-        return _move(roster, seat, command.participant_id, command, now)
+        # It never had an answer, however often it asked.
+        return _move(roster, seat, command.participant_id, command, now, unheard_from=seat.unheard_from)
     grant = command.grant
     stamp = Stamp(
         operation=command.participant_id,
@@ -112,8 +113,19 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
     return _move(roster, seat, command.operation, command, now)
 
 
-def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | ResumeParticipant, now: float) -> Decision:
-    """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before."""
+def _move(
+    roster: Roster,
+    seat: Seat,
+    operation: str,
+    command: JoinRoom | ResumeParticipant,
+    now: float,
+    *,
+    unheard_from: int = 0,
+) -> Decision:
+    """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before.
+
+    `unheard_from` is for a client without a cursor.
+    """
     decision = Decision(Stamp(operation))
     if operation in roster.operations:
         return decision
@@ -127,8 +139,7 @@ def _move(roster: Roster, seat: Seat, operation: str, command: JoinRoom | Resume
         gateway=command.gateway,
         epoch=seat.epoch + 1,
         since=command.since,
-        # Whoever joins again never had an answer, however often it asked; whoever resumes has a cursor.
-        unheard_from=seat.unheard_from if isinstance(command, JoinRoom) else 0,
+        unheard_from=unheard_from,
     )
     entry = Entry(roster, now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))

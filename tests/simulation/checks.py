@@ -25,6 +25,7 @@ class History:
     joined: dict[str, int] = field(default_factory=dict)  # participant -> position
     names: dict[str, int] = field(default_factory=dict)  # name under which one joined -> position
     left: dict[str, int] = field(default_factory=dict)
+    timed_out: set[str] = field(default_factory=set)  # of those who left
     turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> what it said of itself, in order
     signals: dict[str, LogEntry] = field(default_factory=dict)  # request id -> where it was stored
 
@@ -42,6 +43,8 @@ class History:
                 self.joined[participant.id] = self.names[participant.name] = entry.sequence
             elif event.type == "participant_left":
                 self.left[participant.id] = entry.sequence
+                if event.change.reason == "timeout":
+                    self.timed_out.add(participant.id)
             else:
                 turn, said = participant.metadata.get("turn", 0), self.turns.setdefault(participant.id, [])
                 if turn and said[-1:] != [turn]:
@@ -113,8 +116,8 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
             yield f"{message} was acknowledged, and nobody joined"
         if refused and message["name"] in history.names:
             yield f"{message} was refused with {request.outcome}, and happened"
-        if request.outcome == "forbidden" and not _ended_unheard(message["name"].removesuffix(AGAIN), history):
-            yield f"{message} was refused, and its join token had not led to a stay that ended"
+        if request.outcome == "forbidden" and not _timed_out(message["name"].removesuffix(AGAIN), history):
+            yield f"{message} was refused, and its join token had not led to a stay that timed out"
     elif type_ == "leave_room":
         if request.outcome == OK and own not in history.left:
             yield f"{message} of {own} was acknowledged, and nobody left"
@@ -126,10 +129,10 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
             yield f"{message} of {own} was refused with {request.outcome}, and happened"
 
 
-def _ended_unheard(name: str, history: History) -> bool:
-    """Whether a join of which nobody heard took a seat, and the seat was given up meanwhile."""
+def _timed_out(name: str, history: History) -> bool:
+    """Whether a join took a seat under this name, and nobody came back to it in time."""
     at = history.names.get(name)
-    return any(position == at and participant in history.left for participant, position in history.joined.items())
+    return any(history.joined[participant] == at for participant in history.timed_out)
 
 
 def _turns(history: History, ledger: Ledger) -> Iterator[str]:
