@@ -23,6 +23,8 @@ const ENTER_MS = 10_000;
 const TOKEN_MS = 30_000;
 const RENEW_AGAIN_MS = 5000;
 const NO_WAY_BACK = [1003, 1007, 1009];
+/** @type {number[]} */
+const HANDED_OVER = [CloseCodes.REPLACED, CloseCodes.SERVICE_RESTART];
 
 /**
  * Whether a close code says not to come back.
@@ -226,7 +228,8 @@ export class Link {
     this.#next = null;
     const held = this.#held ?? [];
     this.#held = null;
-    for (const message of held) this.#heard(message);
+    if (this.#current) for (const message of held) this.#heard(message);
+    else if (this.#resumeToken !== null) this.#owner.lost();
     const stale = this.#refusal?.code === "expired_token" && !this.#fresh && this.#tokens.renewable;
     if (stale) this.#tokens.spoil();
     if (final(code) && !stale && this.#refusal?.code !== "throttled") return this.#end(code, reason);
@@ -235,12 +238,16 @@ export class Link {
   }
 
   /**
+   * The one that had the session is closed: by the next one's coming in, or else lost.
    * @param {number} code
    * @param {string} reason
    */
   #lost(code, reason) {
+    const resuming = this.#held !== null;
     this.#current = null;
     this.#held = null;
+    // A gateway lets go of a session as soon as another connection has it, so this can be heard before its `auth_ok`.
+    if (resuming && HANDED_OVER.includes(code)) return;
     if (final(code)) return this.#end(code, reason);
     this.#owner.lost();
     if (!this.#next && !this.#dialling) this.#later();

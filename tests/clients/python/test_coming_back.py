@@ -207,6 +207,22 @@ async def test_go_away(system: System) -> None:
         assert states == []
 
 
+async def test_a_gateway_that_dies_after_it_asked_us_away(system: System) -> None:
+    """Whoever was asked to move later, and loses its connection before that, does not wait: it comes back at once."""
+    await system.start()
+    async with (
+        Line(system.url) as line,
+        parley.connect(line.url, token=token("alice")) as alice,
+        alice.join("r") as room,
+    ):
+        events = room.events()
+        link = alice._lifeline._link
+        assert link is not None
+        alice._lifeline._concerns_connection(link, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000})
+        line.cut()
+        assert (await until(events, Resumed)).recovered
+
+
 async def test_a_hole_is_filled(launched: Launched, room_id: str) -> None:
     """A client that notices that it missed a change asks for the room, and is right again."""
     async with (

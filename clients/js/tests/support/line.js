@@ -7,6 +7,8 @@ export class Line {
   /** Called with each message of the server (or client); what it returns is passed on, undefined is lost. */
   fromServer = (message) => message;
   fromClient = (message) => message;
+  /** Called with the code of each close of the server; what it returns is told. */
+  fromServerClose = (code) => code;
   /** Whether nobody can connect. */
   down = false;
   /** Whether nothing gets through, although nothing is closed. */
@@ -42,8 +44,9 @@ export class Line {
       const message = this.fromServer(JSON.parse(data));
       if (message !== undefined && !this.silent) client.send(JSON.stringify(message));
     });
-    server.on("close", (code, reason) => {
+    server.on("close", (closed, reason) => {
       this.#pairs.delete(pair);
+      const code = this.fromServerClose(closed);
       if (code >= 3000 || code === 1000 || code === 1012) client.close(code, reason);
       else client.terminate();
     });

@@ -4,6 +4,7 @@ It knows the first messages of a connection and its end; everything else it hand
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -219,7 +220,8 @@ class Lifeline:
 
     async def _move(self, old: Link, after: float) -> None:
         """Make before break: the old connection is good until the new one has resumed."""
-        await asyncio.sleep(after)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(old.over(), after)
         while self._link is old and not old.ended:
             try:
                 await self._enter()

@@ -58,7 +58,7 @@ class Link:
         self._something = asyncio.Event()
         self._pinged = False
         self.heartbeat = HEARTBEAT
-        self.ended = False
+        self._gone = asyncio.Event()
         self._writer = asyncio.create_task(self._write(), name="parley-writer")
 
     @classmethod
@@ -85,6 +85,15 @@ class Link:
             reason = str(error) or type(error).__name__
             raise Unreachable(UNAVAILABLE, f"no connection to {url}: {reason}", details={"url": url}) from error
         return cls(socket)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self._gone.is_set()
+
+    async def over(self) -> None:
+        """Wait until it is."""
+        await self._gone.wait()
 
     async def authenticate(self, message: Mapping[str, Any]) -> Message:
         """Say who we are; the `auth_ok`. Raises the ParleyError that came instead, or LinkEnded."""
@@ -125,7 +134,7 @@ class Link:
                 return message
 
     def _over(self, code: int, reason: str) -> LinkEnded:
-        self.ended = True
+        self._gone.set()
         self._writer.cancel()
         return LinkEnded(code, reason)
 
@@ -139,7 +148,7 @@ class Link:
 
     async def close(self) -> None:
         """Close it; what is in the line goes out before."""
-        self.ended = True
+        self._gone.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING):
                 while self._outgoing and not self._writer.done():
@@ -149,6 +158,6 @@ class Link:
 
     def abort(self) -> None:
         """Drop it at once."""
-        self.ended = True
+        self._gone.set()
         self._writer.cancel()
         self._socket.transport.abort()
