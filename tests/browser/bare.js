@@ -1,7 +1,7 @@
 // A page without a face: the SDK's objects, in the hands of tests. It sees to nothing by itself.
 import { connect } from "/clients/js/index.js";
 
-const bare = { heard: [], messages: [] };
+const bare = { heard: [], messages: [], kinds: {} };
 globalThis.bare = bare;
 
 /** Connect and join; `tracks` are the kinds of a fake camera and microphone to send. */
@@ -14,6 +14,7 @@ bare.enter = async ({ urls, token, room, name, tracks = ["audio", "video"], rtcC
   bare.room.addEventListener("left", ({ reason }) => bare.heard.push(`left ${reason}`));
   bare.call = bare.room.call({ rtcConfiguration });
   bare.call.addEventListener("error", ({ error }) => bare.heard.push(`error ${error}`));
+  bare.call.addEventListener("track", ({ kind, track }) => (bare.kinds[track.id] = [...new Set([...(bare.kinds[track.id] ?? []), kind])]));
   // What nobody plays is not decoded.
   bare.call.addEventListener("track", ({ stream }) => bare.play(stream));
   if (tracks.length > 0) {

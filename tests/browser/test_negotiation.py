@@ -56,6 +56,7 @@ async def test_glare(chromium: Chromium, launched: Launched, room: str) -> None:
     for page in (ada, ben):
         assert await page.run("() => recorded.connections.length") == 1
         assert await page.heard() == []
+        assert set(map(tuple, (await page.run("() => bare.kinds")).values())) == {("audio",), ("video",), ("screen",)}
 
 
 async def test_both_restart_ice(chromium: Chromium, launched: Launched, room: str) -> None:

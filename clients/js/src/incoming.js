@@ -20,6 +20,7 @@
 export class Incoming {
   #audience;
   /** @type {Participant} */ #participant;
+  /** @type {unknown} the stream it named last as its screen's: a track comes, or goes, after it has said so */ #screenId;
   /** @type {Map<MediaStreamTrack, Known>} */ #tracks = new Map();
   /** @type {MediaStream | null} */ #screen = null;
   /** Camera and microphone. @readonly */ stream = new MediaStream();
@@ -30,6 +31,7 @@ export class Incoming {
    */
   constructor(participant, audience) {
     this.#participant = participant;
+    this.#screenId = participant.metadata.screen;
     this.#audience = audience;
   }
 
@@ -42,6 +44,7 @@ export class Incoming {
   updated(participant) {
     const before = this.#participant;
     this.#participant = participant;
+    this.#screenId = participant.metadata.screen ?? this.#screenId;
     for (const known of this.#tracks.values()) {
       const kind = this.#kindOf(known);
       const stopped = sends(before, kind) && !sends(participant, kind);
@@ -101,7 +104,7 @@ export class Incoming {
    * @returns {Kind}
    */
   #kindOf({ track, streamId }) {
-    if (streamId && streamId === this.#participant.metadata.screen) return "screen";
+    if (streamId && streamId === this.#screenId) return "screen";
     return /** @type {Kind} */ (track.kind);
   }
 }

@@ -145,7 +145,7 @@ async def test_a_connection_is_replaced(launched: Launched, room_id: str) -> Non
 
 
 async def test_the_screen_is_told_from_the_camera(launched: Launched, room_id: str) -> None:
-    """Two video tracks arrive as `video` and `screen`; when the screen ends, that one does."""
+    """Two video tracks arrive as `video` and `screen`; when the screen ends, that one does, and nothing else is told."""
     async with pair(launched, room_id) as (alice, bob), asyncio.timeout(PATIENCE):
         heard = alice.events()
         await bob.set_track("screen", VideoStreamTrack())
@@ -154,11 +154,14 @@ async def test_the_screen_is_told_from_the_camera(launched: Launched, room_id: s
         while found != {"video", "screen"}:  # glare may have replaced the connection, and its tracks came again
             found = {(await until(heard, Track)).kind for _ in range(2)}
         assert (await (only(alice).tracks[0]).recv()).width == 640
+        told: list[object] = []
+        alice.on(told.append)
         await bob.set_track("screen", None)
         ended = await until(heard, TrackEnded)
         assert ended.kind == "screen"
         assert "screen" not in alice.room.others[0].metadata
         await eventually(lambda: len(only(alice).tracks) == 1, "one is left")
+        assert [one for one in told if isinstance(one, Track | TrackEnded)] == [ended]
 
 
 async def test_three_are_a_mesh(launched: Launched, room_id: str) -> None:

@@ -218,7 +218,9 @@ async def test_a_gateway_that_dies_after_it_asked_us_away(system: System) -> Non
         events = room.events()
         link = alice._lifeline._link
         assert link is not None
-        alice._lifeline._concerns_connection(link, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000})
+        alice._lifeline._concerns_connection(
+            link, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000}
+        )
         line.cut()
         assert (await until(events, Resumed)).recovered
 

@@ -276,14 +276,14 @@ class Call:
             self._feed.tell(TrackEnded(peer, one.kind, one.track))
         for mid in fresh:
             one = connection.incoming[mid]
-            one.kind = one.kind_for(peer.participant.metadata.get("screen"))
+            one.kind = one.kind_for(peer.screen_stream)
             self._feed.tell(Track(peer, one.kind, one.track))
 
     def _sort_tracks(self, peer: Peer) -> None:
         """The participant says that another stream is its screen: what it concerns ends as one kind and comes as the
         other, the same track."""
         for one in peer.incoming:
-            kind = one.kind_for(peer.participant.metadata.get("screen"))
+            kind = one.kind_for(peer.screen_stream)
             if kind != one.kind:
                 self._feed.tell(TrackEnded(peer, one.kind, one.track))
                 one.kind = kind

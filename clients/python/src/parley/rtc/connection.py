@@ -24,7 +24,7 @@ class Incoming:
     kind: str
 
     def kind_for(self, screen: object) -> str:
-        """`screen` if its participant says that its stream is the screen's; else what it is."""
+        """`screen` if its participant has named its stream as the screen's; else what it is."""
         return "screen" if self.stream is not None and self.stream == screen else self.media
 
 

@@ -37,6 +37,7 @@ class Peer:
     def __init__(self, call: "Call", participant: Participant, *, polite: bool) -> None:
         self._call = call
         self._last_seen = participant
+        self._screen_stream: object = participant.metadata.get("screen")
         self.id = participant.id
         self.state = "new"
         self._negotiation = Negotiation(polite=polite)
@@ -62,6 +63,12 @@ class Peer:
         """Who it is, as the room knows it now, or knew it last."""
         self._last_seen = self._call.room.participants.get(self.id, self._last_seen)
         return self._last_seen
+
+    @property
+    def screen_stream(self) -> object:
+        """The stream it named last as its screen's: a track comes, or goes, after it has said so."""
+        self._screen_stream = self.participant.metadata.get("screen") or self._screen_stream
+        return self._screen_stream
 
     @property
     def connection(self) -> RTCPeerConnection:
