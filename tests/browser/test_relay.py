@@ -5,6 +5,7 @@ import base64
 import hmac
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,12 @@ GATHERED = """async (server) => {
   await done;
   connection.close();
   return found;
+}"""
+# How this end reaches its relays.
+RELAY_PROTOCOLS = """async () => {
+  const [peer] = bare.call.peers.values();
+  const found = [...(await peer.connection.getStats()).values()].filter((one) => one.type === "local-candidate");
+  return [...new Set(found.map((one) => one.relayProtocol))];
 }"""
 
 
@@ -117,3 +124,25 @@ async def test_wrong_and_expired_credentials(chromium: Chromium, relayed: Launch
     for changed in ({"credential": "wrong"}, {"username": name, "credential": expired}):
         found = await gathered(**changed)
         assert (found["relays"], set(found["refusals"])) == (0, {401}), changed
+
+
+async def test_by_tls(tmp_path: Path, room: str) -> None:
+    """Where only TLS gets through, `turns:` carries the call: both ends reach their relay by it."""
+    with Coturn(tls=True) as turn:
+        environment = {"PARLEY_TURN_URLS": turn.tls_url, "PARLEY_TURN_SECRET": turn.secret}
+        launched = Launched(tmp_path / "data", environment=environment).ready()
+        # Media threads ask no context of ours whom to trust.
+        chromium = await Chromium.start("--ignore-certificate-errors")
+        try:
+            ada, ben = [await BarePage.open(chromium, launched.urls[:1], name) for name in ("ada", "ben")]
+            for page in (ada, ben):
+                await page.enter(room, rtcConfiguration=RELAY_ONLY)
+            await asyncio.gather(ada.until_flowing(1), ben.until_flowing(1))
+            for page in (ada, ben):
+                (sums,) = await page.sums()
+                assert (sums["local"], sums["remote"]) == ("relay", "relay")
+                assert await page.run(RELAY_PROTOCOLS) == ["tls"]
+            assert await chromium.close_tabs() == []
+        finally:
+            await chromium.stop()
+            launched.stop()

@@ -1,6 +1,7 @@
 """A real coturn for tests, as deploy/coturn starts it, but on 127.0.0.1; ended by its process id."""
 
 import asyncio
+import datetime
 import os
 import socket
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from services.certificate import CERTIFICATE, certificate, names_of
 from tests.support.needed import needed
 from tests.support.processes import ROOT, Process
 
@@ -23,14 +25,16 @@ class Coturn:
 
     It runs with deploy/coturn/turnserver.conf, and listens and relays on the loopback address, since that is where tests
     are. Unless `to_loopback` is off it also relays *to* 127.0.0.1 (and to no other address of that network), which the
-    deployed one never does. `options` go to turnserver as they are. Skips the test where coturn is not installed.
+    deployed one never does. With `tls` it has a certificate of its own and `tls_url` as well. `options` go to turnserver
+    as they are. Skips the test where coturn is not installed.
     """
 
     host = HOST
 
-    def __init__(self, secret: str = SECRET, *options: str, to_loopback: bool = True) -> None:
+    def __init__(self, secret: str = SECRET, *options: str, to_loopback: bool = True, tls: bool = False) -> None:
         self.secret = secret
-        self.port = 0
+        self.port = self.tls_port = 0
+        self._tls = tls
         self._options = [*options, *(["--allow-loopback-peers", f"--allowed-peer-ip={HOST}"] if to_loopback else [])]
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: Process | None = None
@@ -44,6 +48,17 @@ class Coturn:
     def tcp_url(self) -> str:
         """Its URI for clients, by TCP."""
         return f"turn:{self.host}:{self.port}?transport=tcp"
+
+    @property
+    def tls_url(self) -> str:
+        """Its URI for clients, by TLS."""
+        return f"turns:{self.host}:{self.tls_port}?transport=tcp"
+
+    @property
+    def certificate(self) -> Path:
+        """What it shows to those."""
+        assert self._folder is not None, "it was not started"
+        return Path(self._folder.name) / CERTIFICATE
 
     @property
     def stun_url(self) -> str:
@@ -76,17 +91,19 @@ class Coturn:
         program = needed("coturn")
         self._folder = tempfile.TemporaryDirectory(prefix="coturn-")
         self.port = self.port or _free_port()  # the same after a stop: clients know it
+        options = [f"--listening-ip={HOST}", f"--relay-ip={HOST}", f"--listening-port={self.port}", *self._options]
         environment = {
             "PARLEY_TURN_SECRET": self.secret,
             "PARLEY_TURN_REALM": "parley.test",
             "TURN_RUN": self._folder.name,
             "PATH": os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath)]),
         }
-        self._process = Process(
-            *("/bin/sh", str(ROOT / "deploy/coturn/start.sh")),
-            *(f"--listening-ip={HOST}", f"--relay-ip={HOST}", f"--listening-port={self.port}", *self._options),
-            environment=environment,
-        )
+        if self._tls:
+            self.tls_port = self.tls_port or _free_port()
+            options.append(f"--tls-listening-port={self.tls_port}")
+            shown, key = certificate(Path(self._folder.name), names_of(HOST, []), datetime.datetime.now(datetime.UTC))
+            environment |= {"TURN_CERT": str(shown), "TURN_KEY": str(key)}
+        self._process = Process("/bin/sh", str(ROOT / "deploy/coturn/start.sh"), *options, environment=environment)
         try:
             self._wait_until_it_answers()
         except BaseException:

@@ -12,6 +12,8 @@ PROGRAMS = {
     "firefox": ("firefox-esr", "firefox"),
     "coturn": ("turnserver",),
     "node": ("node",),
+    "zsh": ("zsh",),
+    "fish": ("fish",),
 }
 
 

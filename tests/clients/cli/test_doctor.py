@@ -131,9 +131,9 @@ class _Auth:
         await self.deployment.stop()
 
 
-def by_uri(cli: Cli, status: int) -> dict[str, dict[str, Any]]:
+def by_uri(cli: Cli, *options: str, status: int) -> dict[str, dict[str, Any]]:
     """What was found of STUN and TURN, by the server's URI; the credentials are nowhere."""
-    ended = cli("doctor", "--json", status=status)
+    ended = cli("doctor", "--json", *options, status=status)
     assert "credential" not in json.dumps([f for f in ended.document["findings"] if f["about"] in ("stun", "turn")])
     return {f["found"].split()[0].rstrip(":"): f for f in ended.document["findings"] if f["about"] in ("stun", "turn")}
 
@@ -146,6 +146,17 @@ async def test_turn_for_real(tmp_path: Path) -> None:
     assert "relays for us at 127.0.0.1:" in found[turn.url]["found"]
     assert "relays for us at 127.0.0.1:" in found[turn.tcp_url]["found"]
     assert "sees us as 127.0.0.1:" in found[turn.stun_url]["found"]
+
+
+async def test_turn_by_tls(tmp_path: Path) -> None:
+    """A certificate that nobody vouches for is what is wrong; with --ca there is an allocation by TLS too."""
+    with Coturn(tls=True) as turn:
+        async with _Auth(tmp_path, [turn.tls_url], turn.secret) as cli:
+            unknown = by_uri(cli, status=4)[turn.tls_url]
+            known = by_uri(cli, "--ca", str(turn.certificate), status=0)[turn.tls_url]
+    assert "its certificate is not trusted" in unknown["found"]
+    assert "a certificate for 127.0.0.1" in unknown["advice"]
+    assert "relays for us at 127.0.0.1:" in known["found"]
 
 
 async def test_turn_with_another_secret(tmp_path: Path) -> None:
@@ -163,12 +174,13 @@ async def test_turn_that_is_not_there(tmp_path: Path) -> None:
     gone = [f"turn:127.0.0.1:{port}?transport=udp", f"turn:127.0.0.1:{port}?transport=tcp"]
     nats = EmbeddedNats(tmp_path / "other")
     await nats.start()
-    other = f"turn:127.0.0.1:{nats.port}?transport=tcp"
+    other, tls = f"turn:127.0.0.1:{nats.port}?transport=tcp", f"turns:127.0.0.1:{nats.port}?transport=tcp"
     try:
-        async with _Auth(tmp_path / "parley", [*gone, other], "a secret of which nobody asks at all") as cli:
+        async with _Auth(tmp_path / "parley", [*gone, other, tls], "a secret of which nobody asks at all") as cli:
             found = by_uri(cli, status=4)
     finally:
         await nats.stop()
     assert all("nothing listens there" in found[uri]["found"] for uri in gone)
     assert "does not speak STUN" in found[other]["found"]
+    assert "does not speak TLS" in found[tls]["found"]
     assert "firewalls" in found[gone[0]]["advice"]

@@ -11,6 +11,15 @@ import typer
 from typer import completion as shells
 
 VARIABLE = "_PARLEY_COMPLETE"
+# What typer's script for zsh ends with is right where it is sourced. As a file in `fpath` it is the body of a function,
+# which is called for each completion and would offer nothing at the first one.
+REGISTER = "compdef _parley_completion parley"
+REGISTER_OR_ANSWER = """\
+if [[ $funcstack[1] == _parley ]]; then
+  _parley_completion
+else
+  compdef _parley_completion parley
+fi"""
 
 
 class Shell(StrEnum):
@@ -31,7 +40,8 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.", show_d
     os.environ[VARIABLE] = f"source_{shell}"
     with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
         answer(app)
-    sys.stdout.write(script.getvalue().strip() + "\n")  # zsh wants `#compdef` in the first line of a file
+    text = script.getvalue().strip()  # zsh wants `#compdef` in the first line of a file
+    sys.stdout.write(text.replace(REGISTER, REGISTER_OR_ANSWER) + "\n")
 
 
 def is_asked() -> bool:

@@ -1,5 +1,6 @@
 """Will a call get through: the STUN and TURN servers that a room names, each asked."""
 
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -60,7 +61,7 @@ async def _try(server: Server, text: str, username: str, credential: str, report
         async with relay.reach(uri, server.tls) as wire:
             await _ask(wire, about, text, username, credential, report)
     except (OSError, TimeoutError, ValueError) as error:
-        report.wrong(about, f"{text}: {_reason(error)}", _advice(uri))
+        report.wrong(about, f"{text}: {_reason(error)}", _advice(uri, error))
 
 
 async def _ask(wire: relay.Wire, about: str, text: str, username: str, credential: str, report: Report) -> None:
@@ -88,12 +89,18 @@ def _meaning(number: int) -> str:
     return "its log says more"
 
 
-def _advice(uri: IceUri) -> str:
+def _advice(uri: IceUri, error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"clients will not trust it either: give it a certificate for {uri.host} that they do"
     door = f"{uri.transport.upper()} port {uri.port}"
+    if isinstance(error, ssl.SSLError):
+        return f"see that {door} of {uri.host} is for TLS there: `tls-listening-port`, `cert` and `pkey` of coturn"
     return f"see that it runs, and that firewalls let {door} of {uri.host} through"
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ValueError):
-        return "what answers there does not speak STUN"
-    return why(error)
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLCertVerificationError):
+        return "what answers there does not speak TLS"
+    if isinstance(error, OSError):  # a certificate that is not trusted is a ValueError as well
+        return why(error)
+    return "what answers there does not speak STUN"
