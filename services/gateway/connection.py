@@ -14,13 +14,14 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 import structlog
-from websockets.frames import Frame, Opcode
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from services.gateway import handshake, metrics
+from services.gateway.assembly import Assembly, Unreadable
 from services.gateway.outbox import Outbox, text_frame
 from services.gateway.settings import GatewaySettings
 from shared.errors import CloseCode
@@ -30,7 +31,6 @@ SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does no
 WRITE_HIGH_WATER = 65536
 PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that long means that nobody is there
 CLOSE_SECONDS = 2.0  # for the client to answer a close
-FRAGMENTS = 1024  # of one message
 WAITING_FRAMES = 64  # read but not taken; then the socket is not read
 
 log = structlog.get_logger()
@@ -71,8 +71,8 @@ class Connection(asyncio.Protocol):
     """Reads with back-pressure, writes through a bounded outbox, and can really be closed."""
 
     __slots__ = (
+        "_assembly",
         "_close_timer",
-        "_fragments",
         "_frames",
         "_host",
         "_listener",
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
         self._frames: deque[str] = deque()
-        self._fragments: list[bytes] | None = None
+        self._assembly = Assembly()
         self._stops = 0  # reasons not to hand messages up right now
         self._close_timer: asyncio.TimerHandle | None = None
         self.outbox: Outbox
@@ -189,31 +189,17 @@ class Connection(asyncio.Protocol):
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT and frame.fin:
-            self._append(bytes(frame.data))
-        elif frame.opcode is Opcode.TEXT:
-            self._fragments = [bytes(frame.data)]
-        elif frame.opcode is Opcode.CONT and self._fragments is not None:
-            self._fragments.append(bytes(frame.data))
-            if frame.fin:
-                whole, self._fragments = b"".join(self._fragments), None
-                self._append(whole)
-            elif len(self._fragments) > FRAGMENTS:
-                self._fragments = None
-                self._refuse_frame(1009, "a message has too many fragments")
-        elif frame.opcode is Opcode.BINARY:
-            self._refuse_frame(CloseCode.UNSUPPORTED_DATA, "a message is a text frame, not a binary one")
-        elif frame.opcode is Opcode.PONG:
+        if frame.opcode is Opcode.PONG:
             self.pinged_at = None
-
-    def _append(self, message: bytes) -> None:
-        # What came before the client's own close, in one piece with it, still counts; what came after ours does not.
-        if self._protocol.state is not State.OPEN and not self._protocol.close_rcvd_then_sent:
-            return
-        try:
-            self._frames.append(message.decode())
-        except UnicodeDecodeError:
-            self._refuse_frame(1007, "a message is UTF-8")
+        elif frame.opcode in DATA_OPCODES:
+            try:
+                message = self._assembly.take(frame)
+            except Unreadable as unreadable:
+                self._refuse_frame(unreadable.code, unreadable.why)
+                return
+            # What came before the client's own close, in one piece with it, still counts; what came after ours does not.
+            if message is not None and (self._protocol.state is State.OPEN or self._protocol.close_rcvd_then_sent):
+                self._frames.append(message)
 
     def _hand_up(self) -> None:
         while self._frames and not self._stops and self._listener is not None:

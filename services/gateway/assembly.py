@@ -1,0 +1,49 @@
+"""Frames put together to messages: text only, in UTF-8, in a bounded number of pieces. Pure."""
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.typing import BytesLike
+
+PIECES = 1024  # of one message
+
+
+class Unreadable(Exception):  # noqa: N818 - what the client sent, not a failure of ours
+    """The client sends what is no message: the connection closes with this code."""
+
+    def __init__(self, code: CloseCode, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+class Assembly:
+    """Of one connection. That continuations follow a beginning is seen to by whoever parses the frames."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def take(self, frame: Frame) -> str | None:
+        """The message that is complete with this frame (TEXT, BINARY or CONT). Raises Unreadable."""
+        if frame.opcode is Opcode.BINARY:
+            raise Unreadable(CloseCode.UNSUPPORTED_DATA, "a message is a text frame, not a binary one")
+        if frame.opcode is Opcode.TEXT:
+            if frame.fin:
+                return _text(frame.data)
+            self._pieces.clear()
+        self._pieces.append(bytes(frame.data))
+        if frame.fin:
+            whole = b"".join(self._pieces)
+            self._pieces.clear()
+            return _text(whole)
+        if len(self._pieces) > PIECES:
+            self._pieces.clear()
+            raise Unreadable(CloseCode.MESSAGE_TOO_BIG, "a message has too many fragments")
+        return None
+
+
+def _text(message: BytesLike) -> str:
+    try:
+        return str(message, "utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable(CloseCode.INVALID_DATA, "a message is UTF-8") from None
