@@ -129,7 +129,7 @@ async def test_nothing_is_applied_after_it_failed(embedded: EmbeddedNats, connec
         lambda: gateway.post(signal(A)),
         lambda: rooms.read(room_log(A), after=0, limit=1),
     ):
-        assert await unavailable(doing()) < 1
+        assert await unavailable(doing()) < 3  # not the 5 s that an answer may take
     await embedded.start()
     await eventually_async(answers(rooms), "rooms is connected")
     await eventually_async(answers(gateway), "the gateway is connected")

@@ -259,7 +259,7 @@ async def test_a_return_that_fails_leaves_nobody_behind(system: System, monkeypa
     assert reply["code"] == "unavailable"
     assert (await back.closed(), await bob.closed()) == (4002, 4504)
     monkeypatch.undo()
-    assert (await alice.hear("user_left", within=3))["reason"] == "timeout"
+    assert (await alice.hear("user_left", within=6))["reason"] == "timeout"
 
 
 @in_memory
@@ -292,4 +292,4 @@ async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.
     returning = asyncio.create_task(return_())
     assert (await alice.hear("user_updated"))["participant"]["connection"] == "connected"
     assert (await alice.ask("offer", to=bob.participants[ROOM], sdp=offer()))["type"] == "ok"
-    await (await returning).hear("offer", within=2)
+    await (await returning).hear("offer")

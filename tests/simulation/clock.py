@@ -1,7 +1,11 @@
 """Time that passes only when nobody has anything to do: an event loop without a clock, sockets or sleep."""
 
 import asyncio
-from typing import Any
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
 
 EPOCH = 1_770_804_000.0  # Unix seconds at the loop's time 0
 
@@ -44,3 +48,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _process_events(self, events: list[Any]) -> None:
         """There are none."""
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test whose time is its loop's: however busy the machine is, it sees the same."""
+
+    @functools.wraps(test)
+    def run(*given: P.args, **named: P.kwargs) -> None:
+        loop = VirtualLoop()
+        try:
+            loop.run_until_complete(test(*given, **named))
+        finally:
+            loop.close()
+
+    return run

@@ -302,7 +302,7 @@ async def test_a_refresh_that_fails_changes_nothing(issuer: Issuer, sentence: st
     FAILURES[sentence](issuer)
     began = time.monotonic()
     assert not await source.refresh()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4  # the limit here is 0.3 s, and 5 s elsewhere
     assert sentence in (source.problem or "")
     assert source.ready
     assert knows(source.keys, "old")
@@ -320,7 +320,7 @@ async def test_an_issuer_that_is_down_or_silent() -> None:
         began = time.monotonic()
         async with running(patient):
             await asyncio.sleep(0.05)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4
     down = source_for(f"http://127.0.0.1:{port}/keys")
     assert not await down.refresh()
     assert "cannot be fetched" in (down.problem or "")
