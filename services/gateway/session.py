@@ -12,14 +12,13 @@ import structlog
 from services.gateway import metrics
 from services.gateway.connection import Connection
 from services.gateway.entrance import Entrance, Shared
-from services.gateway.ice import NOT_KNOWN
+from services.gateway.greeting import auth_ok, give_back
 from services.gateway.line import Line, Request
 from services.gateway.logins import Due, Login
 from services.gateway.outbox import text_frame
 from services.gateway.pace import Pace
 from services.gateway.relay import Relay
 from services.gateway.requests import DoneRequests, Seen
-from services.gateway.resumption import Ended, Returned
 from services.gateway.stays import Stays
 from shared import moment, protocol, pushes
 from shared.bus import internal_error
@@ -29,8 +28,6 @@ from shared.protocol import Address
 from shared.room import LeaveReason
 
 log = structlog.get_logger()
-
-PACED_FRAMES = 64  # of what was missed, between two looks at whether the client takes them
 
 
 class Session:
@@ -171,9 +168,10 @@ class Session:
             metrics.SESSIONS.inc()
             self._key, self._stays, self._relay = entered.key, entered.stays, entered.relay
         returns = entered.returns if entered else None
-        self._send(self._auth_ok(resume_token, message.id, resumed=returns is not None))
+        self._send(auth_ok(self._shared.settings, self.login, message.id, resume_token, resumed=returns is not None))
         for one in returns or []:
-            await self._welcome_back(one, self._in())
+            await give_back(one, self._in(), self.connection)
+            self._pace.allow_for(self._in().participants)
 
     def _not_entered(self, refused: Refused, message: protocol.Authenticate) -> None:
         metrics.LOGINS.labels(refused.code).inc()
@@ -186,44 +184,6 @@ class Session:
             self._close(CloseCode.REPLACED, "replaced")
         elif self._stays is None:
             self._close(CloseCode.UNAVAILABLE, "a service cannot answer now")
-
-    async def _welcome_back(self, one: Returned | Ended, stays: Stays) -> None:
-        """Tell what was missed in one room, or that the session is no longer in it. Not counted, but paced."""
-        outbox = self.connection.outbox
-        if isinstance(one, Ended):
-            self.connection.send(one.message())
-            return
-        stays.device_id = one.device_id or stays.device_id
-        ice = await stays.ice.soon() if one.snapshot is not None else NOT_KNOWN
-        for i, frame in enumerate(one.frames(ice)):
-            if i % PACED_FRAMES == 0:
-                await outbox.flowing()
-            self.connection.send_frame(frame, counted=False)
-        if one.snapshot is None:
-            stays.ice.resumed(one.stay.room_id)
-        else:
-            stays.ice.tells(one.stay.room_id, ice)
-        stays.settle(one.stay.room_id)
-        self._pace.allow_for(stays.participants)
-
-    def _auth_ok(self, resume_token: str, request_id: str | None, *, resumed: bool) -> pushes.AuthOk:
-        settings = self._shared.settings
-        return pushes.AuthOk(
-            id=request_id,
-            agent_id=self.login.agent.agent_id,
-            session_id=self.login.session_id,
-            resume_token=resume_token,
-            expires_at=self.login.agent.expires_at,
-            resumed=resumed,
-            heartbeat_ms=int(settings.ping_seconds * 1000),
-            limits={
-                "maxMessageBytes": settings.frame_bytes,
-                "maxSdpBytes": settings.sdp_bytes,
-                "maxCandidateBytes": settings.candidate_bytes,
-                "maxRooms": settings.rooms_per_session,
-                "maxBroadcast": settings.broadcast_receivers,
-            },
-        )
 
     async def _join(self, message: protocol.JoinRoom) -> None:
         stays = self._in()
