@@ -68,23 +68,26 @@ $(VENV)/.uv: requirements/uv.txt
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt && echo $(BIN)/uv > $@; \
 	fi
 
-CLIENT = pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable clients/python
+INSTALL = $$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python
+# Compiled here, once: several processes start together, and where PYTHONDONTWRITEBYTECODE is set each would do it anew.
+LOCKED = $(INSTALL) --compile-bytecode --require-hashes -r
+CLIENT = $(INSTALL) --no-deps --no-build-isolation --editable clients/python
 
 $(VENV)/.run: requirements/run.txt clients/python/pyproject.toml $(VENV)/.uv
 	@echo "installing what Parley runs with (requirements/run.txt)"
-	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.txt
-	@$$(cat $(VENV)/.uv) $(CLIENT)
+	@$(LOCKED) requirements/run.txt
+	@$(CLIENT)
 	@touch $@
 
 $(VENV)/.agent: requirements/agent.txt $(VENV)/.run
 	@echo "installing what the agent needs (requirements/agent.txt)"
-	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/agent.txt
+	@$(LOCKED) requirements/agent.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt clients/python/pyproject.toml $(VENV)/.uv
 	@echo "installing what the checks and tests need (requirements/dev.txt)"
-	@$$(cat $(VENV)/.uv) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	@$$(cat $(VENV)/.uv) $(CLIENT)
+	@$(LOCKED) requirements/dev.txt
+	@$(CLIENT)
 	@touch $@ $(VENV)/.run $(VENV)/.agent
 
 # Only for checks and tests: what is served and published are the sources themselves.
