@@ -16,8 +16,8 @@ from nats.aio.client import Client
 from bench.__main__ import percentile
 from services.embedded_cluster import EmbeddedCluster, here
 from services.embedded_nats import EmbeddedNats
-from shared import nats_streams
-from shared.nats_streams import Streams
+from shared.broker.nats import streams as nats_streams
+from shared.broker.nats.streams import Streams
 
 SECONDS = 8.0
 BODY = b"x" * 1024

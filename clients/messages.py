@@ -9,9 +9,9 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared import protocol, pushes
-from shared.errors import CloseCode, Code
-from shared.pushes import Push
+from shared.values.errors import CloseCode, Code
+from shared.wire import protocol, pushes
+from shared.wire.pushes import Push
 
 FILE = Path(__file__).parent / "js" / "src" / "messages.js"
 

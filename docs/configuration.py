@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from services.__main__ import main
 from services.plan import SERVICES
-from shared.settings import PREFIX, ServiceSettings
+from shared.runtime.settings import PREFIX, ServiceSettings
 
 DOCUMENT = Path(__file__).with_name("configuration.md")
 

@@ -14,7 +14,7 @@ from services.embedded_nats import SYNC
 from services.launcher import Launcher
 from services.lines import errors
 from services.plan import CannotStart, Plan, environment
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
 
 MOST = 16  # replicas of a service, of which one machine has use for fewer
 

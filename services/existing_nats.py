@@ -6,7 +6,7 @@ import nats
 import nats.errors
 
 from services.plan import CannotStart
-from shared.nats_connection import OLDEST_SERVER
+from shared.broker.nats.connection import OLDEST_SERVER
 
 
 async def check_server(url: str) -> None:

@@ -21,7 +21,7 @@ from services.parts import NatsPart, Part, ServicePart, keep
 from services.plan import SERVICES, CannotStart, Plan
 from services.ports import Ports
 from services.welcome import Welcome
-from shared.settings import PREFIX
+from shared.runtime.settings import PREFIX
 
 STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
 READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.tether import tethered
-from shared.settings import PREFIX
+from shared.runtime.settings import PREFIX
 
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats
 STEADY_SECONDS = 30.0  # who lived that long begins with the first pause again

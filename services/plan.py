@@ -11,7 +11,7 @@ from services.certificate import CERTIFICATE, KEY
 from services.embedded_nats import SYNC
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared.settings import OF_CLIENTS, PREFIX, ServiceSettings, SettingsError
+from shared.runtime.settings import OF_CLIENTS, PREFIX, ServiceSettings, SettingsError
 
 SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
 CLUSTERS = (1, 3, 5)  # an even number of servers survives no more than one less

@@ -3,7 +3,7 @@
 import socket
 import sys
 
-from shared.ops import listen
+from shared.runtime.ops import listen
 
 
 class Ports:

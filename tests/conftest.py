@@ -8,8 +8,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
 from services.embedded_nats import EmbeddedNats
-from shared.bus import Bus
-from shared.memory_bus import MemoryBroker, MemoryBus
+from shared.broker.bus import Bus
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
 from tests.support.needed import PROGRAMS, found
 from tests.support.system import System

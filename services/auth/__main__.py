@@ -7,11 +7,11 @@ import time
 from services.auth.handlers import AuthHandlers, endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
-from shared import lifecycle, process
-from shared.bus import Service
-from shared.errors import unavailable
-from shared.lifecycle import Failed
-from shared.settings import SettingsError
+from shared.broker.bus import Service
+from shared.runtime import lifecycle, process
+from shared.runtime.lifecycle import Failed
+from shared.runtime.settings import SettingsError
+from shared.values.errors import unavailable
 
 
 async def serve(settings: AuthSettings, stop: asyncio.Event) -> None:

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from services.auth.keys import KeyRing
 from services.auth.tokens import SignedClaims, TokenId, signed_claims
-from shared.commands import Grant, GuestIssued, Identity, Issued, IssueJoinToken
-from shared.errors import Code, Refused
-from shared.ids import AgentId, AgentIdField, RoomId, RoomIdField, SessionId, fingerprint, mint
-from shared.moment import rfc3339
-from shared.room import Name, Role
+from shared.auth.commands import GuestIssued, Identity, Issued, IssueJoinToken
+from shared.rooms.grant import Grant
+from shared.rooms.model import Name, Role
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, AgentIdField, RoomId, RoomIdField, SessionId, fingerprint, mint
+from shared.values.moment import rfc3339
 
 JTI_BYTES = 16
 GUEST = "guest-"  # how the agents begin whom nobody else knows

@@ -12,10 +12,8 @@ from services.auth.jwks import KeySource
 from services.auth.logins import LoginRules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenRules, check_token
-from shared import subjects
-from shared.commands import (
+from shared.auth.commands import (
     CheckJoinToken,
-    Grant,
     GuestIssued,
     IceServersIssued,
     Identity,
@@ -28,10 +26,12 @@ from shared.commands import (
     SessionOpened,
     Validate,
 )
-from shared.errors import Code, Refused
-from shared.ids import AgentId, mint
-from shared.moment import rfc3339, unix
-from shared.subjects import Endpoint
+from shared.broker import subjects
+from shared.broker.subjects import Endpoint
+from shared.rooms.grant import Grant
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, mint
+from shared.values.moment import rfc3339, unix
 
 # A session ends with its agent-link token, and each renewal brings a new resume token. This much longer, in seconds,
 # a resume token is good, so that leeway and grace time never make it end before the session does.

@@ -15,8 +15,8 @@ import structlog
 
 from services.auth.keys import Algorithm, KeyRing, UnusableKey
 from services.auth.settings import AuthSettings
-from shared.errors import unavailable
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
+from shared.values.errors import unavailable
 
 FETCH_SECONDS = 5.0
 DOCUMENT_BYTES = 256 * 1024

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from shared.errors import Code, Refused
+from shared.values.errors import Code, Refused
 
 Algorithm = Literal["HS256", "EdDSA", "ES256", "RS256"]
 Key = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from services.auth.grants import Grants
 from services.auth.keys import KeyRing
 from services.auth.tokens import TokenRules, check_token
-from shared.commands import Identity
-from shared.errors import Code, Refused
+from shared.auth.commands import Identity
+from shared.values.errors import Code, Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from services.auth import turn
 from services.auth.keys import SECRET_BYTES
 from services.auth.tokens import is_permission
-from shared.settings import ServiceSettings, SettingsError
+from shared.runtime.settings import ServiceSettings, SettingsError
 
 GUEST_PERMISSIONS = frozenset({"rooms:join", "rooms:create", "rooms:list"})
 DEVELOPMENT_SECRET = "parley-development-secret-not-for-production"  # refused outside development mode

@@ -14,12 +14,12 @@ from jwt.exceptions import PyJWTError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from services.auth.keys import KID_CHARACTERS, KeyRing
-from shared import strict_json
-from shared.commands import Identity
-from shared.errors import Code, Refused
-from shared.ids import AgentIdField
-from shared.moment import rfc3339
-from shared.room import Kind, Name
+from shared.auth.commands import Identity
+from shared.rooms.model import Kind, Name
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentIdField
+from shared.values.moment import rfc3339
+from shared.wire import strict_json
 
 TOKEN_CHARACTERS = 8 * 1024
 PERMISSIONS = 64

@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.commands import IceServersIssued
-from shared.ids import AgentId
-from shared.moment import rfc3339
-from shared.pushes import IceServer
+from shared.auth.commands import IceServersIssued
+from shared.auth.ice_server import IceServer
+from shared.values.ids import AgentId
+from shared.values.moment import rfc3339
 
 # RFC 7064 (stun, stuns) and RFC 7065 (turn, turns): scheme ":" host [":" port] ["?transport=" transport].
 _URI = re.compile(r"(stuns?|turns?):(\[[^\]]+\]|[^\[\]:?]+)(?::(\d{1,5}))?(?:\?transport=(udp|tcp))?", re.ASCII)

@@ -6,22 +6,22 @@ import time
 
 import structlog
 
-from services.gateway.entrance import Shared
-from services.gateway.farewells import Farewells
-from services.gateway.followed import FollowedRooms
-from services.gateway.ice import IceServers
+from services.gateway.context import Surroundings
+from services.gateway.departures import Farewells
+from services.gateway.ice_servers import IceServers
+from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
-from services.gateway.logins import FailedLogins
-from services.gateway.relay import Checks
+from services.gateway.replica.room_feed import FollowedRooms
 from services.gateway.rest.app import rest_app
 from services.gateway.sealing import Sealer
 from services.gateway.server import GatewayServer, url_of
+from services.gateway.session.authentication import Shared
 from services.gateway.settings import GatewaySettings
-from services.gateway.surroundings import Surroundings
-from services.gateway.tls import tls_context
-from shared import lifecycle, ops, process
-from shared.bus import Bus, Service
-from shared.lifecycle import Failed
+from services.gateway.signaling.relay import Checks
+from services.gateway.transport.tls import tls_context
+from shared.broker.bus import Bus, Service
+from shared.runtime import lifecycle, ops, process
+from shared.runtime.lifecycle import Failed
 
 log = structlog.get_logger()
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import structlog
 
 from services.gateway import metrics
-from shared.bus import Bus, Conflict
-from shared.errors import Refused, unavailable
-from shared.ids import GatewayId, mint
-from shared.timers import LeaseEnds
+from shared.broker.bus import Bus, Conflict
+from shared.rooms.timers import LeaseEnds
+from shared.values.errors import Refused, unavailable
+from shared.values.ids import GatewayId, mint
 
 log = structlog.get_logger()
 

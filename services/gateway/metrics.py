@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.telemetry import LATENCY_BUCKETS
+from shared.telemetry.metrics import LATENCY_BUCKETS
 
 CONNECTIONS = Gauge("parley_connections", "Open WebSocket connections.")
 SESSIONS = Gauge("parley_sessions", "Authenticated sessions.")

@@ -12,16 +12,16 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.gateway import metrics
-from services.gateway.connection import Connection
 from services.gateway.drain import drain
-from services.gateway.entrance import Shared
-from services.gateway.handshake import Rejection
-from services.gateway.heartbeat import Heartbeat
-from services.gateway.port import HttpPort
-from services.gateway.session import Session
+from services.gateway.session.authentication import Shared
+from services.gateway.session.heartbeat import Heartbeat
+from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
-from services.gateway.tls import TlsServer
-from shared.ops import EmbeddedServer
+from services.gateway.transport.connection import Connection
+from services.gateway.transport.handshake import Rejection
+from services.gateway.transport.http_protocol import HttpPort
+from services.gateway.transport.tls import TlsServer
+from shared.runtime.ops import EmbeddedServer
 
 BACKLOG = 2048
 FAREWELL_SECONDS = 3.0  # at the end, for the log to hear whose connection is gone

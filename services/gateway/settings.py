@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from shared.settings import GRACE_SECONDS, ServiceSettings
+from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 
 DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal key !!").decode()
 

@@ -10,9 +10,9 @@ from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from services.rooms.settings import RoomsSettings
 from services.rooms.timekeeper import Timekeeper
-from shared import lifecycle, process
-from shared.bus import Bus, Service
-from shared.nats_streams import Streams
+from shared.broker.bus import Bus, Service
+from shared.broker.nats.streams import Streams
+from shared.runtime import lifecycle, process
 
 
 class Rooms:

@@ -1,8 +1,9 @@
 """Who may do what with a room: the table of protocol section 8, and nothing else."""
 
-from shared.commands import Caller, Grant
-from shared.errors import Code, Refused
-from shared.room import Participant, Room
+from shared.rooms.commands import Caller
+from shared.rooms.grant import Grant
+from shared.rooms.model import Participant, Room
+from shared.values.errors import Code, Refused
 
 CREATE = "rooms:create"
 LIST = "rooms:list"

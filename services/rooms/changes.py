@@ -7,9 +7,9 @@ from prometheus_client import Histogram
 from services.rooms.decision import Rules
 from services.rooms.log import RoomLog
 from services.rooms.room import Change, decide
-from shared.errors import Refused
-from shared.ids import RoomId
-from shared.roster import Roster
+from shared.rooms.roster import Roster
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
 
 ATTEMPTS = Histogram(
     "parley_append_attempts",

@@ -6,12 +6,12 @@ Each looks at the room as it is now. A timer that comes too early, too late or t
 from dataclasses import dataclass
 
 from services.rooms.decision import Decision, Entry, Rules
-from shared import moment
-from shared.events import Stamp
-from shared.ids import GatewayId, ParticipantId, RoomId
-from shared.room import Room
-from shared.roster import Roster
-from shared.timers import GraceEnds, RoomEmpty, RoomEnds
+from shared.rooms.events import Stamp
+from shared.rooms.model import Room
+from shared.rooms.roster import Roster
+from shared.rooms.timers import GraceEnds, RoomEmpty, RoomEnds
+from shared.values import moment
+from shared.values.ids import GatewayId, ParticipantId, RoomId
 
 LATE_SECONDS = 5.0  # a grace that ends this much after its time did so because broker or rooms were away
 EARLY_SECONDS = 1.0  # clocks of broker and rooms may differ by so much

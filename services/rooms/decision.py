@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from shared import moment
-from shared.events import Change, EventType, RoomEvent, Stamp
-from shared.ids import AgentId
-from shared.room import NAME_CHARACTERS, Participant
-from shared.roster import Roster
-from shared.timers import Timer
+from shared.rooms.events import Change, EventType, RoomEvent, Stamp
+from shared.rooms.model import NAME_CHARACTERS, Participant
+from shared.rooms.roster import Roster
+from shared.rooms.timers import Timer
+from shared.values import moment
+from shared.values.ids import AgentId
 
 
 @dataclass(frozen=True, slots=True)

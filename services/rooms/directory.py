@@ -11,12 +11,12 @@ import bisect
 from prometheus_client import Gauge
 
 from services.rooms import access
-from shared import subjects
-from shared.bus import Bus, Following, LogEntry
-from shared.commands import ListRooms, RoomList
-from shared.errors import Code, Refused
-from shared.ids import RoomId
-from shared.room import Room
+from shared.broker import subjects
+from shared.broker.bus import Bus, Following, LogEntry
+from shared.rooms.commands import ListRooms, RoomList
+from shared.rooms.model import Room
+from shared.values.errors import Code, Refused
+from shared.values.ids import RoomId
 
 ROOMS = Gauge("parley_rooms", "Open rooms, as this process knows them (the same in every rooms process).")
 PARTICIPANTS = Gauge("parley_participants", "Participants in open rooms, as this process knows them.")

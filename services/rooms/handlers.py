@@ -11,20 +11,21 @@ from services.rooms import access
 from services.rooms.changes import Changes
 from services.rooms.directory import Directory
 from services.rooms.room import managed_room, open_room
-from shared import subjects as s
-from shared.bus import Handler
-from shared.commands import (
+from shared.broker import subjects as s
+from shared.broker.bus import Handler
+from shared.broker.subjects import Endpoint
+from shared.rooms.commands import (
+    AddParticipant,
     CheckGrant,
     CloseRoom,
     CreateRoom,
     Done,
     DropParticipant,
     Joined,
-    JoinRoom,
-    LeaveRoom,
     ListRooms,
     ReadRoom,
     ReadSnapshot,
+    RemoveParticipant,
     Resumed,
     ResumeParticipant,
     RoomList,
@@ -32,9 +33,8 @@ from shared.commands import (
     UpdateParticipant,
     UpdateRoom,
 )
-from shared.errors import Code, Refused
-from shared.roster import Roster, Snapshot
-from shared.subjects import Endpoint
+from shared.rooms.roster import Roster, Snapshot
+from shared.values.errors import Code, Refused
 
 JOINS = Counter("parley_joins_total", "Joins by result.", ["result"])
 # Unknown and forbidden rooms take the same time to refuse: nobody learns by the clock which ids exist.
@@ -65,8 +65,8 @@ class RoomsHandlers:
         return _state(await self._changes.do(command.room_id, command))
 
     @_unrevealing()
-    async def join(self, command: JoinRoom) -> Joined:
-        """See JoinRoom. The answer is the room as of the join's entry, or later."""
+    async def join(self, command: AddParticipant) -> Joined:
+        """See AddParticipant. The answer is the room as of the join's entry, or later."""
         try:
             roster = await self._changes.do(command.room_id, command)
         except Refused as refused:
@@ -97,8 +97,8 @@ class RoomsHandlers:
         await self._changes.do(command.room_id, command)
         return Done()
 
-    async def leave(self, command: LeaveRoom) -> Done:
-        """See LeaveRoom."""
+    async def leave(self, command: RemoveParticipant) -> Done:
+        """See RemoveParticipant."""
         await self._changes.do(command.room_id, command)
         return Done()
 

@@ -9,11 +9,11 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from services.rooms.decision import Decision
-from shared import subjects
-from shared.bus import Bus, Conflict
-from shared.errors import Refused, unavailable
-from shared.ids import GatewayId, RoomId
-from shared.roster import Entry, Roster
+from shared.broker import subjects
+from shared.broker.bus import Bus, Conflict
+from shared.rooms.roster import Entry, Roster
+from shared.values.errors import Refused, unavailable
+from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 

@@ -9,31 +9,31 @@ from pydantic import ValidationError
 from services.rooms import access, deadlines, seats, topology
 from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Decision, Entry, Rules
-from shared import moment
-from shared.commands import (
+from shared.rooms.commands import (
+    AddParticipant,
     Caller,
     CloseRoom,
     Command,
     CreateRoom,
     DropParticipant,
-    JoinRoom,
-    LeaveRoom,
+    RemoveParticipant,
     ResumeParticipant,
     UpdateParticipant,
     UpdateRoom,
 )
-from shared.errors import Code, Refused
-from shared.events import Stamp
-from shared.room import Room, RoomSettings, merge_patch
-from shared.roster import Roster
-from shared.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
+from shared.rooms.events import Stamp
+from shared.rooms.model import Room, RoomSettings, merge_patch
+from shared.rooms.roster import Roster
+from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
+from shared.values import moment
+from shared.values.errors import Code, Refused
 
 Change = (
     CreateRoom
-    | JoinRoom
+    | AddParticipant
     | ResumeParticipant
     | DropParticipant
-    | LeaveRoom
+    | RemoveParticipant
     | UpdateParticipant
     | UpdateRoom
     | CloseRoom
@@ -59,13 +59,13 @@ def _decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decisi
     match command:
         case CreateRoom():
             return _create(roster, command, now, rules)
-        case JoinRoom():
+        case AddParticipant():
             return seats.join(roster, command, _room_to_join(roster, command, now, rules), now, rules)
         case ResumeParticipant():
             return seats.resume(roster, command, now)
         case DropParticipant():
             return seats.drop(roster, command, now, rules)
-        case LeaveRoom():
+        case RemoveParticipant():
             return seats.leave(roster, command, now)
         case UpdateParticipant():
             return seats.update(roster, command, now, rules)
@@ -150,7 +150,7 @@ def _new_room(command: CreateRoom, now: float, rules: Rules) -> Room:
     )
 
 
-def _room_to_join(roster: Roster, command: JoinRoom, now: float, rules: Rules) -> Room:
+def _room_to_join(roster: Roster, command: AddParticipant, now: float, rules: Rules) -> Room:
     """The room, or the one that this join creates on its way."""
     if roster.room is not None:
         return roster.room

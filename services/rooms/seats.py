@@ -4,15 +4,21 @@ from typing import Any
 
 from services.rooms import access, deadlines
 from services.rooms.decision import Decision, Entry, Rules
-from shared import moment
-from shared.commands import DropParticipant, JoinRoom, LeaveRoom, ResumeParticipant, UpdateParticipant
-from shared.errors import Code, Refused
-from shared.events import Stamp
-from shared.room import Participant, Role, Room, json_bytes, merge_patch
-from shared.roster import Roster, Seat
+from shared.rooms.commands import (
+    AddParticipant,
+    DropParticipant,
+    RemoveParticipant,
+    ResumeParticipant,
+    UpdateParticipant,
+)
+from shared.rooms.events import Stamp
+from shared.rooms.model import Participant, Role, Room, json_bytes, merge_patch
+from shared.rooms.roster import Roster, Seat
+from shared.values import moment
+from shared.values.errors import Code, Refused
 
 
-def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules) -> Decision:
+def join(roster: Roster, command: AddParticipant, room: Room, now: float, rules: Rules) -> Decision:
     """Take a seat in `room`, which this join creates if there is none yet."""
     seat = roster.of_session(command.session)
     if seat is not None:  # the same join asked again, or one on another connection
@@ -48,7 +54,7 @@ def join(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules
     return Decision(stamp, entry.events)
 
 
-def _check_admission(roster: Roster, command: JoinRoom, room: Room) -> None:
+def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> None:
     """Raises Refused unless the caller may come in now (whether there is a seat is another question)."""
     grant = command.grant
     if grant is not None and (grant.room_id != command.room_id or grant.agent_id != command.caller.agent_id):
@@ -65,7 +71,7 @@ def _check_admission(roster: Roster, command: JoinRoom, room: Room) -> None:
         raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
 
 
-def _newcomer(roster: Roster, command: JoinRoom, room: Room, now: float, rules: Rules) -> Participant:
+def _newcomer(roster: Roster, command: AddParticipant, room: Room, now: float, rules: Rules) -> Participant:
     caller = command.caller
     media = command.media
     if room.settings.mute_on_entry and media.audio.state == "on":
@@ -117,7 +123,7 @@ def _move(
     roster: Roster,
     seat: Seat,
     operation: str,
-    command: JoinRoom | ResumeParticipant,
+    command: AddParticipant | ResumeParticipant,
     now: float,
     *,
     unheard_from: int = 0,
@@ -164,7 +170,7 @@ def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> 
     return decision
 
 
-def _seat(roster: Roster, command: LeaveRoom | UpdateParticipant) -> Seat:
+def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Seat:
     """The seat a gateway speaks for, unless the log knows that the participant has moved to another one."""
     seat = roster.seats.get(command.participant_id)
     if seat is None or command.epoch < seat.epoch:
@@ -172,7 +178,7 @@ def _seat(roster: Roster, command: LeaveRoom | UpdateParticipant) -> Seat:
     return seat
 
 
-def leave(roster: Roster, command: LeaveRoom, now: float) -> Decision:
+def leave(roster: Roster, command: RemoveParticipant, now: float) -> Decision:
     """Give the seat up."""
     seat = _seat(roster, command)
     participant = seat.participant

@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from services.rooms.decision import Rules
-from shared.room import NAME_CHARACTERS, ROOM_SEATS
-from shared.settings import GRACE_SECONDS, ServiceSettings
+from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS
+from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 
 
 class RoomsSettings(ServiceSettings):

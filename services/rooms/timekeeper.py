@@ -8,9 +8,9 @@ from prometheus_client import Counter
 
 from services.rooms.changes import Changes
 from services.rooms.deadlines import GatewayLost
-from shared.bus import Bus, Following
-from shared.ids import GatewayId, RoomId
-from shared.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.broker.bus import Bus, Following
+from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 

@@ -7,8 +7,8 @@ In a full mesh everyone sends everything to everyone, so each participant costs 
 from collections.abc import Sequence
 
 from services.rooms.decision import Rules
-from shared.events import Change, RoomEvent
-from shared.room import Topology
+from shared.rooms.events import Change, RoomEvent
+from shared.rooms.model import Topology
 
 
 def advised(participants: int, rules: Rules) -> Topology:

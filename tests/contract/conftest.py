@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from shared.bus import Bus
+from shared.broker.bus import Bus
 
 Connect = Callable[[str], Awaitable[Bus]]
 

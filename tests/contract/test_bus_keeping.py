@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared import subjects
-from shared.bus import Bus, Conflict
-from shared.ids import GatewayId, RoomId
-from shared.subjects import event_log
+from shared.broker import subjects
+from shared.broker.bus import Bus, Conflict
+from shared.broker.subjects import event_log
+from shared.values.ids import GatewayId, RoomId
 from tests.support.logs import begin, signal
 
 Connect = Callable[[str], Awaitable[Bus]]

@@ -7,12 +7,12 @@ import pytest
 
 from services.rooms.decision import Rules
 from services.rooms.room import decide
-from shared import subjects
-from shared.bus import Bus, Conflict
-from shared.events import decode
-from shared.ids import ParticipantId, RoomId
-from shared.roster import Roster, Snapshot
-from shared.subjects import LogSubject, event_log, live_room, room_log, signal_log
+from shared.broker import subjects
+from shared.broker.bus import Bus, Conflict
+from shared.broker.subjects import LogSubject, event_log, live_room, room_log, signal_log
+from shared.rooms.events import decode
+from shared.rooms.roster import Roster, Snapshot
+from shared.values.ids import ParticipantId, RoomId
 from tests.support.logs import Ear, begin, created, signal
 from tests.support.orders import NOW, join
 from tests.support.patience import eventually, eventually_async

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.bus import Bus, Service
-from shared.errors import Code, Refused
-from shared.model import Tolerant
-from shared.subjects import Endpoint
+from shared.broker.bus import Bus, Service
+from shared.broker.subjects import Endpoint
+from shared.values.errors import Code, Refused
+from shared.values.model import Tolerant
 
 Connect = Callable[[str], Awaitable[Bus]]
 

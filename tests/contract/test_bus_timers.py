@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from shared.bus import Bus, Conflict
-from shared.errors import Code, Refused, unavailable
-from shared.ids import GatewayId, ParticipantId, RoomId
-from shared.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.broker.bus import Bus, Conflict
+from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.values.errors import Code, Refused, unavailable
+from shared.values.ids import GatewayId, ParticipantId, RoomId
 from tests.support.broker import connector
 from tests.support.buses import on_nats
 from tests.support.patience import eventually, eventually_async

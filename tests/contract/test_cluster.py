@@ -11,9 +11,9 @@ import pytest
 
 from services.embedded_cluster import EmbeddedCluster
 from services.embedded_nats import EmbeddedNats, Place
-from shared.bus import Bus
-from shared.ids import RoomId
-from shared.subjects import room_log
+from shared.broker.bus import Bus
+from shared.broker.subjects import room_log
+from shared.values.ids import RoomId
 from tests.support.broker import connector
 from tests.support.cluster import clustered, leader
 from tests.support.logs import begin

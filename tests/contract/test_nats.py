@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from shared import nats_bus, telemetry
-from shared.bus import Bus, Conflict
-from shared.errors import Code, Refused
-from shared.ids import RoomId
-from shared.nats_connection import Broker, BrokerError
-from shared.nats_streams import Streams
-from shared.subjects import event_log, live_room, room_log
+from shared.broker.bus import Bus, Conflict
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.connection import Broker, BrokerError
+from shared.broker.nats.streams import Streams
+from shared.broker.subjects import event_log, live_room, room_log
+from shared.telemetry import metrics
+from shared.values.errors import Code, Refused
+from shared.values.ids import RoomId
 from tests.support.broker import connector
 from tests.support.logs import Ear, begin, signal
 from tests.support.open_nats import OpenNats
@@ -154,7 +155,7 @@ async def test_an_unknown_outcome_can_be_asked_again(embedded: EmbeddedNats, con
 
 
 def refused_as_full() -> float:
-    return float(telemetry.LOG_REFUSED.labels("full")._value.get())
+    return float(metrics.LOG_REFUSED.labels("full")._value.get())
 
 
 async def test_a_full_log_refuses_and_recovers(connect_to: Connect) -> None:
@@ -199,14 +200,14 @@ async def test_what_the_stream_did_not_send_is_ignored(tmp_path: Path) -> None:
     bus = await nats_bus.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     ear = Ear()
     await bus.follow(live_room(A), ear.receive, ear.miss)
-    stray = telemetry.BROKER_ERRORS.labels("stray_message")._value.get()
+    stray = metrics.BROKER_ERRORS.labels("stray_message")._value.get()
     await bus.client.publish("agentlink.room.room-a.event", b"[]")
     await bus.client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
     await bus.client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
     sequence = await begin(bus, A)
     await eventually(ear.hears(sequence), "the true entry is heard")
     assert ear.positions == [sequence]
-    assert telemetry.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 3
+    assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 3
     await bus.close()
     await server.stop()
 

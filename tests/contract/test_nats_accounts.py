@@ -13,9 +13,10 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from shared import nats_streams, subjects
-from shared.ids import GatewayId, ParticipantId, RoomId
-from shared.timers import GraceEnds, LeaseEnds
+from shared.broker import subjects
+from shared.broker.nats import streams as nats_streams
+from shared.rooms.timers import GraceEnds, LeaseEnds
+from shared.values.ids import GatewayId, ParticipantId, RoomId
 from tests.support.manifests import ROOT, SETTINGS, compose, container, fresh_secrets, of_kind
 
 

@@ -8,13 +8,14 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared import nats_bus, subjects
-from shared.bus import Bus
-from shared.errors import Refused
-from shared.events import decode
-from shared.ids import RoomId
-from shared.nats_connection import Broker, BrokerError
-from shared.subjects import event_log, room_log
+from shared.broker import subjects
+from shared.broker.bus import Bus
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.connection import Broker, BrokerError
+from shared.broker.subjects import event_log, room_log
+from shared.rooms.events import decode
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
 from tests.support.broker import connector, nats_for_tests
 from tests.support.logs import begin, signal
 from tests.support.patience import eventually

@@ -12,13 +12,14 @@ import pytest
 from services.auth.handlers import AuthHandlers, endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
-from shared import nats_bus, subjects
-from shared.bus import Service
-from shared.errors import Refused
-from shared.ids import RoomId
-from shared.nats_bus import NatsBus
-from shared.nats_connection import Broker
-from shared.nats_streams import Streams
+from shared.broker import subjects
+from shared.broker.bus import Service
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.bus import NatsBus
+from shared.broker.nats.connection import Broker
+from shared.broker.nats.streams import Streams
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
 from shared.version import __version__
 from tests.support.open_nats import OpenNats
 from tests.support.orders import OWNER, create

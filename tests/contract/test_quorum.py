@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus import Bus
-from shared.errors import Refused
+from shared.broker.bus import Bus
+from shared.values.errors import Refused
 from tests.support.broker import connector
 from tests.support.cluster import clustered
 from tests.support.patience import eventually_async

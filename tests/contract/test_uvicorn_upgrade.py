@@ -1,4 +1,4 @@
-"""What services/gateway/connection.py and port.py take for granted of uvicorn, httptools and `websockets`.
+"""What services/gateway/transport/connection.py and http_protocol.py take for granted of uvicorn, httptools and `websockets`.
 
 None of it is promised by them; when a new version breaks one of these tests, look there before shipping it.
 """
@@ -16,8 +16,8 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from services.gateway.port import HttpPort
-from shared.ops import EmbeddedServer
+from services.gateway.transport.http_protocol import HttpPort
+from shared.runtime.ops import EmbeddedServer
 from tests.support.raw import Raw, frame, request
 
 CALLS = list[tuple[str, Any]]

@@ -1,6 +1,6 @@
 """What one caller believes of a room it is in, over all its connections: a view, and the position it has come to."""
 
-from shared.cursor import Cursor
+from shared.values.cursor import Cursor
 from tests.support.client import Message
 from tests.support.view import View
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from services.embedded_cluster import EmbeddedCluster, here
 from services.embedded_nats import Place
-from shared.nats_bus import NatsBus
-from shared.subjects import LOG_STREAM
+from shared.broker.nats.bus import NatsBus
+from shared.broker.subjects import LOG_STREAM
 from tests.faults.figures import Row
 from tests.faults.size import Size
 from tests.faults.stage import Stage, stage

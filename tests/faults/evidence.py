@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.bus import Bus
-from shared.ids import ParticipantId, RoomId
-from shared.subjects import signal_log
+from shared.broker.bus import Bus
+from shared.broker.subjects import signal_log
+from shared.values.ids import ParticipantId, RoomId
 from tests.faults.belief import position
 from tests.faults.caller import Caller
 from tests.faults.history import History

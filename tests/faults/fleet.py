@@ -16,12 +16,12 @@ from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
 from services.tether import tethered
-from shared import nats_bus
-from shared.errors import Refused
-from shared.nats_bus import NatsBus
-from shared.nats_connection import Broker
-from shared.ops import listen
-from shared.settings import ServiceSettings
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.bus import NatsBus
+from shared.broker.nats.connection import Broker
+from shared.runtime.ops import listen
+from shared.runtime.settings import ServiceSettings
+from shared.values.errors import Refused
 from tests.faults.figures import Exposition
 from tests.support.processes import PATIENCE, ROOT, Process
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from shared import moment
-from shared.bus import Bus
-from shared.errors import Refused
-from shared.events import RoomEvent
-from shared.ids import RoomId
-from shared.roster import Entry, Roster
-from shared.subjects import event_log
+from shared.broker.bus import Bus
+from shared.broker.subjects import event_log
+from shared.rooms.events import RoomEvent
+from shared.rooms.roster import Entry, Roster
+from shared.values import moment
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
 from tests.faults.belief import WHOLE, shown_at
 from tests.support.client import Message
 from tests.support.invariants import PAGE, check_entries

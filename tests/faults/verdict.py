@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.bus import Bus
+from shared.broker.bus import Bus
 from tests.faults.belief import shown_at
 from tests.faults.caller import Caller
 from tests.faults.figures import Row

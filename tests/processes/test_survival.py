@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from shared.ids import RoomId
-from shared.roster import Roster
+from shared.rooms.roster import Roster
+from shared.values.ids import RoomId
 from tests.support.client import Client, Message
 from tests.support.invariants import check_log
 from tests.support.processes import PATIENCE, Deployment

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from services.gateway.connection import Connection
+from services.gateway.transport.connection import Connection
 from tests.support.buses import in_memory
 from tests.support.client import Client
 from tests.support.raw import PING, PONG, TEXT, Raw, frame, request

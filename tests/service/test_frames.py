@@ -176,7 +176,7 @@ async def test_handshakes(system: System) -> None:
 
 async def test_endless_heads(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers without end are cut off, and so is a request that never becomes complete."""
-    monkeypatch.setattr("services.gateway.port.HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("services.gateway.transport.http_protocol.HEAD_SECONDS", 0.3)
     await system.start()
     endless, slow, idle = [await Raw.connect(system.url) for _ in range(3)]
     await endless.send(b"GET /ws HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)

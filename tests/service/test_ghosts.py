@@ -13,13 +13,13 @@ from services.rooms.changes import Changes
 from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Rules
 from services.rooms.log import RoomLog
-from shared.bus import Bus
-from shared.errors import unavailable
-from shared.ids import RoomId
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.room import RoomSettings
-from shared.subjects import RESUME_PARTICIPANT, event_log
-from shared.timers import GraceEnds, RoomEnds
+from shared.broker.bus import Bus
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.subjects import RESUME_PARTICIPANT, event_log
+from shared.rooms.model import RoomSettings
+from shared.rooms.timers import GraceEnds, RoomEnds
+from shared.values.errors import unavailable
+from shared.values.ids import RoomId
 from tests.service.test_resume import ROOM, Away, came, until_resumed
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume

@@ -8,8 +8,8 @@ import httpx
 
 from services.auth.grants import Grants
 from services.auth.settings import AuthSettings
-from shared.ids import AgentId
-from shared.moment import unix
+from shared.values.ids import AgentId
+from shared.values.moment import unix
 from tests.support.buses import in_memory
 from tests.support.sdp import offer
 from tests.support.system import System, token

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from services.gateway.followed import FollowedRoom
-from shared.bus import Following, LogEntry
-from shared.ids import RoomId
+from services.gateway.replica.room_feed import FollowedRoom
+from shared.broker.bus import Following, LogEntry
+from shared.values.ids import RoomId
 from tests.support.broker import connector
 from tests.support.client import Client
 from tests.support.sdp import candidate, offer

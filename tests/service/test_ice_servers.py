@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from services.auth.handlers import AuthHandlers
-from shared import moment
-from shared.commands import IceServersIssued, IssueIceServers
+from shared.auth.commands import IceServersIssued, IssueIceServers
+from shared.values import moment
 from tests.support.client import Client, Message
 from tests.support.coturn import SECRET
 from tests.support.patience import eventually

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from shared.bus import Bus
-from shared.errors import unavailable
-from shared.subjects import DROP_PARTICIPANT, JOIN_ROOM, LEAVE_ROOM
+from shared.broker.bus import Bus
+from shared.broker.subjects import DROP_PARTICIPANT, JOIN_ROOM, LEAVE_ROOM
+from shared.values.errors import unavailable
 from tests.support.sdp import offer
 from tests.support.system import System
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.bus import Bus
-from shared.subjects import JOIN_ROOM
+from shared.broker.bus import Bus
+from shared.broker.subjects import JOIN_ROOM
 from tests.support.sdp import offer
 from tests.support.system import System
 from tests.support.view import View

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from shared.bus import Bus
-from shared.commands import ListRooms
-from shared.errors import Code, Refused
-from shared.subjects import CREATE_ROOM, JOIN_ROOM, LIST_ROOMS
+from shared.broker.bus import Bus
+from shared.broker.subjects import CREATE_ROOM, JOIN_ROOM, LIST_ROOMS
+from shared.rooms.commands import ListRooms
+from shared.values.errors import Code, Refused
 from tests.support.broker import connector
 from tests.support.invariants import check_log
 from tests.support.logs import begin

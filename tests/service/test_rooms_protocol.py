@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.bus import Bus, Following, LogEntry
+from shared.broker.bus import Bus, Following, LogEntry
 from tests.support.buses import in_memory
 from tests.support.client import Client
 from tests.support.sdp import offer

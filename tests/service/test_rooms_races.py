@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus import Bus
-from shared.commands import Joined, JoinRoom
-from shared.errors import Code, Refused
-from shared.ids import RoomId
-from shared.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, UPDATE_ROOM
+from shared.broker.bus import Bus
+from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, UPDATE_ROOM
+from shared.rooms.commands import AddParticipant, Joined
+from shared.values.errors import Code, Refused
+from shared.values.ids import RoomId
 from tests.support.broker import connector, nats_for_tests
 from tests.support.client import Client
 from tests.support.invariants import check_log
@@ -35,7 +35,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
     await server.stop()
 
 
-async def outcome(bus: Bus, command: JoinRoom) -> Joined | Code:
+async def outcome(bus: Bus, command: AddParticipant) -> Joined | Code:
     """Ask to join: the seat, or why not."""
     try:
         return await bus.request(JOIN_ROOM, command)

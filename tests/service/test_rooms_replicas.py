@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from services.rooms.log import RoomLog
-from shared import subjects
-from shared.bus import Bus, LogEntry
-from shared.commands import ListRooms
-from shared.errors import Code, Refused
-from shared.ids import ParticipantId, RoomId
-from shared.roster import Roster, Snapshot
-from shared.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, LIST_ROOMS, event_log
+from shared.broker import subjects
+from shared.broker.bus import Bus, LogEntry
+from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, LIST_ROOMS, event_log
+from shared.rooms.commands import ListRooms
+from shared.rooms.roster import Roster, Snapshot
+from shared.values.errors import Code, Refused
+from shared.values.ids import ParticipantId, RoomId
 from tests.support.invariants import check_log
 from tests.support.orders import ROOM, caller, close, create, join, leave
 from tests.support.patience import eventually_async

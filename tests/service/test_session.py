@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from services.gateway.session import Session
-from shared.bus import Bus, LogEntry, Signal
-from shared.errors import unavailable
+from services.gateway.session.session import Session
+from shared.broker.bus import Bus, LogEntry, Signal
+from shared.values.errors import unavailable
 from tests.support.buses import in_memory
 from tests.support.sdp import offer
 from tests.support.system import System, token

@@ -8,8 +8,8 @@ import nats
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from services.gateway.requests import REMEMBERED
-from shared.bus import Posted, Signal
+from services.gateway.session.idempotency import REMEMBERED
+from shared.broker.bus import Posted, Signal
 from tests.support.broker import connector, container_engine
 from tests.support.buses import in_memory
 from tests.support.client import Client

@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from shared.commands import Caller, CloseRoom, IssueJoinToken, UpdateRoom
-from shared.errors import Refused
-from shared.ids import AgentId, RoomId
-from shared.subjects import CLOSE_ROOM, UPDATE_ROOM
+from shared.auth.commands import IssueJoinToken
+from shared.broker.subjects import CLOSE_ROOM, UPDATE_ROOM
+from shared.rooms.commands import Caller, CloseRoom, UpdateRoom
+from shared.values.errors import Refused
+from shared.values.ids import AgentId, RoomId
 from tests.simulation.checks import AGAIN
 from tests.simulation.client import Client
 from tests.simulation.cluster import Cluster

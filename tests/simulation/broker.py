@@ -1,6 +1,6 @@
 """The in-memory broker of a run: every entry is traced, and it is known when it was stored, so that reads can lag."""
 
-from shared.memory_bus import MemoryBroker
+from shared.broker.memory.bus import MemoryBroker
 from tests.simulation.network import Network
 
 

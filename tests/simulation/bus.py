@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from shared.bus import (
+from shared.broker.bus import (
     Following,
     Handler,
     LogEntry,
@@ -19,13 +19,13 @@ from shared.bus import (
     TimerHandler,
     with_deadline,
 )
-from shared.errors import Refused, unavailable
-from shared.events import RoomEvent, Stamp
-from shared.ids import GatewayId, RoomId
-from shared.memory_bus import MemoryBus
-from shared.roster import Snapshot
-from shared.subjects import Endpoint
-from shared.timers import Timer
+from shared.broker.memory.bus import MemoryBus
+from shared.broker.subjects import Endpoint
+from shared.rooms.events import RoomEvent, Stamp
+from shared.rooms.roster import Snapshot
+from shared.rooms.timers import Timer
+from shared.values.errors import Refused, unavailable
+from shared.values.ids import GatewayId, RoomId
 from tests.simulation.broker import Broker
 from tests.simulation.feed import Feed
 from tests.simulation.network import Network

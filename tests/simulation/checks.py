@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shared.bus import LogEntry
-from shared.ids import RoomId
-from shared.roster import Roster
+from shared.broker.bus import LogEntry
+from shared.rooms.roster import Roster
+from shared.values.ids import RoomId
 from tests.simulation.client import Client
 from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request

@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 
 from services.auth.settings import DEVELOPMENT_SECRET
-from shared.errors import CloseCode
+from shared.values.errors import CloseCode
 from tests.simulation.clock import EPOCH
 from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import Ledger, Message, Request

@@ -9,8 +9,8 @@ from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.rooms.__main__ import Rooms
 from services.rooms.settings import RoomsSettings
-from shared.bus import Service
-from shared.errors import Refused
+from shared.broker.bus import Service
+from shared.values.errors import Refused
 from tests.simulation.broker import Broker
 from tests.simulation.bus import FaultyBus
 from tests.simulation.gateway import Gateway

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.bus import Following, LogEntry
+from shared.broker.bus import Following, LogEntry
 from tests.simulation.network import Network, Wire
 from tests.simulation.process import Process
 

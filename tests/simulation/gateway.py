@@ -3,22 +3,22 @@
 import asyncio
 from typing import cast
 
-from services.gateway.connection import Connection
+from services.gateway.context import Surroundings
+from services.gateway.departures import Farewells
 from services.gateway.drain import drain
-from services.gateway.entrance import Shared
-from services.gateway.farewells import Farewells
-from services.gateway.followed import FollowedRooms
-from services.gateway.heartbeat import Heartbeat
-from services.gateway.ice import IceServers
+from services.gateway.ice_servers import IceServers
+from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
-from services.gateway.logins import FailedLogins
-from services.gateway.relay import Checks
+from services.gateway.replica.room_feed import FollowedRooms
 from services.gateway.sealing import Sealer
 from services.gateway.server import FAREWELL_SECONDS
-from services.gateway.session import Session
+from services.gateway.session.authentication import Shared
+from services.gateway.session.heartbeat import Heartbeat
+from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
-from services.gateway.surroundings import Surroundings
-from shared.bus import Bus
+from services.gateway.signaling.relay import Checks
+from services.gateway.transport.connection import Connection
+from shared.broker.bus import Bus
 from tests.simulation.line import Ear, Line
 from tests.simulation.network import Network
 from tests.simulation.process import Process

@@ -5,10 +5,10 @@ import traceback
 from collections import deque
 from typing import Any, Protocol
 
-from services.gateway.connection import CLOSE_SECONDS, Listener
-from services.gateway.outbox import Outbox, text_frame
 from services.gateway.settings import GatewaySettings
-from shared.errors import CloseCode
+from services.gateway.transport.connection import CLOSE_SECONDS, Listener
+from services.gateway.transport.outbox import Outbox, text_frame
+from shared.values.errors import CloseCode
 from tests.simulation.network import Network, Wire
 from tests.simulation.process import Process
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import structlog
 
-from shared.commands import CreateRoom
-from shared.errors import Refused
-from shared.ids import RoomId
-from shared.room import RoomSettings
-from shared.subjects import CREATE_ROOM
+from shared.broker.subjects import CREATE_ROOM
+from shared.rooms.commands import CreateRoom
+from shared.rooms.model import RoomSettings
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
 from tests.simulation.actor import OWNER, Actor
 from tests.simulation.checks import check
 from tests.simulation.client import Client

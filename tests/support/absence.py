@@ -4,11 +4,11 @@ import pytest
 
 from services.rooms.decision import Decision, Rules
 from services.rooms.room import Change
-from shared.commands import DropParticipant, ResumeParticipant
-from shared.errors import Refused
-from shared.ids import GatewayId, ParticipantId, SessionKey
-from shared.room import RoomSettings
-from shared.timers import GraceEnds
+from shared.rooms.commands import DropParticipant, ResumeParticipant
+from shared.rooms.model import RoomSettings
+from shared.rooms.timers import GraceEnds
+from shared.values.errors import Refused
+from shared.values.ids import GatewayId, ParticipantId, SessionKey
 from tests.support.orders import ROOM, LoggedRoom, caller, create, join
 
 G1, G2 = GatewayId("g1"), GatewayId("g2")

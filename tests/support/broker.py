@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from services.embedded_nats import ACCOUNTS, EmbeddedNats
-from shared import nats_bus
-from shared.bus import Bus
-from shared.nats_connection import Broker
-from shared.nats_streams import Streams
+from shared.broker.bus import Bus
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.connection import Broker
+from shared.broker.nats.streams import Streams
 
 IMAGE = "nats:2.15-alpine"
 

@@ -10,8 +10,8 @@ from nats.aio.client import Client
 
 from services.embedded_cluster import EmbeddedCluster, here
 from services.embedded_nats import SYNC, Place
-from shared import subjects
-from shared.errors import unavailable
+from shared.broker import subjects
+from shared.values.errors import unavailable
 from tests.support.netns import Network
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from shared.bus import Bus
-from shared.ids import ParticipantId, RoomId
-from shared.room import Room
-from shared.roster import Entry, Roster
-from shared.subjects import event_log
+from shared.broker.bus import Bus
+from shared.broker.subjects import event_log
+from shared.rooms.model import Room
+from shared.rooms.roster import Entry, Roster
+from shared.values.ids import ParticipantId, RoomId
 
 PAGE = 500
 

@@ -2,10 +2,10 @@
 
 from services.rooms.decision import Decision, Rules
 from services.rooms.room import Change, decide
-from shared.commands import Caller
-from shared.ids import GatewayId, ParticipantId, RoomId, SessionKey
-from shared.room import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
-from shared.roster import Entry, Roster
+from shared.rooms.commands import Caller
+from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
+from shared.rooms.roster import Entry, Roster
+from shared.values.ids import GatewayId, ParticipantId, RoomId, SessionKey
 from tests.support.orders import NOW, caller, create, join
 
 WIDEST_NAME = "😀" * NAME_CHARACTERS  # four bytes each, the most a printable character takes in JSON

@@ -5,9 +5,9 @@ from typing import Any
 
 from services.rooms.decision import Decision, Rules
 from services.rooms.room import decide
-from shared.bus import Bus, LogEntry, Signal
-from shared.ids import ParticipantId, RoomId
-from shared.roster import Roster
+from shared.broker.bus import Bus, LogEntry, Signal
+from shared.rooms.roster import Roster
+from shared.values.ids import ParticipantId, RoomId
 from tests.support.orders import NOW, create
 
 

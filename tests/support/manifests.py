@@ -14,7 +14,7 @@ import yaml
 from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared.settings import ServiceSettings
+from shared.runtime.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy/k8s"

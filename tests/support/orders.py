@@ -4,10 +4,19 @@ from typing import Any
 
 from services.rooms.decision import Decision, Rules
 from services.rooms.room import Change, decide
-from shared.commands import Caller, CloseRoom, CreateRoom, Grant, JoinRoom, LeaveRoom, UpdateParticipant, UpdateRoom
-from shared.events import Stamp, decode, encode
-from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
-from shared.roster import Entry, Roster, Seat
+from shared.rooms.commands import (
+    AddParticipant,
+    Caller,
+    CloseRoom,
+    CreateRoom,
+    RemoveParticipant,
+    UpdateParticipant,
+    UpdateRoom,
+)
+from shared.rooms.events import Stamp, decode, encode
+from shared.rooms.grant import Grant
+from shared.rooms.roster import Entry, Roster, Seat
+from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from tests.support.invariants import check_entries
 
 ROOM = RoomId("voice-1")
@@ -29,7 +38,7 @@ def create(room_id: str = ROOM, by: Caller = OWNER, **fields: Any) -> CreateRoom
     return CreateRoom(caller=by, room_id=RoomId(room_id), **given)
 
 
-def join(who: str | Caller, room_id: str = ROOM, **fields: Any) -> JoinRoom:
+def join(who: str | Caller, room_id: str = ROOM, **fields: Any) -> AddParticipant:
     """Join as an agent with one device; `n` tells its joins apart."""
     by = caller(who) if isinstance(who, str) else who
     n = fields.pop("n", 1)
@@ -40,12 +49,14 @@ def join(who: str | Caller, room_id: str = ROOM, **fields: Any) -> JoinRoom:
         "device_id": f"{by.agent_id}-laptop",
         **fields,
     }
-    return JoinRoom(caller=by, room_id=RoomId(room_id), **given)
+    return AddParticipant(caller=by, room_id=RoomId(room_id), **given)
 
 
-def leave(participant_id: str, room_id: str = ROOM, **fields: Any) -> LeaveRoom:
+def leave(participant_id: str, room_id: str = ROOM, **fields: Any) -> RemoveParticipant:
     """Give a seat up, as the gateway that has it."""
-    return LeaveRoom(room_id=RoomId(room_id), participant_id=ParticipantId(participant_id), **{"epoch": 1, **fields})
+    return RemoveParticipant(
+        room_id=RoomId(room_id), participant_id=ParticipantId(participant_id), **{"epoch": 1, **fields}
+    )
 
 
 def update(participant_id: str, operation: str = "u1", **fields: Any) -> UpdateParticipant:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from shared.errors import Refused
+from shared.values.errors import Refused
 
 PATIENCE = 15.0  # generous: the machine may be shared; nothing is measured with it
 

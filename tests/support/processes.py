@@ -15,9 +15,9 @@ from typing import Self
 
 from services import plan
 from services.embedded_nats import EmbeddedNats
-from shared import nats_bus
-from shared.nats_bus import NatsBus
-from shared.nats_connection import Broker
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.bus import NatsBus
+from shared.broker.nats.connection import Broker
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and this one is shared

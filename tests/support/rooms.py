@@ -8,8 +8,8 @@ from services.rooms.decision import Rules
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from shared.bus import Bus, Service
-from shared.commands import Caller, ListRooms
+from shared.broker.bus import Bus, Service
+from shared.rooms.commands import Caller, ListRooms
 from tests.support.orders import caller
 
 EVERYBODY = caller("lister", "rooms:list")

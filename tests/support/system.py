@@ -16,7 +16,7 @@ from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
 from services.rooms.__main__ import Rooms
 from services.rooms.settings import RoomsSettings
-from shared.bus import Bus, Service
+from shared.broker.bus import Bus, Service
 from tests.support.client import Client
 
 MakeBus = Callable[[str], Awaitable[Bus]]

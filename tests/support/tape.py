@@ -2,11 +2,11 @@
 
 from services.rooms.decision import Rules
 from services.rooms.room import Change, decide
-from shared.bus import LogEntry, Signal
-from shared.events import encode
-from shared.ids import ParticipantId
-from shared.roster import Roster, Snapshot
-from shared.subjects import LogSubject
+from shared.broker.bus import LogEntry, Signal
+from shared.broker.subjects import LogSubject
+from shared.rooms.events import encode
+from shared.rooms.roster import Roster, Snapshot
+from shared.values.ids import ParticipantId
 from tests.support.orders import NOW, ROOM, create
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.auth.turn import IceSettings, issue
-from shared.ids import AgentId
+from shared.values.ids import AgentId
 from tests.support.allocation import allocated, refusal
 from tests.support.coturn import SECRET, Coturn
 

@@ -6,11 +6,11 @@ import pytest
 
 from services.rooms.deadlines import LATE_SECONDS, GatewayLost
 from services.rooms.room import Change
-from shared import moment
-from shared.commands import DropParticipant
-from shared.errors import Code
-from shared.ids import GatewayId, ParticipantId
-from shared.roster import DEPARTED_SECONDS, Departure
+from shared.rooms.commands import DropParticipant
+from shared.rooms.roster import DEPARTED_SECONDS, Departure
+from shared.values import moment
+from shared.values.errors import Code
+from shared.values.ids import GatewayId, ParticipantId
 from tests.support.absence import G1, G2, GRACE, RULES, drop, grace, nothing, refusal, resume, room_of
 from tests.support.orders import NOW, ROOM, LoggedRoom, caller, close, create, join, leave, told, update
 

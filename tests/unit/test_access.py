@@ -3,10 +3,10 @@
 import pytest
 
 from services.rooms import access
-from shared.commands import Caller
-from shared.errors import Code
-from shared.ids import AgentId
-from shared.room import Access, Room
+from shared.rooms.commands import Caller
+from shared.rooms.model import Access, Room
+from shared.values.errors import Code
+from shared.values.ids import AgentId
 from tests.support.orders import ROOM, caller, grant
 
 # who: (sees, joins, manages, lists) for an open room, then for a token room

@@ -11,11 +11,11 @@ from services.auth.handlers import RESUME_MARGIN, AuthHandlers, endpoints
 from services.auth.jwks import FixedKeys, JwksSource, KeySource, key_source
 from services.auth.keys import KeyRing
 from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
-from shared.commands import CheckJoinToken, IssueDevToken, IssueJoinToken, OpenSession, Validate
-from shared.errors import Code, Refused
-from shared.ids import AgentId, RoomId
-from shared.moment import unix
-from shared.subjects import ROOT
+from shared.auth.commands import CheckJoinToken, IssueDevToken, IssueJoinToken, OpenSession, Validate
+from shared.broker.subjects import ROOT
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, RoomId
+from shared.values.moment import unix
 
 NOW = 1_770_804_000.5
 FAWZI, ROOM = AgentId("agent-fawzi"), RoomId("voice-room-123")

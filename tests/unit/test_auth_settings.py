@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from services.auth.jwks import key_source
 from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
 
 CANARY = "canary-5e1f"
 SECRET = CANARY + "-a-secret-of-enough-bytes"

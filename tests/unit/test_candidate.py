@@ -1,4 +1,4 @@
-"""What `shared.candidate` claims: which ICE candidates pass, which do not, and that no refusal repeats one."""
+"""What `shared.wire.candidate` claims: which ICE candidates pass, which do not, and that no refusal repeats one."""
 
 import importlib
 import re
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import candidate as module
-from shared.candidate import CandidatePolicy, check_candidate
-from shared.errors import Code, Refused
+from shared.values.errors import Code, Refused
+from shared.wire import candidate as module
+from shared.wire.candidate import CandidatePolicy, check_candidate
 
 ACCEPTED = {
     "Chrome, mDNS": "candidate:1092740215 1 udp 2113937151 9c1f7b1e-0f3a-4f60-8f0d-5a1f4a9c77d2.local 61001 typ host"

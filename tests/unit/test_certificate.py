@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from services.addresses import own_addresses, reachable
 from services.certificate import EARLY, LIFE, Names, certificate, names_of
 from services.gateway.settings import GatewaySettings
-from services.gateway.tls import tls_context
-from shared.lifecycle import Failed
+from services.gateway.transport.tls import tls_context
+from shared.runtime.lifecycle import Failed
 
 NOW = datetime.datetime(2026, 2, 11, 10, tzinfo=datetime.UTC)
 LAN = ipaddress.ip_address("192.168.1.5")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cursor import Cursor
+from shared.values.cursor import Cursor
 
 INCARNATIONS = st.text("ABCabc019_-", min_size=1, max_size=32)
 

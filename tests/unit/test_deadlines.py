@@ -8,9 +8,9 @@ import pytest
 from services.rooms.deadlines import EARLY_SECONDS, GatewayLost
 from services.rooms.decision import Decision
 from services.rooms.room import Change
-from shared.errors import Code
-from shared.room import RoomSettings
-from shared.timers import LogKept, RoomEmpty, RoomEnds, Timer, decode, encode
+from shared.rooms.model import RoomSettings
+from shared.rooms.timers import LogKept, RoomEmpty, RoomEnds, Timer, decode, encode
+from shared.values.errors import Code
 from tests.support.absence import G1, GRACE, RULES, drop, grace, nothing, refusal, room_of
 from tests.support.orders import NOW, ROOM, LoggedRoom, close, create, join, leave, told, update_room
 

@@ -11,7 +11,7 @@ import pytest
 from services.gateway.server import FAREWELL_SECONDS
 from services.gateway.settings import GatewaySettings
 from services.rooms.settings import RoomsSettings
-from shared.settings import ServiceSettings
+from shared.runtime.settings import ServiceSettings
 from tests.support.manifests import (
     K8S,
     KUBERNETES,

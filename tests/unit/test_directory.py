@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from services.rooms.directory import Directory
-from shared.bus import Following, LogEntry
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.subjects import CLOSE_ROOM, CREATE_ROOM
+from shared.broker.bus import Following, LogEntry
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM
 from tests.support.logs import begin
 from tests.support.orders import close, create
 from tests.support.patience import eventually

@@ -14,7 +14,7 @@ import services
 import shared
 from docs import configuration
 from services.plan import SERVICES
-from shared.settings import OF_CLIENTS, SettingsError
+from shared.runtime.settings import OF_CLIENTS, SettingsError
 from shared.version import __version__
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import telemetry
-from shared.bus import LogEntry
-from shared.events import Change, RoomEvent, Stamp, decode, encode
-from shared.ids import AgentId, GatewayId, ParticipantId, SessionKey
-from shared.moment import unix
-from shared.room import Room
-from shared.subjects import LogSubject
+from shared.broker.bus import LogEntry
+from shared.broker.subjects import LogSubject
+from shared.rooms.events import Change, RoomEvent, Stamp, decode, encode
+from shared.rooms.model import Room
+from shared.telemetry import metrics
+from shared.values.ids import AgentId, GatewayId, ParticipantId, SessionKey
+from shared.values.moment import unix
 from tests.support.largest import ROOM_ID, LargestRoom
 from tests.support.orders import ROOM, LoggedRoom, close, create, grant, join, update
 
@@ -136,10 +136,10 @@ def test_a_newer_version_can_be_read() -> None:
 )
 def test_what_is_no_batch_changes_nothing(body: bytes) -> None:
     """A body no service of ours wrote is counted, and is an entry without events."""
-    before = telemetry.LOG_UNREADABLE._value.get()
+    before = metrics.LOG_UNREADABLE._value.get()
     entry = LogEntry(7, LogSubject(ROOM, "event"), {"Parley-Operation": "x"}, body).events()
     assert (entry.sequence, list(entry.events)) == (7, [])
-    assert telemetry.LOG_UNREADABLE._value.get() == before + 1
+    assert metrics.LOG_UNREADABLE._value.get() == before + 1
 
 
 @pytest.mark.parametrize("headers", [{"Parley-Epoch": "x"}, {"Parley-Grant": "k soon"}])

@@ -3,7 +3,7 @@
 import pytest
 
 from services.gateway.settings import GatewaySettings
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
 
 DEVELOPMENT = {"PARLEY_MODE": "development"}
 

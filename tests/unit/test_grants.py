@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from services.auth.grants import Grants
 from services.auth.keys import KeyRing
 from services.auth.tokens import TokenRules, check_token
-from shared.commands import Grant, IssueJoinToken
-from shared.errors import Code, Refused
-from shared.ids import AgentId, RoomId, SessionId, fingerprint
-from shared.room import Role
+from shared.auth.commands import IssueJoinToken
+from shared.rooms.grant import Grant
+from shared.rooms.model import Role
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, RoomId, SessionId, fingerprint
 
 SECRET = b"the secret below auth's own tokens"
 NOW = 1_770_804_000.75

@@ -6,7 +6,7 @@ import pytest
 from services.auth.grants import Grants
 from services.auth.handlers import AuthHandlers
 from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
-from shared.commands import (
+from shared.auth.commands import (
     CheckJoinToken,
     GuestIssued,
     IssueDevToken,
@@ -15,10 +15,10 @@ from shared.commands import (
     OpenSession,
     Validate,
 )
-from shared.errors import Code, Refused
-from shared.ids import AgentId, SessionId
-from shared.moment import unix
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, SessionId
+from shared.values.moment import unix
 from tests.unit.test_auth_handlers import DEVELOPMENT, NOW, PRODUCTION, ROOM, agent_token, handlers_with, refusal
 
 GUESTS = PRODUCTION | {"PARLEY_GUEST_ACCESS": "true"}

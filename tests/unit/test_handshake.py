@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.handshake import check, network_of, origin_allowed, source_address
+from services.gateway.transport.handshake import check, network_of, origin_allowed, source_address
 
 ALLOWED = ["https://app.example"]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from services.gateway import ice
-from services.gateway.ice import IceServers, ToldIce
-from shared.bus import Service
-from shared.commands import IceServersIssued, IssueIceServers
-from shared.errors import unavailable
-from shared.ids import AgentId, RoomId
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.moment import rfc3339
-from shared.pushes import IceServer
-from shared.subjects import ICE_SERVERS
+from services.gateway import ice_servers as ice
+from services.gateway.ice_servers import IceServers, ToldIce
+from shared.auth.commands import IceServersIssued, IssueIceServers
+from shared.auth.ice_server import IceServer
+from shared.broker.bus import Service
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.subjects import ICE_SERVERS
+from shared.values.errors import unavailable
+from shared.values.ids import AgentId, RoomId
+from shared.values.moment import rfc3339
 from tests.support.patience import eventually
 
 ALICE, BOB, ROOM = AgentId("alice"), AgentId("bob"), RoomId("r")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from services.auth.jwks import DOCUMENT_BYTES, JwksSource
 from services.auth.keys import JWKS_ENTRIES, Algorithm, KeyRing, UnusableKey
-from shared.errors import Code, Refused
+from shared.values.errors import Code, Refused
 
 RSA, WEAK_RSA = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 1024)  # noqa: S505 - weak on purpose
 P256, P384 = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())

@@ -9,11 +9,11 @@ from typing import Literal
 import pytest
 
 from services.gateway.lease import FENCE, Lease
-from shared.bus import Conflict
-from shared.errors import Code, Refused, unavailable
-from shared.ids import GatewayId
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.timers import LeaseEnds, Timer
+from shared.broker.bus import Conflict
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.rooms.timers import LeaseEnds, Timer
+from shared.values.errors import Code, Refused, unavailable
+from shared.values.ids import GatewayId
 from tests.support.patience import eventually
 
 SECONDS = 0.4

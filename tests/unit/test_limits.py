@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.limits import Bucket, MessageRate, Verdict
+from services.gateway.token_bucket import Bucket, MessageRate, Verdict
 
 STEPS = st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 20)), max_size=60)
 

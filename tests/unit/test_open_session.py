@@ -9,10 +9,10 @@ from services.auth.grants import Grants
 from services.auth.handlers import RESUME_MARGIN, AuthHandlers
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
-from shared.commands import IssueJoinToken, OpenSession, SessionOpened
-from shared.errors import Code, Refused
-from shared.ids import AgentId, RoomId, SessionId
-from shared.moment import unix
+from shared.auth.commands import IssueJoinToken, OpenSession, SessionOpened
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, RoomId, SessionId
+from shared.values.moment import unix
 from tests.unit.test_auth_handlers import FAWZI, NOW, PRODUCTION, ROOM, Chance, agent_token
 
 OTHER = AgentId("agent-mallory")

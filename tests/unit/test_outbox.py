@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.outbox import Outbox, text_frame
+from services.gateway.transport.outbox import Outbox, text_frame
 
 
 class Socket:

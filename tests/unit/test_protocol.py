@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import protocol, pushes
-from shared.errors import Code, Refused
-from shared.ids import AgentId, ParticipantId, RoomId, SessionId
-from shared.protocol import Address, BadMessage, decode
-from shared.pushes import At, delivered, encode, signal_body
-from shared.room import Participant, Room
+from shared.rooms.model import Participant, Room
+from shared.values.errors import Code, Refused
+from shared.values.ids import AgentId, ParticipantId, RoomId, SessionId
+from shared.wire import protocol, pushes
+from shared.wire.protocol import Address, BadMessage, decode
+from shared.wire.pushes import At, delivered, encode, signal_body
 
 CANDIDATE = {"candidate": "candidate:1 1 udp 1 192.0.2.1 1 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
 MESSAGES: list[dict[str, Any]] = [

@@ -14,8 +14,11 @@ from pydantic import BaseModel, TypeAdapter
 from services.auth.keys import KeyRing
 from services.auth.tokens import TokenRules, check_token
 from services.gateway.rest import models, problems
-from shared import commands, events, protocol, pushes, room, strict_json
-from shared.errors import CloseCode, Code
+from shared.auth import commands as auth_commands
+from shared.rooms import commands, events
+from shared.rooms import model as room
+from shared.values.errors import CloseCode, Code
+from shared.wire import protocol, pushes, strict_json
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "protocol.md").read_text()
 SECRET = b"a secret of this test's own, long enough"
@@ -36,7 +39,7 @@ def texts(block: str) -> Iterator[str]:
 EXAMPLES = [(kind, text) for kind, block in FENCE.findall(DOCUMENT) for text in texts(block)]
 MODELS: dict[str, type[BaseModel]] = {
     name: model
-    for module in (models, problems, room, commands)
+    for module in (models, problems, room, commands, auth_commands)
     for name, model in inspect.getmembers(module, inspect.isclass)
     if issubclass(model, BaseModel)
 }

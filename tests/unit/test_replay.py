@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.replay import Missed, first_missed, replay, usable
-from services.gateway.replica import Delivery, Push, Replica
-from shared.cursor import Cursor
-from shared.ids import GatewayId, ParticipantId
-from shared.roster import Roster, Snapshot
+from services.gateway.replica.replay import Missed, first_missed, replay, usable
+from services.gateway.replica.replica import Delivery, Push, Replica
+from shared.rooms.roster import Roster, Snapshot
+from shared.values.cursor import Cursor
+from shared.values.ids import GatewayId, ParticipantId
 from tests.support.absence import drop, resume
 from tests.support.orders import ROOM, close, create, join, leave, update, update_room
 from tests.support.tape import Tape

@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.replica import Delivery, Push, Replica, State
-from shared.bus import LogEntry
-from shared.cursor import Cursor
-from shared.events import Stamp, encode
-from shared.ids import GatewayId, ParticipantId, SessionKey
-from shared.subjects import LogSubject
+from services.gateway.replica.replica import Delivery, Push, Replica, State
+from shared.broker.bus import LogEntry
+from shared.broker.subjects import LogSubject
+from shared.rooms.events import Stamp, encode
+from shared.values.cursor import Cursor
+from shared.values.ids import GatewayId, ParticipantId, SessionKey
 from tests.support.orders import ROOM, close, create, join, leave, update
 from tests.support.tape import Tape
 

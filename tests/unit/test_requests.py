@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.requests import REMEMBERED, DoneRequests, Seen
+from services.gateway.session.idempotency import REMEMBERED, DoneRequests, Seen
 
 
 def test_new_done_taken() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from services.rooms.decision import Rules
 from services.rooms.room import Change
-from shared.errors import Code, Refused
-from shared.room import Media, RoomSettings, Track
+from shared.rooms.model import Media, RoomSettings, Track
+from shared.values.errors import Code, Refused
 from tests.support.absence import resume
 from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, create, grant, join, leave, told
 

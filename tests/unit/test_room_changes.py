@@ -3,8 +3,8 @@
 from typing import Any
 
 from services.rooms.decision import Rules
-from shared.errors import Code
-from shared.room import Media, MediaPatch, RoomSettings, Track
+from shared.rooms.model import Media, MediaPatch, RoomSettings, Track
+from shared.values.errors import Code
 from tests.support.orders import (
     NOW,
     OWNER,

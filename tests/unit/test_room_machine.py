@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.rooms.decision import Decision, Rules
 from services.rooms.room import Change, decide
-from shared.commands import Caller
-from shared.errors import Refused
-from shared.events import Stamp, decode, encode
-from shared.room import Media, MediaPatch, Track
-from shared.roster import Entry, Roster, Snapshot
+from shared.rooms.commands import Caller
+from shared.rooms.events import Stamp, decode, encode
+from shared.rooms.model import Media, MediaPatch, Track
+from shared.rooms.roster import Entry, Roster, Snapshot
+from shared.values.errors import Refused
 from tests.support.invariants import check_entries
 from tests.support.orders import (
     NOW,

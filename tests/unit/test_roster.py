@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.events import Change, RoomEvent, Stamp
-from shared.ids import GatewayId, SessionKey
-from shared.roster import GRANT_MEMORY_SECONDS, OPERATION_MEMORY, Entry, Roster, Snapshot
+from shared.rooms.events import Change, RoomEvent, Stamp
+from shared.rooms.roster import GRANT_MEMORY_SECONDS, OPERATION_MEMORY, Entry, Roster, Snapshot
+from shared.values.ids import GatewayId, SessionKey
 from tests.support.orders import (
     NOW,
     ROOM,

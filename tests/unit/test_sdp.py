@@ -1,4 +1,4 @@
-"""What `shared.sdp` claims: which session descriptions pass, which do not, at which line, and at what cost.
+"""What `shared.wire.sdp` claims: which session descriptions pass, which do not, at which line, and at what cost.
 
 The samples are descriptions as browsers, Pion and libdatachannel write them, and real ones of aiortc 1.16.
 """
@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import sdp as module
-from shared.candidate import DEFAULT_POLICY, CandidatePolicy, candidate_fault
-from shared.errors import Code, Refused
-from shared.sdp import MAX_LINE, MAX_LINES, MAX_MEDIA_SECTIONS, Kind, check_sdp
+from shared.values.errors import Code, Refused
+from shared.wire import sdp as module
+from shared.wire.candidate import DEFAULT_POLICY, CandidatePolicy, candidate_fault
+from shared.wire.sdp import MAX_LINE, MAX_LINES, MAX_MEDIA_SECTIONS, Kind, check_sdp
 from tests.unit.test_candidate import repeats
 
 SAMPLES = {path.stem: path.read_bytes().decode() for path in (Path(__file__).parent / "samples").glob("*.sdp")}

@@ -7,10 +7,10 @@ import pytest
 
 PROGRAM = """
 import structlog
-from shared import telemetry
-from shared.settings import ServiceSettings
+from shared.telemetry.setup import set_up
+from shared.runtime.settings import ServiceSettings
 
-telemetry.set_up("gateway", ServiceSettings(log_format={format!r}))
+set_up("gateway", ServiceSettings(log_format={format!r}))
 
 def handle(token: str) -> None:
     raise ValueError("a bug")

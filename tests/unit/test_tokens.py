@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from services.auth.keys import KeyRing
 from services.auth.tokens import TOKEN_CHARACTERS, TokenRules, check_token
-from shared.errors import Code, Refused
+from shared.values.errors import Code, Refused
 
 SECRET = b"a secret of the agent-link, shared with auth"
 NOW = 1_770_804_000.0

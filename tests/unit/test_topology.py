@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from services.rooms.decision import Decision, Rules
-from shared.commands import DropParticipant
-from shared.events import Stamp, decode, encode
-from shared.room import RoomSettings
-from shared.roster import Entry, Roster
-from shared.timers import GraceEnds
+from shared.rooms.commands import DropParticipant
+from shared.rooms.events import Stamp, decode, encode
+from shared.rooms.model import RoomSettings
+from shared.rooms.roster import Entry, Roster
+from shared.rooms.timers import GraceEnds
 from tests.support.orders import (
     NOW,
     OWNER,

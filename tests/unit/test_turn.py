@@ -9,8 +9,8 @@ import pytest
 
 from services.auth.settings import AuthSettings
 from services.auth.turn import IceSettings, issue
-from shared.ids import AgentId
-from shared.settings import SettingsError
+from shared.runtime.settings import SettingsError
+from shared.values.ids import AgentId
 
 NOW = 1_770_804_000.5
 FAWZI = AgentId("agent-fawzi")

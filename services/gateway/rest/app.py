@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from services.gateway.logins import FailedLogins
+from services.gateway.identity import FailedLogins
 from services.gateway.rest import dev, docs, guest, health, page, problems, rooms
 from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.cors import Cors
 from services.gateway.rest.frame import BugStop, Frame
 from services.gateway.rest.route import Rest
 from services.gateway.settings import GatewaySettings
-from shared.bus import Bus
-from shared.ops import Ready
+from shared.broker.bus import Bus
+from shared.runtime.ops import Ready
 from shared.version import __version__
 
 DESCRIPTION = """Rooms and join tokens. The calls themselves are set up over the WebSocket at `/ws`.

@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 
-from services.gateway.caller import caller_of
-from services.gateway.handshake import network_of, source_address
-from services.gateway.limits import Buckets
-from services.gateway.logins import FailedLogins
+from services.gateway.identity import FailedLogins
+from services.gateway.participation.caller import caller_of
 from services.gateway.settings import GatewaySettings
-from shared.bus import Bus
-from shared.commands import Caller, GuestIssued, IssueGuestToken, Validate
-from shared.errors import Code, Refused
-from shared.subjects import ISSUE_GUEST_TOKEN, VALIDATE
+from services.gateway.token_bucket import Buckets
+from services.gateway.transport.handshake import network_of, source_address
+from shared.auth.commands import GuestIssued, IssueGuestToken, Validate
+from shared.broker.bus import Bus
+from shared.broker.subjects import ISSUE_GUEST_TOKEN, VALIDATE
+from shared.rooms.commands import Caller
+from shared.values.errors import Code, Refused
 
 TOKEN_CHARACTERS = 8 * 1024
 BURST = 4  # seconds' worth of requests at once

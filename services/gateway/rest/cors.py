@@ -8,9 +8,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.handshake import origin_allowed
 from services.gateway.rest import problems
-from shared.errors import Code, Refused
+from services.gateway.transport.handshake import origin_allowed
+from shared.values.errors import Code, Refused
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 REQUEST_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key")

@@ -11,9 +11,9 @@ from services.gateway.rest.hosts import host_of, is_loopback
 from services.gateway.rest.models import DevTokenOrder
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import PublicRoute, Rest, RestOf
-from shared.commands import Issued, IssueDevToken
-from shared.errors import Code
-from shared.subjects import ISSUE_DEV_TOKEN
+from shared.auth.commands import Issued, IssueDevToken
+from shared.broker.subjects import ISSUE_DEV_TOKEN
+from shared.values.errors import Code
 
 
 class _LoopbackRoute(PublicRoute):

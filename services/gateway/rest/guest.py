@@ -12,8 +12,8 @@ from services.gateway.rest.models import GuestTokenOrder
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import PublicRoute, Rest, RestOf
 from services.gateway.settings import GatewaySettings
-from shared.commands import GuestIssued
-from shared.errors import Code
+from shared.auth.commands import GuestIssued
+from shared.values.errors import Code
 
 
 def lets_in(settings: GatewaySettings, request: Request) -> bool:

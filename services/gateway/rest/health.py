@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from services.gateway.rest.models import Health
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import RestOf
-from shared.errors import Code
+from shared.values.errors import Code
 from shared.version import __version__
 
 router = APIRouter(tags=["health"])

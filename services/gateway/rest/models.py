@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from shared.ids import AgentIdField, RoomIdField
-from shared.model import Strict, Tolerant
-from shared.room import Access, Kind, Minutes, Name, Participant, RoomSettings, RoomType, Seats
+from shared.rooms.model import Access, Kind, Minutes, Name, Participant, RoomSettings, RoomType, Seats
+from shared.values.ids import AgentIdField, RoomIdField
+from shared.values.model import Strict, Tolerant
 
 PAGE = 50
 LONGEST_PAGE = 100

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from shared.bus import internal_error
-from shared.errors import HTTP_STATUS, Code, Refused
-from shared.model import Tolerant
+from shared.broker.bus import internal_error
+from shared.values.errors import HTTP_STATUS, Code, Refused
+from shared.values.model import Tolerant
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1  # where nobody knows better

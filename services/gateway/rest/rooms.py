@@ -11,11 +11,12 @@ from services.gateway.rest import examples
 from services.gateway.rest.models import JoinOrder, JoinToken, NewRoom, Paging, Participants, RoomChange
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import AgentRoute, CallerOf, RestOf
-from shared import commands as c
-from shared import subjects as s
-from shared.errors import Code, Refused
-from shared.ids import TOKEN_PATTERN, RoomId, fingerprint, idempotent_room_id, mint
-from shared.room import Room
+from shared.auth import commands as a
+from shared.broker import subjects as s
+from shared.rooms import commands as c
+from shared.rooms.model import Room
+from shared.values.errors import Code, Refused
+from shared.values.ids import TOKEN_PATTERN, RoomId, fingerprint, idempotent_room_id, mint
 
 ANY_OPERATION = (
     Code.NOT_AUTHENTICATED,
@@ -185,6 +186,6 @@ async def issue_join_token(
     agent_id = order.agent_id or caller.agent_id
     check = c.CheckGrant(caller=caller, room_id=room_id, agent_id=agent_id, role=order.role)
     await rest.bus.request(s.CHECK_GRANT, check)
-    issue = c.IssueJoinToken(room_id=room_id, agent_id=agent_id, role=order.role, ttl=order.ttl)
+    issue = a.IssueJoinToken(room_id=room_id, agent_id=agent_id, role=order.role, ttl=order.ttl)
     issued = await rest.bus.request(s.ISSUE_JOIN_TOKEN, issue)
     return JoinToken(token=issued.token, expires_at=issued.expires_at, url=rest.websocket_url())

@@ -14,15 +14,16 @@ from opentelemetry.trace import SpanKind
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.gateway.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
 from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.problems import BadRequest
 from services.gateway.settings import GatewaySettings
-from shared import strict_json, telemetry
-from shared.bus import Bus
-from shared.commands import Caller
-from shared.errors import Code, Refused
-from shared.ops import Ready
+from services.gateway.transport.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
+from shared.broker.bus import Bus
+from shared.rooms.commands import Caller
+from shared.runtime.ops import Ready
+from shared.telemetry import tracing
+from shared.values.errors import Code, Refused
+from shared.wire import strict_json
 
 BODY_SECONDS = 10.0
 
@@ -92,7 +93,7 @@ class PublicRoute(APIRoute):
         operation = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            with telemetry.span(f"{request.method} {self.path}", SpanKind.SERVER):
+            with tracing.span(f"{request.method} {self.path}", SpanKind.SERVER):
                 rest = await rest_of(request)
                 if SECRET_PARAMETERS & request.query_params.keys():
                     raise BadRequest("a token does not belong in a URL: send it as `Authorization: Bearer`")

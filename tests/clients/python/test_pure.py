@@ -27,8 +27,8 @@ from parley.rtc.negotiation import Negotiation, Verdict
 from parley.rtc.sections import sections, ufrags
 from parley.standing import Standing
 
-from shared import room as wire
-from shared.errors import CloseCode
+from shared.rooms import model as wire
+from shared.values.errors import CloseCode
 
 SOURCES = Path(parley.__file__).parent
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from shared.errors import Code, unavailable
+from shared.values.errors import Code, unavailable
 from tests.service.rest.world import (
     OPERATIONS,
     Start,

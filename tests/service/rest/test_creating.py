@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.errors import Code
+from shared.values.errors import Code
 from tests.service.rest.world import VOICE, Start, World, assert_headers, assert_problem, room_of
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.commands import CheckJoinToken
-from shared.errors import Code
-from shared.ids import AgentId, RoomId
-from shared.moment import unix
-from shared.subjects import CHECK_JOIN_TOKEN
+from shared.auth.commands import CheckJoinToken
+from shared.broker.subjects import CHECK_JOIN_TOKEN
+from shared.values.errors import Code
+from shared.values.ids import AgentId, RoomId
+from shared.values.moment import unix
 from tests.service.rest.world import DEVELOPMENT, Start, World, assert_headers, assert_problem, room_of
 
 GUESTS = "/api/guest/token"

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from services.gateway.rest import page
 from services.gateway.rest.files import TYPES
-from shared.errors import Code
+from shared.values.errors import Code
 from tests.service.rest.world import Start, World, assert_problem
 
 HTML = b'<!doctype html><meta name="parley-token-url" content="">\n'

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.errors import Code
+from shared.values.errors import Code
 from tests.service.rest.test_creating import nested
 from tests.service.rest.world import OPERATIONS, World, assert_headers, assert_problem, room_of
 

@@ -5,16 +5,17 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateway.logins import FailedLogins
+from services.gateway.identity import FailedLogins
 from services.gateway.rest import hosts
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
-from shared.commands import CheckJoinToken, Grant
-from shared.errors import Code
-from shared.ids import AgentId, RoomId
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.moment import unix
-from shared.subjects import CHECK_JOIN_TOKEN
+from shared.auth.commands import CheckJoinToken
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.subjects import CHECK_JOIN_TOKEN
+from shared.rooms.grant import Grant
+from shared.values.errors import Code
+from shared.values.ids import AgentId, RoomId
+from shared.values.moment import unix
 from tests.service.rest.world import Start, World, assert_headers, assert_problem, room_of
 
 # -- join tokens -------------------------------------------------------------------------------------------------------

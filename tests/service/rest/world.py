@@ -11,7 +11,7 @@ from services.auth.handlers import AuthHandlers
 from services.auth.handlers import endpoints as auth_endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
-from services.gateway.logins import FailedLogins
+from services.gateway.identity import FailedLogins
 from services.gateway.rest import page
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
@@ -20,12 +20,14 @@ from services.rooms.decision import Rules
 from services.rooms.directory import Directory
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from shared.bus import Service
-from shared.commands import Caller, Grant, IssueDevToken, JoinRoom
-from shared.errors import Code
-from shared.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
-from shared.memory_bus import MemoryBroker, MemoryBus
-from shared.subjects import JOIN_ROOM
+from shared.auth.commands import IssueDevToken
+from shared.broker.bus import Service
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.subjects import JOIN_ROOM
+from shared.rooms.commands import AddParticipant, Caller
+from shared.rooms.grant import Grant
+from shared.values.errors import Code
+from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 
 NOW = 1_770_804_000.0
 DEVELOPMENT = {"PARLEY_MODE": "development"}
@@ -94,7 +96,7 @@ class World:
 
     async def join(self, name: str, room_id: str, grant: Grant | None = None) -> str:
         """Take a seat, as a gateway would; the role."""
-        join = JoinRoom(
+        join = AddParticipant(
             caller=Caller(agent_id=AgentId(name), name=name, permissions=frozenset({"rooms:join"})),
             room_id=RoomId(room_id),
             participant_id=ParticipantId(f"p_{name}"),

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.gateway import port, tls
-from services.gateway.connection import Connection
 from services.gateway.server import GatewayServer
+from services.gateway.transport import http_protocol as port
+from services.gateway.transport import tls
+from services.gateway.transport.connection import Connection
 from tests.support.buses import in_memory
 from tests.support.client import Client
 from tests.support.raw import CLOSE, PING, PONG, Raw, frame, request

@@ -1,0 +1,55 @@
+"""What the sessions of one gateway share, and what a stay in a room is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.gateway.departures import Farewells
+from services.gateway.ice_servers import IceServers
+from services.gateway.lease import Lease
+from services.gateway.replica.room_feed import FollowedRoom, FollowedRooms
+from services.gateway.replica.subscriber import Member
+from services.gateway.session_registry import Present
+from shared.broker.bus import Bus
+from shared.values.ids import ParticipantId, RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One session's participant in one room, by way of this connection."""
+
+    room: FollowedRoom
+    member: Member
+
+    @property
+    def room_id(self) -> RoomId:
+        """Where."""
+        return self.room.room_id
+
+    @property
+    def participant_id(self) -> ParticipantId:
+        """Who, in there."""
+        return self.member.participant_id
+
+    @property
+    def epoch(self) -> int:
+        """Which of the seat's connections this is."""
+        return self.member.epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the sessions of one gateway share. `clock` is Unix seconds, `chance(n)` gives n random bytes.
+
+    `replay_seconds`: a connection that was found gone longer ago may have missed signals that are no longer kept.
+    """
+
+    bus: Bus
+    rooms: FollowedRooms
+    farewells: Farewells
+    lease: Lease
+    ice: IceServers
+    clock: Callable[[], float]
+    chance: Callable[[int], bytes]
+    rooms_per_session: int
+    replay_seconds: float
+    present: Present = field(default_factory=Present)

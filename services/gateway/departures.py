@@ -1,0 +1,149 @@
+"""What must reach the log although nobody waits for it: connections that are gone, requests whose answer was lost."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from services.gateway import metrics
+from shared.broker.bus import Bus
+from shared.broker.subjects import DROP_PARTICIPANT, LEAVE_ROOM
+from shared.rooms.commands import DropParticipant, RemoveParticipant
+from shared.values.errors import Code, Refused
+from shared.values.ids import RoomId, SessionKey
+
+log = structlog.get_logger()
+
+PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts while the broker or rooms cannot answer; the last one repeats
+AT_ONCE = 64  # farewells being asked at the same time; ten thousand dropped clients must not be ten thousand requests
+LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
+
+
+class Farewell:
+    """One session's going from one room: the first of `commands` that is done is enough.
+
+    `late`: what it undoes has not happened as far as anybody knows, and may yet; it is over when it has not happened for
+    long while the broker answered.
+    """
+
+    def __init__(self, commands: Sequence[RemoveParticipant | DropParticipant], *, late: bool = False) -> None:
+        self.commands = commands
+        self._late = late
+        self._until = asyncio.get_running_loop().time() + (LATE_SECONDS if late else 0.0)
+        self._recalled = asyncio.Event()
+        self._over = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left."""
+        return self._over.is_set()
+
+    async def recall(self) -> None:
+        """Say it no more. Returns when the attempt under way, if any, has its answer: from then on nothing is left of it."""
+        self._recalled.set()
+        await self._over.wait()
+
+    async def say(self, bus: Bus, turn: asyncio.Semaphore) -> None:
+        """Until it is heard or recalled."""
+        attempt = 0
+        try:
+            while not self._recalled.is_set():
+                async with turn:
+                    if await self._heard(bus):
+                        return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._recalled.wait(), PAUSES[min(attempt, len(PAUSES) - 1)])
+                attempt += 1
+        finally:
+            self._over.set()
+
+    async def _heard(self, bus: Bus) -> bool:
+        now = asyncio.get_running_loop().time()
+        for command in self.commands:
+            try:
+                if isinstance(command, RemoveParticipant):
+                    await bus.request(LEAVE_ROOM, command)
+                else:
+                    await bus.request(DROP_PARTICIPANT, command)
+            except Refused as refused:
+                if refused.code is not Code.NOT_IN_ROOM:
+                    self._until = now + LATE_SECONDS if self._late else self._until
+                    return False
+            else:
+                return True
+        return now >= self._until
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was to be undone, and is not any more, unless what came in its place fails."""
+
+    farewells: "Farewells"
+    session: SessionKey
+    room_id: RoomId
+    undoing: list[Sequence[RemoveParticipant | DropParticipant]]
+
+    def again(self) -> None:
+        """It is to be undone after all."""
+        for commands in self.undoing:
+            self.farewells.undo(self.session, self.room_id, commands)
+
+
+class Farewells:
+    """Says them in the background. Bounded by the participants this gateway had."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._late: dict[tuple[SessionKey, RoomId], list[Farewell]] = {}
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    def drop(self, command: DropParticipant) -> None:
+        """The connection is gone: hold the seat for the grace time."""
+        self._say(Farewell([command]))
+
+    def leave(self, command: RemoveParticipant) -> None:
+        """The session is over: give the seat up."""
+        self._say(Farewell([command]))
+
+    def undo(
+        self, session: SessionKey, room_id: RoomId, commands: Sequence[RemoveParticipant | DropParticipant]
+    ) -> None:
+        """A join or resume has no answer: whatever becomes of it, it is not to last. Until `recall`."""
+        farewell = Farewell(commands, late=True)
+        self._late.setdefault((session, room_id), []).append(farewell)
+        self._say(farewell)
+
+    async def recall(self, session: SessionKey, room_id: RoomId) -> Recalled:
+        """The session comes to the room again: what was to be undone must not undo this. If it does not come, `again`."""
+        found = self._late.pop((session, room_id), [])
+        for late in found:
+            await late.recall()
+        return Recalled(self, session, room_id, [late.commands for late in found])
+
+    def _forget_those_that_are_over(self) -> None:
+        left = {key: [late for late in farewells if not late.over] for key, farewells in self._late.items()}
+        self._late = {key: farewells for key, farewells in left.items() if farewells}
+
+    def _say(self, farewell: Farewell) -> None:
+        task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
+        self._tasks.add(task)
+        metrics.FAREWELLS.set(len(self._tasks))
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        metrics.FAREWELLS.set(len(self._tasks))
+        if len(self._late) > len(self._tasks):
+            self._forget_those_that_are_over()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for those that are left, so long."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("stopping before all participants were dropped; their lease will end", left=len(late))

@@ -1,0 +1,97 @@
+"""Who a session is and until when; and how often one address may be wrong about that."""
+
+import math
+from collections.abc import Callable
+from enum import Enum
+
+from services.gateway.token_bucket import Buckets
+from shared.auth.commands import Identity, OpenSession
+from shared.broker.bus import Bus
+from shared.broker.subjects import OPEN_SESSION
+from shared.values import moment
+from shared.values.errors import TOKEN_CODES, Code, Refused
+from shared.values.ids import SessionId
+
+EXPIRY_NOTICE_SECONDS = 60.0
+
+
+class FailedLogins:
+    """Counts refused tokens by source address, for the WebSocket and REST alike: guessing gets `throttled`."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._buckets = Buckets(per_minute / 60, per_minute)
+        self._clock = clock
+
+    def check(self, address: str) -> None:
+        """Raises Refused while there were too many."""
+        bucket = self._buckets.of(address)
+        if bucket.level(self._clock()) < 1:
+            sentence = "too many refused tokens from this address; try again later"
+            raise Refused(Code.THROTTLED, sentence, retry_after_ms=math.ceil(1000 / bucket.rate))
+
+    def count(self, address: str, refused: Refused) -> None:
+        """A token was refused; other refusals are nobody's fault."""
+        if refused.code in TOKEN_CODES:
+            self._buckets.of(address).take(self._clock())
+
+
+class Due(Enum):
+    """What the time asks for."""
+
+    NOTHING = "nothing"
+    NOTICE = "notice"  # tell the client that its token is about to end
+    END = "end"
+
+
+class Login:
+    """The agent behind a session. `clock` gives Unix seconds."""
+
+    def __init__(self, bus: Bus, failed: FailedLogins, clock: Callable[[], float]) -> None:
+        self.identity: Identity | None = None
+        self.session_id = SessionId("")
+        self._bus = bus
+        self._failed = failed
+        self._clock = clock
+        self._good_until = 0.0
+        self._notice_at = math.inf
+
+    @property
+    def agent(self) -> Identity:
+        """Who it is. Raises Refused before anybody has authenticated."""
+        if self.identity is None:
+            raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
+        return self.identity
+
+    async def open(self, token: str, address: str, session_id: SessionId, resume: str | None) -> str:
+        """Begin a session with this id, or go on with the one a good resume token names; its resume token. Raises Refused."""
+        return await self._ask(OpenSession(token=token, session_id=session_id, resume=resume), address)
+
+    async def renew(self, token: str, address: str) -> str:
+        """Another token of the same agent; the new resume token. Raises Refused."""
+        subject = self.agent.agent_id
+        return await self._ask(OpenSession(token=token, session_id=self.session_id, subject=subject), address)
+
+    async def _ask(self, request: OpenSession, address: str) -> str:
+        self._failed.check(address)
+        try:
+            opened = await self._bus.request(OPEN_SESSION, request)
+        except Refused as refused:
+            self._failed.count(address, refused)
+            raise
+        self.identity = opened.identity
+        self.session_id = opened.session_id
+        self._good_until = opened.good_until
+        end = moment.unix(opened.identity.expires_at)
+        self._notice_at = end - min(EXPIRY_NOTICE_SECONDS, (end - self._clock()) / 2)
+        return opened.resume_token
+
+    def due(self, now: float) -> Due:
+        """What is to be done now; a notice only once."""
+        if self.identity is None:
+            return Due.NOTHING
+        if now >= self._good_until:
+            return Due.END
+        if now >= self._notice_at:
+            self._notice_at = math.inf
+            return Due.NOTICE
+        return Due.NOTHING

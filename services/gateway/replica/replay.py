@@ -1,0 +1,114 @@
+"""What a session missed in a room: the part of the log between its cursor and the moment it came back. Pure.
+
+All of it, in order and once, or nothing: then the session gets the room as it is (design: complete or an honest snapshot).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.gateway.replica.replica import Delivery, Push, pushes_of
+from shared.broker.bus import LogEntry
+from shared.rooms.events import RoomEvent
+from shared.rooms.roster import Entry, Roster, Snapshot
+from shared.values.cursor import Cursor
+from shared.values.ids import ParticipantId
+
+
+def usable(cursor: Cursor | None, incarnation: str, end: int) -> bool:
+    """Whether a cursor means a position of this log, not later than `end`."""
+    return cursor is not None and cursor.incarnation == incarnation and cursor.sequence <= end
+
+
+def first_missed(cursor: Cursor) -> int:
+    """The sequence to read the log from: of an entry that was seen in part, the rest is missing."""
+    return min(cursor.next_event, cursor.sequence + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """All that somebody missed, in order, up to this position and revision of the room."""
+
+    items: list[Push | Delivery]
+    sequence: int
+    revision: int
+
+
+def replay(
+    entries: Sequence[LogEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
+) -> Missed | None:
+    """The missed pushes and signals up to `end`. None when the cursor is from before the stay.
+
+    `entries` is the whole log of the room from the cursor to at least `end`, in order; `snapshot` is a state of the room
+    at or after the moment the session came back, and not after `end`.
+    """
+    entries = [entry for entry in entries if entry.sequence <= end]
+    events = {entry.sequence: entry.events() for entry in entries if entry.subject.to is None}
+    if any(_joins(event, own) for happened in events.values() for event in happened.events):
+        return None
+    senders = _Senders(list(events.values()), snapshot)
+    out: list[Push | Delivery] = []
+    told = cursor.next_event - 1
+    for entry in entries:
+        if entry.sequence in events:
+            if entry.sequence < cursor.next_event:
+                continue
+            told = entry.sequence
+            seen = cursor.part if entry.sequence == cursor.sequence else 0
+            out += pushes_of(events[entry.sequence], snapshot.incarnation, seen)
+        elif entry.subject.to == own and entry.sequence > cursor.sequence:
+            sender = ParticipantId(entry.headers.get("Parley-From", ""))
+            epoch = int(entry.headers.get("Parley-Epoch", "0"))
+            if senders.may_speak(sender, epoch, entry.sequence, told):
+                at = Cursor(snapshot.incarnation, entry.sequence, events=told)
+                out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
+    return Missed(out, end, senders.revision)
+
+
+def _joins(event: RoomEvent, own: ParticipantId) -> bool:
+    participant = event.change.participant
+    return event.type == "participant_joined" and participant is not None and participant.id == own
+
+
+class _Senders:
+    """Who was in the room when, with which epoch: known from the end of the log backwards.
+
+    Nothing comes from a participant after its `user_left`, nor from a gateway that a participant has left for another.
+    """
+
+    def __init__(self, entries: Sequence[Entry], snapshot: Snapshot) -> None:
+        final = Roster.of(snapshot)
+        self._left: dict[ParticipantId, int] = {}
+        self._moves: dict[ParticipantId, list[tuple[int, int]]] = {}  # (sequence, epoch from there on)
+        self._last: dict[ParticipantId, int] = {}  # the epoch with which somebody left
+        for entry in entries:
+            for event in entry.events:
+                if event.type == "participant_left" and event.change.participant:
+                    self._left[event.change.participant.id] = entry.sequence
+            stamp = entry.stamp
+            if stamp.participant is not None and stamp.gateway is not None:
+                self._moves.setdefault(stamp.participant, []).append((entry.sequence, stamp.epoch))
+            elif stamp.participant is not None:
+                self._last[stamp.participant] = stamp.epoch
+            final.apply(entry)
+        self._final = final.seats
+        self.revision = final.revision  # at the end
+
+    def may_speak(self, sender: ParticipantId, epoch: int, sequence: int, told: int) -> bool:
+        """Whether a signal of this sender and epoch at this position is to be believed by whom the events up to `told`
+        were told: these may be above it.
+        """
+        left = self._left.get(sender)
+        if left is None and sender not in self._final:
+            return False  # it had left before
+        if left is not None and left <= told:
+            return False
+        return epoch >= self._epoch(sender, sequence)
+
+    def _epoch(self, sender: ParticipantId, sequence: int) -> int:
+        moves = self._moves.get(sender, [])
+        after = [epoch for position, epoch in moves if position > sequence]
+        if after:
+            return after[0] - 1
+        if sender in self._final:
+            return self._final[sender].epoch
+        return max((epoch for _, epoch in moves), default=self._last.get(sender, 0))

@@ -1,0 +1,263 @@
+"""A gateway's copy of one room: entries of its log in, pushes for local participants out. Pure; notices its own holes.
+
+The log is the order. An event whose revision is not the next one, a signal whose predecessor was not seen, or one from or
+to somebody who never was here, shows a hole: then everything waits until the missing part was read from the log. What was
+committed behind a hole may have been taken before it showed, so reading starts at the hole, and what was seen is old.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from shared.broker.bus import LogEntry
+from shared.rooms.events import RoomEvent
+from shared.rooms.roster import Entry, Roster, Seat, Snapshot
+from shared.values.cursor import Cursor
+from shared.values.ids import ParticipantId, RoomId
+from shared.wire import pushes
+
+WAITING_ENTRIES = 4096  # live entries kept while reading on; beyond that they are read from the log as well
+GONE = 1024  # participants remembered after they left; signals to and from them may still be on their way
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A message about the room, for everyone in it."""
+
+    sequence: int
+    payload: bytes
+    left: ParticipantId | None = None  # who is no longer in the room after it
+    reason: str | None = None
+    ends: bool = False  # the room is closed after it
+    moved: ParticipantId | None = None  # whose seat is another connection's from here on, with this epoch
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A sealed signal for one participant. `epoch` is the sender's."""
+
+    sequence: int
+    to: ParticipantId
+    sender: ParticipantId
+    epoch: int
+    body: bytes
+    cursor: Cursor
+
+
+class State(Enum):
+    """Whether the replica may be believed."""
+
+    STARTING = "starting"  # no snapshot yet
+    LIVE = "live"
+    READING_ON = "reading on"  # a hole: live entries wait until it is filled
+
+
+class Replica:
+    """The room as of `position`. Feed it with `receive`; `start` it with a snapshot."""
+
+    __slots__ = (
+        "_gone",
+        "_page",
+        "_page_before",
+        "_seen",
+        "_waiting",
+        "hole",
+        "position",
+        "read_from",
+        "room_id",
+        "roster",
+        "started_at",
+        "state",
+    )
+
+    def __init__(self, room_id: RoomId) -> None:
+        self.room_id = room_id
+        self.state = State.STARTING
+        self.roster: Roster | None = None
+        self.position = 0  # of the newest entry taken
+        self.read_from = 0  # while reading on: what is above this may be missing
+        self.hole: str | None = None  # what showed the last one
+        self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
+        self.started_at = 0  # position of the snapshot it began with
+        self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant, or its joining
+        self._page_before = 0  # signals up to here are no longer kept
+        self._page = 0
+        self._gone: deque[ParticipantId] = deque(maxlen=GONE)
+
+    def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
+        """Begin (or begin again) with this state; what came live above it follows."""
+        self.roster = Roster.of(snapshot)
+        self.position = self.started_at = snapshot.sequence
+        self._page_before = self._page = 0  # it may be another log
+        self._seen.clear()
+        self._gone.clear()
+        self.state = State.LIVE
+        return self._release()
+
+    def receive(self, entry: LogEntry) -> list[Push | Delivery]:
+        """The next live entry."""
+        if self.state is not State.LIVE:
+            self._waiting.append(entry)
+            return []
+        return self._take(entry)
+
+    def suspect(self, reason: str, after: int | None = None) -> None:
+        """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again.
+
+        And signals below it, so far unnoticed: the next one to the same participant, which would have shown that, may be
+        among those that are read now.
+        """
+        after = self.position if after is None else after
+        after = min(after, max(self._page_before, self._all_heard()))
+        if self.state is State.LIVE:
+            self.state = State.READING_ON
+            self.hole = reason
+            self.read_from = after
+        else:
+            self.read_from = min(self.read_from, after)
+
+    def _all_heard(self) -> int:
+        """Up to where no signal to anybody in the room can be missing."""
+        seats = self.roster.seats if self.roster else ()
+        return max(self.started_at, min((self._seen.get(one, 0) for one in seats), default=self.position))
+
+    def turn_page(self) -> None:
+        """Signals are kept for a time; called once in that time, or less often, this forgets how far back they were."""
+        self._page_before, self._page = self._page, self.position
+
+    def read_on(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
+        """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
+        hole."""
+        self.state = State.LIVE
+        out: list[Push | Delivery] = []
+        for entry in entries:
+            if self.state is State.LIVE:
+                out += self._take(entry, from_log=True)
+            else:  # what was read shows a hole itself: reads may lag
+                self._waiting.append(entry)
+        return out + self._release()
+
+    def _release(self) -> list[Push | Delivery]:
+        waiting, self._waiting = self._waiting, deque(maxlen=WAITING_ENTRIES)
+        out: list[Push | Delivery] = []
+        for entry in waiting:
+            out += self.receive(entry)
+        return out
+
+    def _take(self, entry: LogEntry, *, from_log: bool = False) -> list[Push | Delivery]:
+        if self.roster is None:
+            return []
+        if entry.subject.to is None:
+            return self._take_event(self.roster, entry)
+        return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
+
+    def _suspicious(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
+        self.suspect(reason, after)
+        self._waiting.append(entry)
+        return []
+
+    def _take_event(self, roster: Roster, entry: LogEntry) -> list[Push | Delivery]:
+        if entry.sequence <= roster.sequence:
+            return []
+        happened = entry.events()
+        if happened.events and happened.events[0].change.revision > roster.revision + 1:
+            return self._suspicious(entry, "revision", roster.sequence)
+        self.position = max(self.position, entry.sequence)
+        before = dict(roster.seats)
+        if not roster.apply(happened):
+            return []
+        for participant_id in roster.seats:
+            if participant_id not in before:
+                self._seen[participant_id] = entry.sequence
+        for participant_id in before:
+            if participant_id not in roster.seats:
+                self._seen.pop(participant_id, None)
+                self._gone.append(participant_id)
+        return list(pushes_of(happened, roster.incarnation))
+
+    def _take_signal(
+        self, roster: Roster, entry: LogEntry, to: ParticipantId, *, from_log: bool
+    ) -> list[Push | Delivery]:
+        """Nothing goes to or comes from a participant after its `user_left`: the log's order decides, here."""
+        sender = ParticipantId(entry.headers.get("Parley-From", ""))
+        seen = max(self._seen.get(to, 0), self.started_at)
+        if entry.sequence <= (seen if to in roster.seats else self.position):
+            return []
+        if not from_log:
+            if self._is_stranger(roster, to) or self._is_stranger(roster, sender):
+                return self._suspicious(entry, "stranger", roster.sequence)
+            if to in roster.seats and int(entry.headers.get("Nats-Last-Sequence", "0")) > seen:
+                return self._suspicious(entry, "signal", seen)
+        self.position = max(self.position, entry.sequence)
+        if to not in roster.seats:
+            return []
+        self._seen[to] = entry.sequence
+        seat = roster.seats.get(sender)
+        epoch = int(entry.headers.get("Parley-Epoch", "0"))
+        if seat is None or epoch < seat.epoch:
+            return []
+        cursor = Cursor(roster.incarnation, entry.sequence, events=roster.sequence)
+        return [Delivery(entry.sequence, to, sender, epoch, entry.body, cursor)]
+
+    def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
+        """Whether somebody never was here, as far as this replica knows: then it has missed a join."""
+        return participant_id not in roster.seats and participant_id not in self._gone
+
+    def contains(self, sequence: int) -> bool:
+        """Whether the roster is as of this position of the event log, or later."""
+        return self.roster is not None and self.roster.sequence >= sequence
+
+    @property
+    def incarnation(self) -> str:
+        """Of the log it follows; empty before the snapshot is there."""
+        return self.roster.incarnation if self.roster else ""
+
+    def seat(self, participant_id: ParticipantId) -> Seat | None:
+        """A participant as this replica sees it."""
+        return self.roster.seats.get(participant_id) if self.roster else None
+
+
+def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
+    """What an entry means to those in the room: a push for each event that clients know of, after the first `seen`."""
+    stamp = entry.stamp
+    last = len(entry.events) - 1
+    for part, event in enumerate(entry.events):
+        if part < seen:
+            continue
+        # Several events of one entry: a client that saw only some of them must not skip the rest when it resumes.
+        cursor = Cursor(incarnation, entry.sequence, 0 if part == last else part + 1).text()
+        push = _push(event, cursor)
+        if push is None:
+            continue
+        participant = event.change.participant
+        moved = event.type == "participant_updated" and stamp.gateway is not None and participant is not None
+        yield Push(
+            entry.sequence,
+            pushes.encode(push),
+            left=participant.id if event.type == "participant_left" and participant else None,
+            reason=event.change.reason,
+            ends=event.type == "closed",
+            moved=stamp.participant if moved else None,
+            epoch=stamp.epoch if moved else 0,
+        )
+
+
+def _push(event: RoomEvent, cursor: str) -> pushes.Push | None:
+    """The message clients get for an event; none for events of newer versions."""
+    change = event.change
+    at = pushes.At(event.room_id, change.revision, cursor)
+    participant = change.participant
+    match event.type:
+        case "participant_joined" if participant:
+            return pushes.user_joined(at, participant)
+        case "participant_updated" if participant:
+            return pushes.user_updated(at, participant)
+        case "participant_left" if participant:
+            return pushes.user_left(at, participant.id, participant.agent_id, change.reason)
+        case "updated":
+            return pushes.room_updated(at, change.room)
+        case "closed":
+            return pushes.room_closed(at, change.reason)
+    return None

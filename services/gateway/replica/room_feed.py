@@ -1,0 +1,306 @@
+"""The rooms this gateway follows: one subscription and one replica each, shared by all local participants.
+
+A participant is a `Member` from before its join is asked until it left: what is committed meanwhile waits for it.
+"""
+
+import asyncio
+import re
+from dataclasses import replace
+
+import structlog
+
+from services.gateway import metrics
+from services.gateway.replica.replica import Delivery, Push, Replica, State
+from services.gateway.replica.subscriber import Member
+from services.gateway.sealing import Sealer, Unopenable, bound
+from services.gateway.transport.outbox import text_frame
+from shared.broker import subjects
+from shared.broker.bus import Bus, Following, LogEntry
+from shared.broker.subjects import READ_SNAPSHOT
+from shared.rooms.commands import ReadSnapshot
+from shared.rooms.roster import Snapshot
+from shared.values.cursor import Cursor
+from shared.values.errors import Code, Refused, unavailable
+from shared.values.ids import ParticipantId, RoomId
+from shared.wire import pushes
+
+log = structlog.get_logger()
+
+_CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first one is the push's own: it stands before all that clients write
+
+REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
+READ_LIMIT = 500
+READ_PAUSES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)  # then the room's snapshot is asked for instead
+COMPARE_SECONDS = 3.0
+
+
+class FollowedRoom:
+    """One room: the subscription feeds the replica, the replica says what its members get."""
+
+    def __init__(self, bus: Bus, sealer: Sealer, room_id: RoomId) -> None:
+        self.room_id = room_id
+        self.replica = Replica(room_id)
+        self.members: dict[ParticipantId, Member] = {}
+        self.users = 0
+        self.following: asyncio.Future[Following] | None = None
+        self._bus = bus
+        self._sealer = sealer
+        self._reading: asyncio.Task[None] | None = None
+        self._suspicions = 0  # so far
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+
+    def receive(self, entry: LogEntry) -> None:
+        """A committed entry."""
+        self._hand_out(self.replica.receive(entry))
+        self._mend()
+
+    async def reached(self, sequence: int) -> None:
+        """Wait until the replica contains the room's changes up to here. Raises Refused when they do not come."""
+        if self.replica.contains(sequence):
+            return
+        arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        awaited = (sequence, arrived)
+        self._awaited.append(awaited)
+        try:
+            for seconds in REACH_SECONDS:
+                await asyncio.wait({arrived}, timeout=seconds)
+                if arrived.done():
+                    return
+                self.suspect("late")
+        finally:
+            self._awaited.remove(awaited)
+        raise unavailable("the room")
+
+    def _wake(self) -> None:
+        for sequence, arrived in self._awaited:
+            if self.replica.contains(sequence) and not arrived.done():
+                arrived.set_result(None)
+
+    def missed(self) -> None:
+        """Entries may have been lost on the way here."""
+        self.suspect("connection")
+
+    def suspect(self, reason: str, after: int | None = None) -> None:
+        """Read on from the log."""
+        self._suspicions += 1
+        self.replica.suspect(reason, after)
+        self._mend()
+
+    def expect(self, member: Member) -> None:
+        """From now on, keep what is committed for this participant-to-be."""
+        self.members[member.participant_id] = member
+        member.encode = self.frame_of
+
+    def joined(self, snapshot: Snapshot) -> None:
+        """A join was answered with this snapshot: it starts the replica, if nothing has yet."""
+        if self.replica.state is State.STARTING:
+            self._hand_out(self.replica.start(snapshot))
+            self._mend()
+
+    # -- handing out ---------------------------------------------------------------------------------------------------
+
+    def _hand_out(self, items: list[Push | Delivery]) -> None:
+        for item in items:
+            if isinstance(item, Delivery):
+                self._deliver(item)
+            else:
+                self._push(item)
+        if self._awaited:
+            self._wake()
+
+    def _push(self, push: Push) -> None:
+        if not self.members:
+            return
+        self._move(push)
+        frame = text_frame(push.payload)
+        closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
+        for member in list(self.members.values()):
+            itself = push.left == member.participant_id
+            if not (itself and member.leaving and push.reason == "left"):
+                late = push.sequence < member.heard  # found after signals that came behind it
+                member.give(push.sequence, text_frame(self._told_late(push, member.heard)) if late else frame)
+            if push.ends or (itself and not closing):
+                self._end(member, push.reason)
+
+    def _told_late(self, push: Push, heard: int) -> bytes:
+        """The push with a cursor that does not go back behind signals that were told already."""
+        cursor = Cursor(self.replica.incarnation, heard, events=push.sequence)
+        return _CURSOR.sub(b'"cursor":"%b"' % cursor.text().encode(), push.payload, count=1)
+
+    def _move(self, push: Push) -> None:
+        """Whose seat is another connection's now hears nothing more here."""
+        member = self.members.get(push.moved) if push.moved is not None else None
+        if member is not None and member.epoch < push.epoch:
+            del self.members[member.participant_id]
+            member.receiver.replaced()
+
+    def _end(self, member: Member, reason: str | None) -> None:
+        if member.joined:
+            del self.members[member.participant_id]
+            member.receiver.stay_ended(self.room_id, reason)
+
+    def _deliver(self, signal: Delivery) -> None:
+        member = self.members.get(signal.to)
+        if member is None:
+            return
+        member.give(signal.sequence, signal)
+        metrics.DELIVERED.inc()
+
+    def frame_of(self, item: Push | Delivery, told: int = 0) -> bytes | None:
+        """What goes to a client that was told of the events up to `told`; None for a signal that no key of ours opens."""
+        if isinstance(item, Push):
+            return text_frame(item.payload)
+        try:
+            body = self._sealer.open(item.body, bound(self.room_id, item.sender, item.epoch, item.to))
+        except Unopenable:
+            metrics.DROPPED.labels("unopenable").inc()
+            return None
+        cursor = replace(item.cursor, events=max(item.cursor.events or 0, told))
+        return text_frame(pushes.delivered(body, cursor.text()))
+
+    # -- coming back ---------------------------------------------------------------------------------------------------
+
+    def welcome(self, member: Member, snapshot: Snapshot) -> int:
+        """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
+        self.expect(member)
+        self.joined(snapshot)
+        return max(snapshot.sequence, self.replica.position)
+
+    # -- holes ---------------------------------------------------------------------------------------------------------
+
+    def _mend(self) -> None:
+        if self.replica.state is State.READING_ON and (self._reading is None or self._reading.done()):
+            metrics.HOLES.labels(self.replica.hole or "").inc()
+            self._reading = asyncio.create_task(self._read_on(), name=f"read on {self.room_id}")
+
+    async def _read_on(self) -> None:
+        attempt = fruitless = 0
+        while self.replica.state is State.READING_ON and self.users:
+            await asyncio.sleep(READ_PAUSES[min(attempt, len(READ_PAUSES) - 1)])
+            attempt += 1
+            roster, position = self.replica.roster, self.replica.position
+            try:
+                if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
+                    await self._start_again()
+                else:
+                    suspicions = self._suspicions
+                    tail = await self._tail()
+                    if suspicions != self._suspicions:
+                        continue  # what is suspected now may have been missed after this was read
+                    if tail is not None:
+                        self._hand_out(self.replica.read_on(tail))
+                    fruitless = fruitless + 1 if self.replica.position == position else 0
+            except Refused as refused:  # a broker that is away for long is no reason to give the room up
+                log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
+
+    async def _tail(self) -> list[LogEntry] | None:
+        """What the log has above the hole; None when what was read lags what is known to be there."""
+        log_subject = subjects.room_log(self.room_id)
+        end = await self._bus.position(log_subject)
+        entries: list[LogEntry] = []
+        after = self.replica.read_from
+        while True:
+            more = await self._bus.read(log_subject, after=after, limit=READ_LIMIT)
+            entries += more
+            after = more[-1].sequence if more else after
+            if len(more) < READ_LIMIT:
+                return entries if after >= end else None
+
+    async def _start_again(self) -> None:
+        """The hole cannot be filled from the log, or it is another log: take the room as it is, or give it up."""
+        try:
+            snapshot = await self._bus.request(READ_SNAPSHOT, ReadSnapshot(room_id=self.room_id))
+        except Refused as refused:
+            if refused.code is not Code.ROOM_NOT_FOUND:
+                raise
+            self._lose(list(self.members.values()))
+            return
+        self._lose([member for member in self.members.values() if member.joined])
+        self._hand_out(self.replica.start(snapshot))
+
+    def _lose(self, members: list[Member]) -> None:
+        for member in members:
+            self.members.pop(member.participant_id, None)
+            member.receiver.room_lost(self.room_id)
+
+    def stop(self) -> None:
+        """Nobody here is interested any more."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+
+class FollowedRooms:
+    """All followed rooms of this gateway. `signal_seconds` is how long the log keeps a signal."""
+
+    def __init__(self, bus: Bus, sealer: Sealer, signal_seconds: float) -> None:
+        self._bus = bus
+        self._sealer = sealer
+        self._signal_seconds = signal_seconds
+        self._rooms: dict[RoomId, FollowedRoom] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def hold(self, room_id: RoomId) -> FollowedRoom:
+        """Follow a room, or share its following; undo with `release`. When this returns, nothing committed is missed."""
+        room = self._rooms.get(room_id)
+        if room is None:
+            room = self._rooms[room_id] = FollowedRoom(self._bus, self._sealer, room_id)
+            topic = subjects.live_room(room_id)
+            room.following = asyncio.ensure_future(self._bus.follow(topic, room.receive, room.missed))
+            metrics.FOLLOWED_ROOMS.set(len(self._rooms))
+        room.users += 1
+        try:
+            if room.following is not None:
+                await asyncio.shield(room.following)
+        except BaseException:
+            self.release(room)
+            raise
+        return room
+
+    def release(self, room: FollowedRoom) -> None:
+        """One interest less; the last one stops the following."""
+        room.users -= 1
+        if room.users == 0:
+            if self._rooms.get(room.room_id) is room:
+                del self._rooms[room.room_id]
+            metrics.FOLLOWED_ROOMS.set(len(self._rooms))
+            room.stop()
+            task = asyncio.create_task(_stop(room), name=f"unfollow {room.room_id}")
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+
+    def doubt(self) -> None:
+        """The broker did not answer for a while: what it passed on meanwhile may not have come here."""
+        for room in list(self._rooms.values()):
+            room.suspect("doubt")
+
+    async def compare(self, every: float = COMPARE_SECONDS) -> None:
+        """Compare with the log every few seconds, so that a hole before a silence is found too."""
+        slept = 0.0
+        while True:
+            await asyncio.sleep(every)
+            slept += every
+            if slept > self._signal_seconds:
+                slept = 0.0
+                for room in self._rooms.values():
+                    room.replica.turn_page()
+            rooms = {subjects.event_log(room_id): room for room_id, room in self._rooms.items()}
+            if not rooms:
+                continue
+            try:
+                newest = await self._bus.last(list(rooms))
+            except Refused:
+                continue  # a reconnect will make every replica read on
+            for entry in newest:
+                room = rooms[subjects.event_log(entry.subject.room_id)]
+                roster = room.replica.roster
+                if roster is not None and entry.sequence > roster.sequence:
+                    room.suspect("silence", roster.sequence)
+
+
+async def _stop(room: FollowedRoom) -> None:
+    if room.following is None:
+        return
+    try:
+        await (await room.following).stop()
+    except Refused:
+        return  # it never began

@@ -1,0 +1,147 @@
+"""Offers, answers and candidates of one session: validated, sealed, stored by the broker for each receiver."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.gateway import metrics
+from services.gateway.context import Stay
+from services.gateway.sealing import Sealer, bound
+from services.gateway.settings import GatewaySettings
+from services.gateway.token_bucket import Bucket
+from shared.broker import subjects
+from shared.broker.bus import Bus, Signal
+from shared.values.errors import Code, Refused, unavailable
+from shared.values.ids import AgentId, ParticipantId, RoomId, SessionKey
+from shared.wire import protocol, pushes
+from shared.wire.candidate import CandidatePolicy, check_candidate
+from shared.wire.sdp import check_sdp
+
+STORED_AGAIN = 5  # as often may a signal be stored anew because nobody would believe what is there
+MOVES_LIMIT = 200
+
+_RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
+
+
+class Checks:
+    """The validators with this gateway's limits."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._sdp_bytes = settings.sdp_bytes
+        self._candidate_bytes = settings.candidate_bytes
+        self._policy = CandidatePolicy(allow_loopback=settings.loopback_candidates)
+
+    def check(self, message: protocol.Signal) -> None:
+        """Accept verbatim or raise Refused; nothing of it is ever logged."""
+        if isinstance(message, protocol.Description):
+            check_sdp(message.sdp, message.type, max_bytes=self._sdp_bytes, policy=self._policy)
+        elif message.candidate is not None:
+            check_candidate(message.candidate.candidate, max_bytes=self._candidate_bytes, policy=self._policy)
+
+
+class Relay:
+    """Sends one session's signals."""
+
+    def __init__(
+        self, bus: Bus, sealer: Sealer, checks: Checks, settings: GatewaySettings, session: SessionKey
+    ) -> None:
+        self._bus = bus
+        self._sealer = sealer
+        self._checks = checks
+        self._session = session
+        self._seconds = settings.signal_seconds
+        self._receivers = settings.broadcast_receivers
+        self._bytes = Bucket(settings.signal_byte_rate, settings.signal_byte_burst)
+        # Pairs whose last description was not stored: a candidate must never arrive without it.
+        self._broken: set[tuple[RoomId, ParticipantId]] = set()
+
+    async def send(
+        self, message: protocol.Signal, stay: Stay, agent_id: AgentId, now: float, charge: Callable[[int], None]
+    ) -> None:
+        """Returns when the signal is stored for every receiver. `charge` is told how many there are, and may refuse."""
+        self._checks.check(message)
+        receivers = self._addressed(message, stay)
+        charge(len(receivers))
+        body = pushes.signal_body(message, stay.room_id, stay.participant_id, agent_id)
+        wait = self._bytes.take(now, len(body) * len(receivers))
+        if wait:
+            raise Refused(
+                Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
+            )
+        if len(receivers) == 1:
+            await self._post(message, stay, receivers[0], body)
+            return
+        results = await asyncio.gather(
+            *(self._post(message, stay, to, body) for to in receivers), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _addressed(self, message: protocol.Signal, stay: Stay) -> list[ParticipantId]:
+        roster = stay.room.replica.roster
+        seats = roster.seats if roster else {}
+        if message.to is not None:
+            to = ParticipantId(message.to)
+            if to not in seats or to == stay.participant_id:
+                raise Refused(Code.PARTICIPANT_NOT_FOUND, "no such participant in this room")
+            return [to]
+        others = [participant_id for participant_id in seats if participant_id != stay.participant_id]
+        if len(others) > self._receivers:
+            raise Refused(Code.PARTICIPANT_NOT_FOUND, f"more than {self._receivers} receivers: name one")
+        return others
+
+    async def _post(self, message: protocol.Signal, stay: Stay, to: ParticipantId, body: bytes) -> None:
+        pair = (stay.room_id, to)
+        if pair in self._broken and isinstance(message, protocol.Candidate):
+            raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")
+        sealed = self._sealer.seal(body, bound(stay.room_id, stay.participant_id, stay.epoch, to))
+        # The text is part of the key: an id used anew for another message is another message.
+        key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
+        signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
+        try:
+            await self._post_believed(signal, stay.member.moved_at)
+        except Refused:
+            self._broken.add(pair)
+            raise
+        if self._broken:
+            self._broken.discard(pair)
+        _RELAYED[message.type].inc()
+
+    async def _post_believed(self, signal: Signal, moved_at: int) -> None:
+        """Until it is in the log in such a way that receivers believe it.
+
+        What is there already under its key may have been stored, late, by a connection that had lost the seat by then:
+        receivers drop that.
+        """
+        for n in range(STORED_AGAIN):
+            posted = await self._bus.post(replace(signal, key=f"{signal.key}:{n}") if n else signal)
+            if not posted.again or not moved_at or not await self._fenced_off(signal, posted.sequence, moved_at):
+                return
+        raise unavailable("the log")
+
+    async def _fenced_off(self, signal: Signal, sequence: int, moved_at: int) -> bool:
+        """Whether the entry there has a lower epoch than its sender had at that moment."""
+        stored = await self._bus.read(subjects.signal_log(signal.room_id, signal.to), after=sequence - 1, limit=1)
+        if not stored or stored[0].sequence != sequence:
+            raise unavailable("the log")
+        epoch = int(stored[0].headers.get("Parley-Epoch", "0"))
+        if sequence > moved_at:
+            return epoch < signal.epoch
+        # The next move of the sender says what its epoch was before; the last of them is at `moved_at`.
+        after = sequence
+        while after < moved_at:
+            events = await self._bus.read(subjects.event_log(signal.room_id), after=after, limit=MOVES_LIMIT)
+            for entry in events:
+                stamp = entry.events().stamp
+                if stamp.participant == signal.sender and stamp.gateway is not None:
+                    return epoch < stamp.epoch - 1
+            if not events:
+                break
+            after = events[-1].sequence
+        raise unavailable("the log")
+
+    def forget(self, room_id: RoomId) -> None:
+        """The session left this room."""
+        self._broken = {pair for pair in self._broken if pair[0] != room_id}

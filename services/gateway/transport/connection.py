@@ -1,0 +1,330 @@
+"""One WebSocket: an asyncio protocol around `websockets`' Sans-I/O `ServerProtocol`. Bytes here, messages above.
+
+uvicorn hands an upgrade request over by making one of these (its `ws` setting) and feeding it the request.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Protocol, cast
+
+import structlog
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from services.gateway import metrics
+from services.gateway.settings import GatewaySettings
+from services.gateway.transport import handshake
+from services.gateway.transport.outbox import Outbox, text_frame
+from services.gateway.transport.reassembly import Assembly, Unreadable
+from shared.values.errors import CloseCode
+from shared.version import PROTOCOL
+
+SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
+WRITE_HIGH_WATER = 65536
+PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that long means that nobody is there
+CLOSE_SECONDS = 2.0  # for the client to answer a close
+WAITING_FRAMES = 64  # read but not taken; then the socket is not read
+
+log = structlog.get_logger()
+
+# A malformed frame costs a counter, never a line, let alone a traceback.
+_silent = logging.Logger("websockets", logging.CRITICAL + 1)
+
+
+class Listener(Protocol):
+    """Who is told what a connection brings: the session."""
+
+    def received(self, text: str) -> None:
+        """A text message."""
+
+    def unreadable(self, why: str) -> None:
+        """A frame that cannot be read; the connection closes."""
+
+    def closed(self) -> None:
+        """The connection is gone. Called once, last."""
+
+
+class Host(Protocol):
+    """What a connection needs of the server."""
+
+    settings: GatewaySettings
+
+    def admit(self, address: str) -> handshake.Rejection | None:
+        """Count a connection in, or reject it."""
+
+    def opened(self, connection: "Connection") -> Listener:
+        """The handshake is done."""
+
+    def gone(self, connection: "Connection") -> None:
+        """An admitted connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """Reads with back-pressure, writes through a bounded outbox, and can really be closed."""
+
+    __slots__ = (
+        "_assembly",
+        "_close_timer",
+        "_frames",
+        "_host",
+        "_listener",
+        "_protocol",
+        "_stops",
+        "_transport",
+        "address",
+        "next_ping",
+        "opened_at",
+        "outbox",
+        "pinged_at",
+    )
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._protocol = ServerProtocol(
+            subprotocols=[Subprotocol(PROTOCOL)],
+            select_subprotocol=_ours_if_offered,
+            max_size=host.settings.frame_bytes,
+            logger=_silent,
+        )
+        self._transport: asyncio.Transport | None = None
+        self._listener: Listener | None = None
+        self._frames: deque[str] = deque()
+        self._assembly = Assembly()
+        self._stops = 0  # reasons not to hand messages up right now
+        self._close_timer: asyncio.TimerHandle | None = None
+        self.outbox: Outbox
+        self.address = ""
+        self.opened_at = 0.0
+        self.next_ping = 0.0
+        self.pinged_at: float | None = None  # a ping is on its way, unanswered
+
+    # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the socket."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
+        self._transport = transport
+        settings = self._host.settings
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self.outbox = Outbox(transport, settings.outbox_messages, settings.outbox_bytes, self._overflow)
+        self.opened_at = asyncio.get_running_loop().time()
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hand up what is complete."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._shake_hands(event)
+            elif isinstance(event, Frame):
+                self._take(event)
+        if self._protocol.parser_exc is not None and self._listener is not None and self._close_timer is None:
+            self._listener.unreadable("a frame is too large or malformed")
+        self._flush()
+        self._hand_up()
+        if self._protocol.close_expected() and self._close_timer is None:
+            self._count_malformed()
+            self._await_close()
+
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self._protocol.receive_eof()
+        self._flush()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self.outbox.pause()
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        self.outbox.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self.outbox.clear()
+        self._frames.clear()
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
+            self._host.gone(self)
+            listener.closed()
+        self._transport = None  # its socket's number may belong to somebody else from here on
+
+    # -- the handshake -------------------------------------------------------------------------------------------------
+
+    def _shake_hands(self, request: Request) -> None:
+        headers: dict[str, str] = {}
+        for key, value in request.headers.raw_items():  # repeated ones are a list (RFC 9110, section 5.3)
+            name = key.lower()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        peer = (self._transport.get_extra_info("peername") if self._transport else None) or ("",)
+        settings = self._host.settings
+        self.address = handshake.source_address(peer[0], headers.get("x-forwarded-for"), settings.trusted_proxies)
+        rejection = handshake.check(request.path, headers, settings.allowed_origins)
+        if rejection is None:
+            response = self._protocol.accept(request)
+            if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+                rejection = self._host.admit(self.address)
+        if rejection is not None:
+            response = self._protocol.reject(rejection.status, rejection.sentence + "\n")
+        self._protocol.send_response(response)
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self._listener = self._host.opened(self)
+        else:
+            metrics.HANDSHAKES_REFUSED.labels(str(int(response.status_code))).inc()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _take(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.PONG:
+            self.pinged_at = None
+        elif frame.opcode in DATA_OPCODES:
+            try:
+                message = self._assembly.take(frame)
+            except Unreadable as unreadable:
+                self._refuse_frame(unreadable.code, unreadable.why)
+                return
+            # What came before the client's own close, in one piece with it, still counts; what came after ours does not.
+            if message is not None and (self._protocol.state is State.OPEN or self._protocol.close_rcvd_then_sent):
+                self._frames.append(message)
+
+    def _hand_up(self) -> None:
+        while self._frames and not self._stops and self._listener is not None:
+            try:
+                self._listener.received(self._frames.popleft())
+            except Exception:
+                log.exception("a message broke its session")
+                self.close(CloseCode.INTERNAL_ERROR, "a bug of ours")
+        self._balance()
+
+    def _balance(self) -> None:
+        """Read the socket only while what was read is being taken."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._stops and len(self._frames) >= WAITING_FRAMES:
+            if transport.is_reading():
+                transport.pause_reading()
+        elif not transport.is_reading():
+            transport.resume_reading()
+
+    def stop_reading(self) -> None:
+        """Hand no more messages up until as many `go_on_reading` have come."""
+        self._stops += 1
+
+    def go_on_reading(self) -> None:
+        """Undo one `stop_reading`."""
+        self._stops -= 1
+        if not self._stops:
+            self._hand_up()
+
+    # -- writing and closing -------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._protocol.state is State.OPEN
+
+    def send(self, payload: bytes, *, counted: bool = True) -> None:
+        """Send a text message; dropped when the connection is closing."""
+        self.send_frame(text_frame(payload), counted=counted)
+
+    def send_frame(self, frame: bytes, *, counted: bool = True) -> None:
+        """Send a frame made by `text_frame`: one for all receivers of a broadcast."""
+        if self._protocol.state is State.OPEN:
+            self.outbox.push(frame, counted=counted)
+
+    def last_words(self, payload: bytes) -> None:
+        """Say why, although the closing has begun: this goes out before the close frame."""
+        self.outbox.push(text_frame(payload))
+
+    def _refuse_frame(self, code: int, why: str) -> None:
+        if self._protocol.state is State.OPEN and self._listener is not None:
+            self._listener.unreadable(why)
+        self.close(code, why)
+
+    def ping(self, now: float) -> None:
+        """A WebSocket ping, which the client's library answers by itself."""
+        if self._protocol.state is State.OPEN:
+            self.pinged_at = now
+            self._protocol.send_ping(b"")
+            self._flush()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close politely; when the client does not answer in time, for good."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(code, reason)
+            self._flush()
+        self._await_close()
+
+    def cut(self, code: int, reason: str) -> None:
+        """Close a client that does not read: a polite close would wait behind what it does not read."""
+        metrics.CUTS.labels(reason).inc()
+        if self.outbox.stuck_since is None:
+            self.close(code, reason)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Gone at once, with what the kernel still holds for the client."""
+        transport = self._transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    def _overflow(self) -> None:
+        metrics.CUTS.labels("slow_consumer").inc()
+        self._protocol.fail(CloseCode.SLOW_CONSUMER)  # nothing is sent from here on
+        # Not inside the writer's call: the writer may be in the middle of telling a whole room.
+        asyncio.get_running_loop().call_soon(self.abort)
+
+    def _await_close(self) -> None:
+        if self._close_timer is None:
+            self._close_timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
+
+    def _count_malformed(self) -> None:
+        error = self._protocol.parser_exc
+        if error is not None:
+            metrics.MALFORMED.labels(type(error).__name__).inc()
+
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        frames = self._protocol.data_to_send()
+        if not frames:
+            return
+        half_close = not frames[-1]
+        if data := b"".join(frames):
+            self.outbox.push(data)  # counted: a client that pings and does not read must not pile pongs up
+        if half_close:
+            # Closing for good while the client still sends would reset the connection, and lose what we said last.
+            # (TLS has no half-close here, and needs none: its close waits for the client's.)
+            if self.outbox.stuck_since is None and transport.can_write_eof() and not transport.is_closing():
+                transport.write_eof()
+            else:
+                transport.close()
+            self._await_close()  # a client that does not read would hold the socket open for ever
+
+
+def _ours_if_offered(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """The subprotocol is optional, and others are nobody's business."""
+    return Subprotocol(PROTOCOL) if PROTOCOL in offered else None

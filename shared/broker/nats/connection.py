@@ -1,0 +1,223 @@
+"""One process's connection to NATS: made, watched, made again; which streams it found; who must hear of a hole.
+
+All that was learned about nats-py the hard way is here; tests/contract/test_nats.py holds it to that.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from shared.broker.nats import streams as nats_streams
+from shared.broker.nats.replies import Replies
+from shared.broker.nats.store import NatsStore
+from shared.broker.nats.timers import NatsTimers
+from shared.telemetry import metrics
+from shared.values.errors import Refused, unavailable
+
+log = structlog.get_logger()
+
+OLDEST_SERVER = (2, 14)
+CHECK_SECONDS = 2.0
+FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError)
+
+
+class BrokerError(Exception):
+    """The broker cannot be used at all (too old, wrong password, forbidden subject). The message is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """How to reach it. `streams` only for the service that owns them; others wait until they are there."""
+
+    url: str
+    user: str | None
+    password: str | None
+    timeout: float
+    uses_log: bool = True
+    streams: nats_streams.Streams | None = None
+
+
+class NatsConnection:
+    """A connection that is made again for as long as the process lives."""
+
+    def __init__(self, client: Client, broker: Broker, name: str) -> None:
+        self.client = client
+        self.replies = Replies(client, broker.timeout)
+        self.store = NatsStore(self.replies, self.mend)
+        self.timers = NatsTimers(self.replies, self.store)
+        self.followers: dict[int, Callable[[], None]] = {}  # subscription -> whom to tell of a hole
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.incarnation = ""
+        self.holed = False  # followers have missed something and were not told yet
+        self._broker = broker
+        self._name = name
+        self._mending: asyncio.Task[None] | None = None
+        self._closing = False
+        self._let_in = False
+        self._losses = 0  # of the connection
+
+    async def start(self) -> None:
+        """Connect; returns when the broker answers and the streams are there."""
+        user = self._broker.user
+        connecting = asyncio.ensure_future(
+            self.client.connect(
+                self._broker.url.split(","),
+                name=self._name,
+                user=user,
+                password=self._broker.password,
+                inbox_prefix=f"_INBOX.{user}" if user else "_INBOX",
+                # Hours of "try again" beat a process that gave up: Kubernetes sees it in /readyz.
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]
+                connect_timeout=2,
+                # A server that hangs is noticed within four seconds: before this gateway's lease is lost.
+                ping_interval=1,
+                max_outstanding_pings=3,
+                # A publish during a disconnect fails at once, instead of being applied after the caller was told no.
+                pending_size=-1,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                closed_cb=self._on_closed,
+            )
+        )
+        await self._connected(connecting)
+        version = self.client.connected_server_version
+        if (version.major, version.minor) < OLDEST_SERVER:
+            await self.client.close()
+            found, oldest = f"{version.major}.{version.minor}.{version.patch}", ".".join(map(str, OLDEST_SERVER))
+            raise BrokerError(f"NATS server {found} is too old; Parley needs {oldest} or later")
+        metrics.BROKER_CONNECTED.set(1)
+        await self.replies.start()
+        if self._broker.uses_log:
+            await self._find_streams()
+
+    async def _connected(self, connecting: asyncio.Future[None]) -> None:
+        """Wait for the first connection. A server that refuses us would be asked for ever: that is a failure instead."""
+        try:
+            await asyncio.wait({connecting, self.failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self.failed.done():
+                self.failed.result()
+            await connecting
+        except FAILURES as error:
+            raise self._refused(str(error)) from None
+        finally:
+            if not connecting.done() or self.failed.done():
+                self._closing = True
+                connecting.cancel()
+                await self.client.close()
+        self._let_in = True
+
+    def _refused(self, why: str) -> BrokerError:
+        return BrokerError(f"NATS at {_where(self._broker.url)} does not let us in: {why}")
+
+    async def _find_streams(self) -> None:
+        """Streams may be missing after the broker was replaced; whoever owns them makes them, the others wait."""
+        said = False
+        while not self._closing:
+            try:
+                if self._broker.streams is not None:
+                    await nats_streams.ensure(self.client, self._broker.streams, self._broker.timeout)
+                found = await nats_streams.incarnation(self.client, self._broker.timeout)
+                if found is not None:
+                    self.incarnation = found
+                    return
+            except Refused as refused:
+                if not said:
+                    log.warning("waiting for the streams", why=refused.message)
+            said = True
+            await asyncio.sleep(0.25)
+
+    async def _on_error(self, error: Exception) -> None:
+        """Runs inside nats-py's read loop: count, mark, and be gone."""
+        metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
+        if isinstance(error, nats.errors.SlowConsumerError):
+            missed = self.followers.get(id(error.sub))
+            if missed is not None:
+                missed()
+        elif "permissions violation" in str(error).lower():
+            self._fail(BrokerError(f"NATS user {self._broker.user!r} lacks a permission: {error}"))
+        elif "authorization violation" in str(error).lower() and not self.client.is_connected:
+            if not self._let_in:
+                self._fail(self._refused("wrong user or password"))
+            log.warning("NATS refuses our password")
+
+    def _fail(self, error: BrokerError) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _on_disconnected(self) -> None:
+        metrics.BROKER_CONNECTED.set(0)
+        # What was not sent yet would be sent after the reconnect, when its sender was long told `unavailable`.
+        self.client._pending.clear()
+        self.client._pending_data_size = 0
+        self.replies.fail_all()
+        self._losses += 1
+        self.holed = True
+        if not self._closing:
+            log.warning("connection to NATS lost")
+
+    async def _on_reconnected(self) -> None:
+        metrics.BROKER_CONNECTED.set(1)
+        metrics.BROKER_RECONNECTS.inc()
+        log.info("connection to NATS is back")
+        self.mend()
+
+    def mend(self) -> None:
+        """After a reconnect, or when a stream turned out to be missing: find the streams, then have the holes filled."""
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.create_task(self._find_and_tell(), name="mend")
+
+    async def _find_and_tell(self) -> None:
+        losses = -1
+        while losses != self._losses:
+            losses = self._losses
+            if self._broker.uses_log:
+                await self._find_streams()
+        self.holed = False
+        for missed in list(self.followers.values()):
+            missed()
+
+    async def _on_closed(self) -> None:
+        if not self._closing:
+            self._fail(BrokerError("the connection to NATS was closed for good"))
+
+    async def check(self) -> None:
+        """Store something, which needs the broker's quorum: a server that is cut off from it still answers and still
+        says that it is connected. Raises `Refused(unavailable)`.
+        """
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                if self._broker.uses_log and await nats_streams.incarnation(self.client, CHECK_SECONDS) is None:
+                    self.mend()
+                    raise unavailable("the log")
+                await self.timers.probe()
+        except FAILURES:
+            raise unavailable("the broker") from None
+
+    def closing(self) -> None:
+        """From here on a loss of the connection is nobody's worry."""
+        self._closing = True
+
+    async def close(self) -> None:
+        """Disconnect."""
+        self.closing()
+        if self._mending is not None:
+            self._mending.cancel()
+        await self.replies.stop()
+        try:
+            # Draining raises while reconnecting, and a flush that times out skips the close: so close in any case.
+            await asyncio.wait_for(self.client.drain(), 2)
+        except FAILURES:
+            await self.client.close()
+        if not self.failed.done():
+            self.failed.cancel()
+
+
+def _where(url: str) -> str:
+    """The address without a password that may stand in the URL."""
+    return ", ".join(part.rpartition("@")[2] for part in url.split(","))

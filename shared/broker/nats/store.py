@@ -1,0 +1,44 @@
+"""Storing one message in a stream: acknowledged, refused because others were first, or of unknown outcome."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from shared.broker.bus import Conflict, Posted
+from shared.broker.nats.replies import Replies
+from shared.telemetry import metrics, tracing
+from shared.values.errors import Refused, unavailable
+
+CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
+FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+
+
+class NatsStore:
+    """Publishes and waits for JetStream's acknowledgement. `missing` is called when there is no such stream."""
+
+    def __init__(self, replies: Replies, missing: Callable[[], None]) -> None:
+        self._replies = replies
+        self._missing = missing
+
+    async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
+        """The stream sequence. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
+        return (await self.post(subject, body, headers)).sequence
+
+    async def post(self, subject: str, body: bytes, headers: dict[str, str]) -> Posted:
+        """As `store`; a message whose `Nats-Msg-Id` is known was stored already."""
+        try:
+            answer = await self._replies.one(subject, body, tracing.trace_headers(headers))
+        except Refused:
+            metrics.LOG_REFUSED.labels("timeout").inc()
+            raise
+        acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+        if "seq" in acknowledged and "error" not in acknowledged:
+            return Posted(int(acknowledged["seq"]), again=bool(acknowledged.get("duplicate")))
+        code = acknowledged.get("error", {}).get("err_code")
+        if code in CONFLICTS:
+            raise Conflict
+        metrics.LOG_REFUSED.labels("full" if code in FULL else "unavailable").inc()
+        if code is None:  # no responders: the stream is gone
+            self._missing()
+        raise unavailable("the log")

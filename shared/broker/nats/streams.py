@@ -1,0 +1,98 @@
+"""The streams: what they hold, how they are made, which one we are talking to."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+
+from shared.broker import subjects
+from shared.values.errors import unavailable
+from shared.values.ids import fingerprint
+
+NOT_FOUND = 10059  # JetStream API error: stream not found
+NANOSECONDS = 1_000_000_000
+SNAPSHOT_DAYS = 7
+DUPLICATE_WINDOW_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """How big and how safe the streams are (rooms' settings)."""
+
+    max_bytes: int
+    replicas: int = 1
+
+    def configurations(self) -> list[dict[str, Any]]:
+        """Stream configurations as the JetStream API takes them (durations in nanoseconds)."""
+        log = {
+            "name": subjects.LOG_STREAM,
+            "description": "Everything that happens in rooms, in one order. A room is its log.",
+            "subjects": [subjects.LOG_SUBJECTS],
+            "storage": "file",
+            "retention": "limits",
+            # Full means refused: forgetting old entries would forget who is in a room.
+            "discard": "new",
+            "max_bytes": self.max_bytes,
+            "duplicate_window": DUPLICATE_WINDOW_SECONDS * NANOSECONDS,
+            "allow_direct": True,
+            "allow_msg_ttl": True,
+            "num_replicas": self.replicas,
+            "republish": {"src": subjects.LOG_SUBJECTS, "dest": subjects.LIVE_SUBJECTS},
+        }
+        snapshots = {
+            "name": subjects.SNAPSHOT_STREAM,
+            "description": "The newest fold of each room: a cache of the log, safe to delete.",
+            "subjects": [subjects.SNAPSHOT_SUBJECTS],
+            "storage": "file",
+            "retention": "limits",
+            "discard": "old",
+            "max_bytes": self.max_bytes,
+            "max_msgs_per_subject": 1,
+            "max_age": SNAPSHOT_DAYS * 86400 * NANOSECONDS,
+            "allow_direct": True,
+            "num_replicas": self.replicas,
+        }
+        timers = {
+            "name": subjects.TIMER_STREAM,
+            "description": "What waits for its time, what is due, and which gateway may be in which room.",
+            "subjects": [subjects.TIMER_SUBJECTS],
+            "storage": "file",
+            # A due timer is gone when it is acknowledged; what waits has no consumer, and stays. Without any maximum
+            # age or size, which would delete what waits (and schedules cannot refuse what is new).
+            "retention": "workqueue",
+            "allow_msg_schedules": True,
+            "allow_rollup_hdrs": True,
+            "allow_direct": True,
+            "num_replicas": self.replicas,
+        }
+        return [log, snapshots, timers]
+
+
+async def _api(client: Client, subject: str, body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
+    try:
+        answer = await client.request(f"$JS.API.{subject}", json.dumps(body).encode() if body else b"", timeout=seconds)
+    except (TimeoutError, nats.errors.Error, OSError):
+        raise unavailable("the broker") from None
+    result: dict[str, Any] = json.loads(answer.data)
+    return result
+
+
+async def ensure(client: Client, streams: Streams, seconds: float) -> None:
+    """Make the streams, or bring them to these settings. Raises `Refused(unavailable)` when the broker will not."""
+    for wanted in streams.configurations():
+        name = wanted["name"]
+        there = await _api(client, f"STREAM.INFO.{name}", None, seconds)
+        missing = there.get("error", {}).get("err_code") == NOT_FOUND
+        if not missing and all(there.get("config", {}).get(key) == value for key, value in wanted.items()):
+            continue
+        result = await _api(client, f"STREAM.{'CREATE' if missing else 'UPDATE'}.{name}", wanted, seconds)
+        if "error" in result and result["error"].get("err_code") != 10058:  # somebody else made it meanwhile
+            raise unavailable(f"stream {name} ({result['error'].get('description', 'refused')}): the broker")
+
+
+async def incarnation(client: Client, seconds: float) -> str | None:
+    """Which `ROOMS` stream this is: a fingerprint of its creation time; None while there is none."""
+    there = await _api(client, f"STREAM.INFO.{subjects.LOG_STREAM}", None, seconds)
+    return fingerprint(there["created"])[:10] if "created" in there else None

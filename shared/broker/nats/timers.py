@@ -1,0 +1,196 @@
+"""Timers held by the broker: JetStream message schedules (ADR-51 of NATS), and the consumer that takes the due ones.
+
+A schedule is a message that the server stores again, on its target subject, when its time has come. A durable pull
+consumer, shared by all replicas of rooms, hands each to one of them, and to another one if it is not acknowledged.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable
+from typing import Any
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.broker import subjects
+from shared.broker.bus import Conflict, TimerHandler
+from shared.broker.nats.replies import Replies, status
+from shared.broker.nats.store import EXPECTED, NatsStore
+from shared.rooms import timers
+from shared.rooms.timers import Timer
+from shared.telemetry import metrics
+from shared.values import moment
+from shared.values.errors import Refused, unavailable
+from shared.values.ids import GatewayId, RoomId
+
+log = structlog.get_logger()
+
+CONSUMER = "rooms"
+AT_ONCE = 64  # due timers in one process's hands
+PULL_SECONDS = 2.0
+AGAIN_SECONDS = 0.25  # after the broker could not be asked
+PAGE = 500
+NANOSECONDS = 1_000_000_000
+STREAM = subjects.TIMER_STREAM
+
+
+class NatsTimers:
+    """Arms timers, and keeps the notes of which gateway is in which room."""
+
+    def __init__(self, replies: Replies, store: NatsStore) -> None:
+        self._replies = replies
+        self._store = store
+
+    async def arm(self, timer: Timer, after: int | None) -> int:
+        """See Bus.arm."""
+        headers = {"Nats-Schedule": f"@at {moment.rfc3339(timer.due)}", "Nats-Schedule-Target": subjects.due(timer)}
+        if after is not None:
+            headers[EXPECTED] = str(after)
+        return await self._store.store(subjects.armed(timer), timers.encode(timer), headers)
+
+    async def armed(self, timer: Timer) -> int | None:
+        """See Bus.armed."""
+        body = json.dumps({"last_by_subj": subjects.armed(timer)}).encode()
+        answer = await self._replies.one(f"$JS.API.DIRECT.GET.{STREAM}", body)
+        if status(answer.headers) == "503":
+            raise unavailable("the broker")
+        return int(answer.headers["Nats-Sequence"]) if answer.headers and not status(answer.headers) else None
+
+    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See Bus.hold_room."""
+        try:
+            await self._store.store(subjects.held_room(gateway, room_id), b"", {EXPECTED: "0"})
+        except Conflict:
+            return  # it is noted already
+
+    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """See Bus.held_rooms."""
+        found: list[RoomId] = []
+        after = 0
+        while True:
+            query = {"seq": after + 1, "batch": PAGE, "next_by_subj": subjects.held_rooms(gateway)}
+            answers = await self._replies.batch(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(query).encode())
+            notes = [answer.headers for answer in answers if answer.headers and "Nats-Subject" in answer.headers]
+            found += [RoomId(note["Nats-Subject"].rpartition(".")[2]) for note in notes]
+            if len(notes) < PAGE:
+                return found
+            after = int(notes[-1]["Nats-Sequence"])
+
+    async def let_go_rooms(self, gateway: GatewayId) -> None:
+        """See Bus.let_go_rooms."""
+        body = json.dumps({"filter": subjects.held_rooms(gateway)}).encode()
+        answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{STREAM}", body)
+        if not answer.data or "error" in json.loads(answer.data):
+            raise unavailable("the broker")
+
+    async def probe(self) -> None:
+        """Store something: proof that the broker has its quorum. Only the last probe is kept."""
+        await self._store.store(subjects.PROBE, b"", {"Nats-Rollup": "sub"})
+
+
+class TimerTaker:
+    """Takes due timers for as long as it runs."""
+
+    def __init__(self, client: Client, replies: Replies, handle: TimerHandler, retry_seconds: float) -> None:
+        self._client = client
+        self._replies = replies
+        self._handle = handle
+        self._retry_seconds = retry_seconds
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        self._handling: set[asyncio.Task[None]] = set()
+        self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin. Raises `Refused(unavailable)`."""
+        await self._ensure_consumer()
+        try:
+            self._subscription = await self._client.subscribe(self._inbox, cb=self._arrived.put)
+        except (nats.errors.Error, OSError):
+            raise unavailable("the broker") from None
+        self._running = asyncio.create_task(self._run(), name="timers")
+
+    async def _ensure_consumer(self) -> None:
+        config = {
+            "durable_name": CONSUMER,
+            "name": CONSUMER,
+            "filter_subject": subjects.DUE_TIMERS,
+            "ack_policy": "explicit",
+            "ack_wait": int(self._retry_seconds * NANOSECONDS),
+            "max_deliver": -1,
+        }
+        body = json.dumps({"stream_name": STREAM, "config": config}).encode()
+        answer = await self._replies.one(f"$JS.API.CONSUMER.CREATE.{STREAM}.{CONSUMER}.{subjects.DUE_TIMERS}", body)
+        result: dict[str, Any] = json.loads(answer.data) if answer.data else {"error": {}}
+        if "error" in result:
+            raise unavailable(f"the timers ({result['error'].get('description', 'no stream')}): the broker")
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            try:
+                if not await self._pull():
+                    await self._ensure_consumer()
+            except Refused:
+                await asyncio.sleep(AGAIN_SECONDS)
+            except (nats.errors.Error, OSError, TimeoutError):
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _pull(self) -> bool:
+        """Ask for as many as there is room for. False: nobody answered, or not as a consumer does."""
+        free = AT_ONCE - len(self._handling)
+        if free <= 0:
+            await asyncio.wait(self._handling, return_when=asyncio.FIRST_COMPLETED)
+            return True
+        pull = json.dumps({"batch": free, "expires": int(PULL_SECONDS * NANOSECONDS)}).encode()
+        await self._client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}", pull, self._inbox)
+        for _ in range(free):
+            try:
+                message = await asyncio.wait_for(self._arrived.get(), PULL_SECONDS + 1)
+            except TimeoutError:
+                return False
+            if end := status(message.headers):
+                return end in ("404", "408")
+            task = asyncio.create_task(self._take(message), name="timer")
+            self._handling.add(task)
+            task.add_done_callback(self._handling.discard)
+        return True
+
+    async def _take(self, message: Msg) -> None:
+        try:
+            await self._while_working(message, self._handle(timers.decode(message.data)))
+            verdict = b"+ACK"
+        except Refused:
+            verdict = b"-NAK " + json.dumps({"delay": NANOSECONDS}).encode()
+        except Exception as error:  # a bug, or a newer version's timer, which another process may understand
+            metrics.TIMER_FAILURES.inc()
+            log.warning("a timer failed", subject=message.subject, error=type(error).__name__)
+            verdict = b"-NAK " + json.dumps({"delay": int(self._retry_seconds * NANOSECONDS)}).encode()
+        try:
+            await self._client.publish(message.reply, verdict)
+        except (nats.errors.Error, OSError):
+            return  # it will be handed out again, and find nothing to do
+
+    async def _while_working(self, message: Msg, work: Awaitable[None]) -> None:
+        """Tell the broker that it is in good hands for as long as it takes."""
+        task = asyncio.ensure_future(work)
+        while not (await asyncio.wait({task}, timeout=self._retry_seconds / 2))[0]:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await self._client.publish(message.reply, b"+WPI")
+        await task
+
+    async def stop(self) -> None:
+        """Take no more, and finish those that were taken."""
+        self._stopping = True
+        if self._running is not None:
+            self._running.cancel()
+        if self._subscription is not None:
+            with contextlib.suppress(nats.errors.Error):  # the connection is gone, and with it the subscription
+                await self._subscription.unsubscribe()
+        if self._handling:
+            await asyncio.wait(self._handling)

@@ -1,0 +1,137 @@
+"""Every NATS subject of the system, typed: the table of contents. Nobody else writes a subject down.
+
+`Endpoint`: asked and answered (a NATS micro service). Room topics: the log (what was committed) and its republished
+copy (what is followed). Timers: what waits for its time, and what is due.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from shared.auth import commands as a
+from shared.rooms import commands as c
+from shared.rooms.grant import Grant
+from shared.rooms.roster import Snapshot
+from shared.rooms.timers import Timer
+from shared.values.ids import GatewayId, ParticipantId, RoomId
+from shared.values.model import Tolerant
+
+ROOT = "agentlink"
+LOG_STREAM = "ROOMS"
+LOG_SUBJECTS = f"{ROOT}.log.>"
+LIVE_SUBJECTS = f"{ROOT}.room.>"
+ALL_EVENTS = f"{ROOT}.log.*.event"
+ALL_EVENTS_LIVE = f"{ROOT}.room.*.event"
+SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
+SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
+TIMER_STREAM = "TIMERS"
+TIMER_SUBJECTS = f"{ROOT}.timer.>"
+DUE_TIMERS = f"{ROOT}.timer.due.>"
+PROBE = f"{ROOT}.timer.probe"
+
+Request = TypeVar("Request", bound=Tolerant)
+Reply = TypeVar("Reply", bound=Tolerant)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[Request, Reply]):
+    """A question of one type answered with one type. `name` is `<service>.<verb>`, the subject below `agentlink.`."""
+
+    name: str
+    request: type[Request]
+    reply: type[Reply]
+
+    @property
+    def subject(self) -> str:
+        """Where it is asked."""
+        return f"{ROOT}.{self.name}"
+
+    @property
+    def description(self) -> str:
+        """One sentence for `$SRV.INFO`: the request's docstring."""
+        return (self.request.__doc__ or "").strip()
+
+
+VALIDATE = Endpoint("auth.validate", a.Validate, a.Identity)
+OPEN_SESSION = Endpoint("auth.open_session", a.OpenSession, a.SessionOpened)
+CHECK_JOIN_TOKEN = Endpoint("auth.check_join_token", a.CheckJoinToken, Grant)
+ISSUE_JOIN_TOKEN = Endpoint("auth.issue_join_token", a.IssueJoinToken, a.Issued)
+ISSUE_DEV_TOKEN = Endpoint("auth.issue_dev_token", a.IssueDevToken, a.Issued)
+ICE_SERVERS = Endpoint("auth.ice_servers", a.IssueIceServers, a.IceServersIssued)
+ISSUE_GUEST_TOKEN = Endpoint("auth.issue_guest_token", a.IssueGuestToken, a.GuestIssued)
+
+CREATE_ROOM = Endpoint("rooms.create", c.CreateRoom, c.RoomState)
+JOIN_ROOM = Endpoint("rooms.join", c.AddParticipant, c.Joined)
+RESUME_PARTICIPANT = Endpoint("rooms.resume", c.ResumeParticipant, c.Resumed)
+DROP_PARTICIPANT = Endpoint("rooms.drop", c.DropParticipant, c.Done)
+LEAVE_ROOM = Endpoint("rooms.leave", c.RemoveParticipant, c.Done)
+UPDATE_PARTICIPANT = Endpoint("rooms.update_participant", c.UpdateParticipant, c.Done)
+UPDATE_ROOM = Endpoint("rooms.update", c.UpdateRoom, c.RoomState)
+CLOSE_ROOM = Endpoint("rooms.close", c.CloseRoom, c.Done)
+READ_ROOM = Endpoint("rooms.read", c.ReadRoom, c.RoomState)
+READ_SNAPSHOT = Endpoint("rooms.snapshot", c.ReadSnapshot, Snapshot)
+LIST_ROOMS = Endpoint("rooms.list", c.ListRooms, c.RoomList)
+CHECK_GRANT = Endpoint("rooms.check_grant", c.CheckGrant, c.Done)
+
+
+def event_log(room_id: RoomId) -> str:
+    """Where rooms appends the changes of a room."""
+    return f"{ROOT}.log.{room_id}.event"
+
+
+def signal_log(room_id: RoomId, to: ParticipantId) -> str:
+    """Where gateways append what is on its way to one participant."""
+    return f"{ROOT}.log.{room_id}.signal.{to}"
+
+
+def room_log(room_id: RoomId) -> str:
+    """Everything in a room's log, events and signals."""
+    return f"{ROOT}.log.{room_id}.>"
+
+
+def live_room(room_id: RoomId) -> str:
+    """Everything in a room's log as it is committed: what a gateway follows."""
+    return f"{ROOT}.room.{room_id}.>"
+
+
+def snapshot(room_id: RoomId) -> str:
+    """Where rooms keeps the newest snapshot of a room."""
+    return f"{ROOT}.snapshot.{room_id}"
+
+
+def armed(timer: Timer) -> str:
+    """Where a timer waits for its time; what is there last is what counts."""
+    return f"{ROOT}.timer.set.{timer.name}"
+
+
+def due(timer: Timer) -> str:
+    """Where the broker puts a timer when its time has come."""
+    return f"{ROOT}.timer.due.{timer.name}"
+
+
+def held_room(gateway: GatewayId, room_id: RoomId) -> str:
+    """A note that participants of this gateway may be in this room."""
+    return f"{ROOT}.timer.held.{gateway}.{room_id}"
+
+
+def held_rooms(gateway: GatewayId) -> str:
+    """All such notes of a gateway."""
+    return f"{ROOT}.timer.held.{gateway}.*"
+
+
+@dataclass(frozen=True, slots=True)
+class LogSubject:
+    """A subject of the log taken apart: which room, and an event or a signal to whom."""
+
+    room_id: RoomId
+    kind: Literal["event", "signal"]
+    to: ParticipantId | None = None
+
+    @classmethod
+    def parse(cls, subject: str) -> "LogSubject | None":
+        """From `agentlink.log.…` or its live copy `agentlink.room.…`; None for anything else."""
+        match subject.split("."):
+            case [_, "log" | "room", room, "event"]:
+                return cls(RoomId(room), "event")
+            case [_, "log" | "room", room, "signal", to]:
+                return cls(RoomId(room), "signal", ParticipantId(to))
+        return None

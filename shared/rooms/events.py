@@ -1,0 +1,152 @@
+"""Changes of a room, as CloudEvents: what rooms appends, what gateways fold, what other services read.
+
+An entry of the log is a CloudEvents 1.0 JSON *batch*: everything that happened together. What our services need beside
+the public fields (epoch, gateway, operation) is the entry's `Stamp` and travels in NATS headers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, TypeAdapter
+
+from shared.rooms.model import Participant, Room
+from shared.values import moment
+from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.values.model import Tolerant
+
+CONTENT_TYPE = "application/cloudevents-batch+json"
+SOURCE = "/agentlink/rooms"
+TYPE_PREFIX = "agentlink.room."
+
+EventType = Literal["created", "updated", "closed", "participant_joined", "participant_left", "participant_updated"]
+
+
+class Change(Tolerant):
+    """The `data` of a room event: the room after it, and the participant it is about, if any."""
+
+    revision: int
+    room: Room
+    participant: Participant | None = None
+    by: AgentId | None = None
+    reason: str | None = None
+
+
+class RoomEvent(Tolerant):
+    """One change of one room, past tense. `time` is RFC 3339 in UTC. A type this version does not know is kept as is."""
+
+    type: str
+    time: str
+    change: Change
+
+    @property
+    def room_id(self) -> RoomId:
+        """The room it happened in."""
+        return self.change.room.room_id
+
+    def cloud_event(self) -> dict[str, Any]:
+        """The CloudEvents 1.0 attributes (https://github.com/cloudevents/spec), in JSON types."""
+        return {
+            "specversion": "1.0",
+            "id": f"{self.room_id}:{self.change.revision}",
+            "source": SOURCE,
+            "type": TYPE_PREFIX + self.type,
+            "subject": self.room_id,
+            "time": self.time,
+            "datacontenttype": "application/json",
+            "data": self.change.model_dump(mode="json", by_alias=True, exclude_none=True)
+            | {"room": self.change.room.wire()},
+        }
+
+
+def _a_time(text: str) -> str:
+    moment.unix(text)  # the fold counts with it
+    return text
+
+
+class _CloudEvent(Tolerant):
+    type: str
+    time: Annotated[str, AfterValidator(_a_time)]
+    data: Change
+
+
+_BATCH = TypeAdapter(list[_CloudEvent])
+_JSON = TypeAdapter(list[dict[str, Any]])
+
+
+def encode(events: Sequence[RoomEvent]) -> bytes:
+    """The batch as it stands in the log."""
+    return _JSON.dump_json([event.cloud_event() for event in events])
+
+
+def decode(batch: bytes) -> list[RoomEvent]:
+    """The events of a log entry. Unknown fields and event types pass; raises ValueError when it is no such batch."""
+    return [
+        RoomEvent(type=event.type.removeprefix(TYPE_PREFIX), time=event.time, change=event.data)
+        for event in _BATCH.validate_json(
+            batch, extra="ignore"
+        )  # what is strict for strangers is not for newer services
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What our services need to know about an entry and nobody else does: who asked, and for which stay.
+
+    `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway`, `epoch` and
+    `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the
+    fingerprint of the join token this join consumed, `until` its end in Unix seconds, or 0 when it is given back;
+    `asked_at` (Unix seconds) orders what a participant says of itself; `unheard_from` is the position above which a
+    client that joins where it has a seat already may have heard nothing.
+    """
+
+    operation: str
+    participant: ParticipantId | None = None
+    session: SessionKey | None = None
+    gateway: GatewayId | None = None
+    epoch: int = 0
+    grant: str | None = None
+    grant_until: int = 0
+    since: float = 0.0
+    asked_at: float = 0.0
+    unheard_from: int = 0
+
+    def headers(self) -> dict[str, str]:
+        """As NATS headers."""
+        headers = {"Parley-Operation": self.operation}
+        if self.participant is not None:
+            headers["Parley-Participant"] = self.participant
+            headers["Parley-Epoch"] = str(self.epoch)
+        if self.session is not None:
+            headers["Parley-Session"] = self.session
+        if self.gateway is not None:
+            headers["Parley-Gateway"] = self.gateway
+        if self.since:
+            headers["Parley-Since"] = f"{self.since:.3f}"
+        if self.asked_at:
+            headers["Parley-Asked"] = f"{self.asked_at:.3f}"
+        if self.unheard_from:
+            headers["Parley-Unheard-From"] = str(self.unheard_from)
+        if self.grant is not None:
+            headers["Parley-Grant"] = f"{self.grant} {self.grant_until}"
+        return headers
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> "Stamp":
+        """From the headers of an entry; entries of others, or of older versions, have fewer."""
+        grant, _, until = headers.get("Parley-Grant", "").partition(" ")
+        participant = headers.get("Parley-Participant")
+        session = headers.get("Parley-Session")
+        gateway = headers.get("Parley-Gateway")
+        return cls(
+            operation=headers.get("Parley-Operation", ""),
+            participant=ParticipantId(participant) if participant else None,
+            session=SessionKey(session) if session else None,
+            gateway=GatewayId(gateway) if gateway else None,
+            epoch=int(headers.get("Parley-Epoch", "0")),
+            grant=grant or None,
+            grant_until=int(until or "0"),
+            since=float(headers.get("Parley-Since", "0")),
+            asked_at=float(headers.get("Parley-Asked", "0")),
+            unheard_from=int(headers.get("Parley-Unheard-From", "0")),
+        )

@@ -1,0 +1,88 @@
+"""The internal port of a process: `/metrics` for Prometheus, `/healthz` and `/readyz` for Kubernetes."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from shared.values.errors import Refused
+from shared.version import __version__
+
+log = structlog.get_logger()
+
+Ready = Callable[[], Awaitable[None]]
+"""Raises Refused with the reason while the process cannot serve."""
+
+
+async def healthz(_request: Request) -> Response:
+    """The process is alive."""
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+def readyz(ready: Ready) -> Callable[[Request], Awaitable[Response]]:
+    """It can serve, or 503 and why not."""
+
+    async def answer(_request: Request) -> Response:
+        try:
+            await ready()
+        except Refused as refused:
+            return JSONResponse({"status": "unavailable", "reason": refused.message}, status_code=503)
+        return JSONResponse({"status": "ok", "version": __version__})
+
+    return answer
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound TCP socket. Raises OSError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named: asyncio sets TCP_NODELAY only then, and without it two small writes wait for each other.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn as part of a process that handles signals itself."""
+
+    async def run_on(self, listening: socket.socket) -> None:
+        """Serve until `should_exit`. Signals are left alone, unlike in `serve`."""
+        await self._serve([listening])
+
+
+class OpsServer:
+    """Serves the internal port."""
+
+    def __init__(self, host: str, port: int, ready: Ready) -> None:
+        routes = [Route("/metrics", _metrics), Route("/healthz", healthz), Route("/readyz", readyz(ready))]
+        config = uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none")
+        self._server = EmbeddedServer(config)
+        self._socket = listen(host, port)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve in the background."""
+        self._task = asyncio.create_task(self._server.run_on(self._socket), name="ops")
+        host, port = self._socket.getsockname()[:2]
+        log.info("internal port", metrics=f"http://{host}:{port}/metrics")
+
+    async def stop(self) -> None:
+        """Serve no more."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task

@@ -1,0 +1,24 @@
+"""What every service counts. A gauge or counter of one service alone is in that service (docs/operations.md says what to watch)."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+BUILD = Gauge("parley_build_info", "Always 1; the labels say what runs.", ["service", "version"])
+REQUEST_SECONDS = Histogram(
+    "parley_request_seconds", "Seconds until a NATS endpoint answered.", ["endpoint", "code"], buckets=LATENCY_BUCKETS
+)
+BROKER_CONNECTED = Gauge("parley_broker_connected", "Whether the connection to NATS stands.")
+BROKER_RECONNECTS = Counter("parley_broker_reconnects_total", "Times the connection to NATS was made again.")
+BROKER_ERRORS = Counter("parley_broker_errors_total", "Errors the NATS client reported.", ["kind"])
+LOG_REFUSED = Counter(
+    "parley_log_refused_total", "Entries the log did not take.", ["reason"]
+)  # reason: full, unavailable, timeout
+
+TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
+LOOP_LAG = Histogram(
+    "parley_loop_lag_seconds",
+    "How much later than asked for the event loop came back, ten times a second.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2, 5),
+)
+LOG_UNREADABLE = Counter("parley_log_unreadable_total", "Entries in rooms' logs that no service of ours wrote.")
