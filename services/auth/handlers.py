@@ -67,7 +67,7 @@ class AuthHandlers:
 
     async def validate(self, request: Validate) -> Identity:
         """The agent a token names. Raises Refused with a code of protocol section 3, or `unavailable` without keys."""
-        return self._logins.judge(request.token, self._clock()).identity
+        return self._logins.verify(request.token, self._clock()).identity
 
     async def open_session(self, request: OpenSession) -> SessionOpened:
         """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`.
@@ -75,8 +75,8 @@ class AuthHandlers:
         A resume token that is not good (any more) is no error: the session is gone, and another begins.
         """
         now = self._clock()
-        judged = self._logins.judge(request.token, now)
-        identity = judged.identity
+        verified = self._logins.verify(request.token, now)
+        identity = verified.identity
         if request.subject is not None and identity.agent_id != request.subject:
             raise Refused(Code.SUBJECT_MISMATCH, "the token names another agent than the session's")
         life = unix(identity.expires_at) - now + RESUME_MARGIN
@@ -87,7 +87,7 @@ class AuthHandlers:
         return SessionOpened(
             identity=identity,
             session_id=session_id,
-            good_until=unix(identity.expires_at) + judged.leeway,
+            good_until=unix(identity.expires_at) + verified.leeway,
             resume_token=self._grants.issue_resume_token(session_id, identity.agent_id, now, life),
         )
 
@@ -137,7 +137,7 @@ class AuthHandlers:
         if request.renews is None:
             guest, name = AgentId(mint(GUEST, self._chance(JTI_BYTES))), GUEST_NAME
         else:
-            known = self._logins.judge_guest(request.renews, now)
+            known = self._logins.verify_guest(request.renews, now)
             guest, name = known.agent_id, known.name
         life, chance = self._settings.guest_seconds, self._chance(JTI_BYTES)
         return self._grants.issue_guest_token(guest, request.name or name, life, now, chance)

@@ -11,7 +11,7 @@ from shared.values.errors import Code, Refused
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class VerifiedLogin:
     """An identity, and how many seconds past its end it is accepted (guest tokens have no leeway: we issue them)."""
 
     identity: Identity
@@ -27,16 +27,16 @@ class LoginRules:
     keys: Callable[[], KeyRing]
     guests: tuple[str, ...] | None
 
-    def judge(self, token: str, now: float) -> Judged:
+    def verify(self, token: str, now: float) -> VerifiedLogin:
         """Raises Refused with a code of protocol section 3, or `unavailable` while there are no keys of agent-link.
 
         The key that signed a token says which kind it is; what the token says of itself is only read after that.
         """
         if self.grants.is_guest_token(token):
-            return Judged(self.judge_guest(token, now), 0.0)
-        return Judged(check_token(token, self.keys(), self.agents, now), self.agents.leeway)
+            return VerifiedLogin(self.verify_guest(token, now), 0.0)
+        return VerifiedLogin(check_token(token, self.keys(), self.agents, now), self.agents.leeway)
 
-    def judge_guest(self, token: str, now: float) -> Identity:
+    def verify_guest(self, token: str, now: float) -> Identity:
         """As `judge`, for whom only a guest token will do."""
         if self.guests is None:
             raise Refused(Code.INVALID_TOKEN, "guests are not let in here")

@@ -1,4 +1,4 @@
-"""Who does a token name? The only place where agent-link tokens are judged (protocol section 8). Pure.
+"""Who does a token name? The only place where agent-link tokens are verified (protocol section 8). Pure.
 
 PyJWT checks signatures and nothing else: it would read the clock for times, and it is lenient where we are not.
 """

@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from services.gateway.departures import Farewells
+from services.gateway.departures import Departures
 from services.gateway.ice_servers import IceServers
 from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import FollowedRoom, FollowedRooms
+from services.gateway.replica.room_feed import RoomFeed, RoomFeeds
 from services.gateway.replica.subscriber import Member
-from services.gateway.session_registry import Present
+from services.gateway.session_registry import SessionRegistry
 from shared.broker.bus import Bus
 from shared.values.ids import ParticipantId, RoomId
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class Participation:
     """One session's participant in one room, by way of this connection."""
 
-    room: FollowedRoom
+    room: RoomFeed
     member: Member
 
     @property
@@ -44,12 +44,12 @@ class Surroundings:
     """
 
     bus: Bus
-    rooms: FollowedRooms
-    farewells: Farewells
+    rooms: RoomFeeds
+    farewells: Departures
     lease: Lease
     ice: IceServers
     clock: Callable[[], float]
     chance: Callable[[int], bytes]
     rooms_per_session: int
     replay_seconds: float
-    present: Present = field(default_factory=Present)
+    present: SessionRegistry = field(default_factory=SessionRegistry)

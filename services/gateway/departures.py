@@ -21,7 +21,7 @@ AT_ONCE = 64  # farewells being asked at the same time; ten thousand dropped cli
 LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
 
 
-class Farewell:
+class PendingDeparture:
     """One session's going from one room: the first of `commands` that is done is enough.
 
     `late`: what it undoes has not happened as far as anybody knows, and may yet; it is over when it has not happened for
@@ -77,10 +77,10 @@ class Farewell:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class CancelledDepartures:
     """What was to be undone, and is not any more, unless what came in its place fails."""
 
-    farewells: "Farewells"
+    farewells: "Departures"
     session: SessionKey
     room_id: RoomId
     undoing: list[Sequence[RemoveParticipant | DropParticipant]]
@@ -91,51 +91,51 @@ class Recalled:
             self.farewells.undo(self.session, self.room_id, commands)
 
 
-class Farewells:
+class Departures:
     """Says them in the background. Bounded by the participants this gateway had."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._tasks: set[asyncio.Task[None]] = set()
-        self._late: dict[tuple[SessionKey, RoomId], list[Farewell]] = {}
+        self._late: dict[tuple[SessionKey, RoomId], list[PendingDeparture]] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     def drop(self, command: DropParticipant) -> None:
         """The connection is gone: hold the seat for the grace time."""
-        self._say(Farewell([command]))
+        self._say(PendingDeparture([command]))
 
     def leave(self, command: RemoveParticipant) -> None:
         """The session is over: give the seat up."""
-        self._say(Farewell([command]))
+        self._say(PendingDeparture([command]))
 
     def undo(
         self, session: SessionKey, room_id: RoomId, commands: Sequence[RemoveParticipant | DropParticipant]
     ) -> None:
         """A join or resume has no answer: whatever becomes of it, it is not to last. Until `recall`."""
-        farewell = Farewell(commands, late=True)
+        farewell = PendingDeparture(commands, late=True)
         self._late.setdefault((session, room_id), []).append(farewell)
         self._say(farewell)
 
-    async def recall(self, session: SessionKey, room_id: RoomId) -> Recalled:
+    async def recall(self, session: SessionKey, room_id: RoomId) -> CancelledDepartures:
         """The session comes to the room again: what was to be undone must not undo this. If it does not come, `again`."""
         found = self._late.pop((session, room_id), [])
         for late in found:
             await late.recall()
-        return Recalled(self, session, room_id, [late.commands for late in found])
+        return CancelledDepartures(self, session, room_id, [late.commands for late in found])
 
     def _forget_those_that_are_over(self) -> None:
         left = {key: [late for late in farewells if not late.over] for key, farewells in self._late.items()}
         self._late = {key: farewells for key, farewells in left.items() if farewells}
 
-    def _say(self, farewell: Farewell) -> None:
+    def _say(self, farewell: PendingDeparture) -> None:
         task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
         self._tasks.add(task)
-        metrics.FAREWELLS.set(len(self._tasks))
+        metrics.DEPARTURES.set(len(self._tasks))
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        metrics.FAREWELLS.set(len(self._tasks))
+        metrics.DEPARTURES.set(len(self._tasks))
         if len(self._late) > len(self._tasks):
             self._forget_those_that_are_over()
 

@@ -113,7 +113,7 @@ class IceServers:
             self._kept.popitem(last=False)
 
 
-class ToldIce:
+class SessionIce:
     """What the rooms of one session were told. Whatever they should know and do not is pushed by `look`."""
 
     def __init__(self, ice: IceServers, agent_id: AgentId, send_frame: Callable[[bytes], None]) -> None:

@@ -26,14 +26,14 @@ AGAIN_SECONDS = 0.25
 
 
 class Lease:
-    """`clock` is Unix seconds (for the broker), `chance(n)` gives n random bytes. `lost` is called when it fences itself, `doubted`
+    """`clock` is Unix seconds (for the broker), `chance(n)` gives n random bytes. `lost` is called when it fences itself, `recovered`
     when the broker answers again after it did not.
     """
 
     def __init__(self, bus: Bus, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]) -> None:
         self.gateway = GatewayId("")  # whose participants are here; another one after each loss
         self.lost: Callable[[], None] = _nobody_cares
-        self.doubted: Callable[[], None] = _nobody_cares
+        self.recovered: Callable[[], None] = _nobody_cares
         self._bus = bus
         self._seconds = seconds
         self._clock = clock
@@ -77,7 +77,7 @@ class Lease:
                 break
             before, renewed = renewed, await self._renew(self.gateway, self._position)
             if renewed and not before:
-                self.doubted()
+                self.recovered()
         self._fence()
 
     async def _renew(self, gateway: GatewayId, position: int) -> bool:

@@ -21,10 +21,10 @@ RELAY_SECONDS = Histogram(
     "parley_relay_seconds", "Seconds from reading a signal to its being stored.", buckets=LATENCY_BUCKETS
 )
 FOLLOWED_ROOMS = Gauge("parley_followed_rooms", "Rooms with local participants.")
-HOLES = Counter(
+GAPS = Counter(
     "parley_replica_holes_total", "Times a replica had to read on from the log, by what showed it.", ["reason"]
 )
-FAREWELLS = Gauge("parley_farewells_waiting", "Participants whose leaving has not reached the log yet.")
+DEPARTURES = Gauge("parley_farewells_waiting", "Participants whose leaving has not reached the log yet.")
 HTTP_SECONDS = Histogram(
     "parley_http_request_seconds",
     "Seconds until a REST request was answered.",
@@ -36,6 +36,6 @@ LEASE_FAILURES = Counter(
     "parley_lease_renewal_failures_total", "Renewals of the lease that were not acknowledged in time."
 )
 RESUMES = Counter("parley_resumes_total", "Sessions that came back, by what they were given.", ["result"])
-REPLAYED = Counter("parley_replayed_pushes_total", "Missed pushes and signals sent again to sessions that came back.")
+REPLAYED = Counter("parley_replayed_pushes_total", "Backlog pushes and signals sent again to sessions that came back.")
 ICE_SERVERS = Counter("parley_ice_servers_asked_total", "Times auth was asked for ICE servers, by result.", ["result"])
 REPLACED = Counter("parley_sessions_replaced_total", "Connections closed because their session was resumed on another.")

@@ -105,7 +105,7 @@ class GatewayServer:
         """Serve in the background."""
         around = self._shared.around
         around.lease.lost = self._fence
-        around.lease.doubted = around.rooms.doubt
+        around.lease.recovered = around.rooms.resync
         self._tasks = [
             asyncio.create_task(self._uvicorn.run_on(self._socket), name="port"),
             asyncio.create_task(around.lease.run(), name="lease"),

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from services.rooms.changes import Changes
 from services.rooms.directory import Directory
+from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from services.rooms.settings import RoomsSettings
@@ -26,10 +26,10 @@ class Rooms:
             snapshot_every=settings.snapshot_every,
             waiting=settings.waiting_commands,
         )
-        changes = Changes(self.log, settings.rules(), clock)
+        executor = RoomExecutor(self.log, settings.rules(), clock)
         self.directory = Directory(bus)
-        self.timekeeper = Timekeeper(bus, changes, clock)
-        self.handlers = RoomsHandlers(changes, self.directory)
+        self.timekeeper = Timekeeper(bus, executor, clock)
+        self.handlers = RoomsHandlers(executor, self.directory)
 
     async def start(self) -> None:
         """Answer, and take timers."""

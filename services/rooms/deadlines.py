@@ -5,7 +5,7 @@ Each looks at the room as it is now. A timer that comes too early, too late or t
 
 from dataclasses import dataclass
 
-from services.rooms.decision import Decision, Entry, Rules
+from services.rooms.decision import Decision, EntryBuilder, Rules
 from shared.rooms.events import Stamp
 from shared.rooms.model import Room
 from shared.rooms.roster import Roster
@@ -27,7 +27,7 @@ class GatewayLost:
 
 def gateway_lost(roster: Roster, lost: GatewayLost, now: float, rules: Rules) -> Decision:
     """All its participants at once: one entry."""
-    entry = Entry(roster, now)
+    entry = EntryBuilder(roster, now)
     decision = Decision(Stamp(f"lost:{lost.gateway}:{roster.sequence}"))
     for seat in roster.seats.values():
         participant = seat.participant
@@ -53,7 +53,7 @@ def grace_ends(roster: Roster, ends: GraceEnds, now: float, rules: Rules) -> Dec
         decision.timers.append(grace(ends.room_id, ends.participant_id, ends.epoch, now, rules))
         return decision
     decision.stamp = Stamp(decision.stamp.operation, participant=ends.participant_id, epoch=seat.epoch)
-    entry = Entry(roster, now)
+    entry = EntryBuilder(roster, now)
     entry.add("participant_left", seat.participant, "timeout")
     decision.events = entry.events
     return decision
@@ -74,7 +74,7 @@ def room_ends(roster: Roster, ends: RoomEnds, now: float) -> Decision:
     if end is not None and now < end - EARLY_SECONDS:
         decision.timers.append(RoomEnds(due=end, room_id=ends.room_id))
     elif end is not None:
-        entry = Entry(roster, now)
+        entry = EntryBuilder(roster, now)
         entry.close([seat.participant for seat in roster.seats.values()], "max_duration")
         decision.events = entry.events
     return decision
@@ -90,7 +90,7 @@ def room_empty(roster: Roster, empty: RoomEmpty, now: float, rules: Rules) -> De
     if now < end - EARLY_SECONDS:
         decision.timers.append(RoomEmpty(due=end, room_id=empty.room_id))
         return decision
-    entry = Entry(roster, now)
+    entry = EntryBuilder(roster, now)
     entry.close([], "empty")
     decision.events = entry.events
     return decision

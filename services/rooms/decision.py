@@ -37,7 +37,7 @@ class Decision:
     timers: list[Timer] = field(default_factory=list)
 
 
-class Entry:
+class EntryBuilder:
     """An entry in the making: numbers the revisions and keeps the count of participants right. `now` is Unix seconds."""
 
     def __init__(self, roster: Roster, now: float, by: AgentId | None = None) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client import Counter
 
 from services.rooms import access
-from services.rooms.changes import Changes
 from services.rooms.directory import Directory
+from services.rooms.executor import RoomExecutor
 from services.rooms.room import managed_room, open_room
 from shared.broker import subjects as s
 from shared.broker.bus import Handler
@@ -56,19 +56,19 @@ async def _unrevealing() -> AsyncIterator[None]:
 class RoomsHandlers:
     """What rooms answers."""
 
-    def __init__(self, changes: Changes, directory: Directory) -> None:
-        self._changes = changes
+    def __init__(self, executor: RoomExecutor, directory: Directory) -> None:
+        self._executor = executor
         self._directory = directory
 
     async def create(self, command: CreateRoom) -> RoomState:
         """See CreateRoom."""
-        return _state(await self._changes.do(command.room_id, command))
+        return _state(await self._executor.execute(command.room_id, command))
 
     @_unrevealing()
     async def join(self, command: AddParticipant) -> Joined:
         """See AddParticipant. The answer is the room as of the join's entry, or later."""
         try:
-            roster = await self._changes.do(command.room_id, command)
+            roster = await self._executor.execute(command.room_id, command)
         except Refused as refused:
             JOINS.labels(refused.code).inc()
             raise
@@ -80,7 +80,7 @@ class RoomsHandlers:
 
     async def resume(self, command: ResumeParticipant) -> Resumed:
         """See ResumeParticipant. The answer is the room as of the resume's entry, or later."""
-        roster = await self._changes.do(command.room_id, command)
+        roster = await self._executor.execute(command.room_id, command)
         seat = roster.of_session(command.session)
         if seat is None or seat.gateway != command.gateway:
             raise Refused(Code.BAD_STATE, "the session was resumed elsewhere")
@@ -94,41 +94,41 @@ class RoomsHandlers:
 
     async def drop(self, command: DropParticipant) -> Done:
         """See DropParticipant."""
-        await self._changes.do(command.room_id, command)
+        await self._executor.execute(command.room_id, command)
         return Done()
 
     async def leave(self, command: RemoveParticipant) -> Done:
         """See RemoveParticipant."""
-        await self._changes.do(command.room_id, command)
+        await self._executor.execute(command.room_id, command)
         return Done()
 
     async def update_participant(self, command: UpdateParticipant) -> Done:
         """See UpdateParticipant."""
-        await self._changes.do(command.room_id, command)
+        await self._executor.execute(command.room_id, command)
         return Done()
 
     @_unrevealing()
     async def update(self, command: UpdateRoom) -> RoomState:
         """See UpdateRoom."""
-        return _state(await self._changes.do(command.room_id, command))
+        return _state(await self._executor.execute(command.room_id, command))
 
     @_unrevealing()
     async def close(self, command: CloseRoom) -> Done:
         """See CloseRoom."""
-        await self._changes.do(command.room_id, command)
+        await self._executor.execute(command.room_id, command)
         return Done()
 
     @_unrevealing()
     async def read(self, query: ReadRoom) -> RoomState:
         """See ReadRoom."""
-        roster = await self._changes.read(query.room_id)
+        roster = await self._executor.read(query.room_id)
         open_room(roster, query.caller)
         return _state(roster)
 
     @_unrevealing()
     async def snapshot(self, query: ReadSnapshot) -> Snapshot:
         """See ReadSnapshot. Of a closed room it is empty."""
-        roster = await self._changes.read(query.room_id)
+        roster = await self._executor.read(query.room_id)
         if roster.room is None:
             raise access.not_found()
         return roster.snapshot()
@@ -140,7 +140,7 @@ class RoomsHandlers:
     @_unrevealing()
     async def check_grant(self, query: CheckGrant) -> Done:
         """See CheckGrant: for oneself whoever may join; for others, or with a role, owner and managers."""
-        roster = await self._changes.read(query.room_id)
+        roster = await self._executor.read(query.room_id)
         room = open_room(roster, query.caller)
         if query.agent_id != query.caller.agent_id or query.role != "participant":
             managed_room(roster, query.caller)

@@ -164,7 +164,7 @@ class RoomLog:
         gateway = decision.stamp.gateway
         if gateway is None or (gateway, room_id) in self._held:
             return
-        await self._bus.hold_room(gateway, room_id)
+        await self._bus.note_room(gateway, room_id)
         self._held[(gateway, room_id)] = None
         if len(self._held) > HELD_ROOMS:
             self._held.popitem(last=False)

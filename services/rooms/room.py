@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from services.rooms import access, deadlines, seats, topology
 from services.rooms.deadlines import GatewayLost
-from services.rooms.decision import Decision, Entry, Rules
+from services.rooms.decision import Decision, EntryBuilder, Rules
 from shared.rooms.commands import (
     AddParticipant,
     Caller,
@@ -28,7 +28,7 @@ from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
 from shared.values import moment
 from shared.values.errors import Code, Refused
 
-Change = (
+RoomInput = (
     CreateRoom
     | AddParticipant
     | ResumeParticipant
@@ -44,7 +44,7 @@ Change = (
 )
 
 
-def decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decision:
+def decide(roster: Roster, command: RoomInput, now: float, rules: Rules) -> Decision:
     """What a command does to a room. `now` is Unix seconds. Raises Refused."""
     decision = _decide(roster, command, now, rules)
     deadline = command.deadline if isinstance(command, Command) else None
@@ -55,7 +55,7 @@ def decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decisio
     return decision
 
 
-def _decide(roster: Roster, command: Change, now: float, rules: Rules) -> Decision:
+def _decide(roster: Roster, command: RoomInput, now: float, rules: Rules) -> Decision:
     match command:
         case CreateRoom():
             return _create(roster, command, now, rules)
@@ -126,7 +126,7 @@ def _create(roster: Roster, command: CreateRoom, now: float, rules: Rules) -> De
         raise Refused(Code.FORBIDDEN, "your token does not allow creating rooms")
     decision = Decision(Stamp(command.operation))
     if roster.room is None:
-        entry = Entry(roster, now, command.caller.agent_id)
+        entry = EntryBuilder(roster, now, command.caller.agent_id)
         entry.room = _new_room(command, now, rules)
         entry.add("created")
         decision.events = entry.events
@@ -174,7 +174,7 @@ def _update(roster: Roster, command: UpdateRoom, now: float) -> Decision:
     after = before.model_copy(update=patch)
     decision = Decision(Stamp(command.operation))
     if after != before and command.operation not in roster.operations:
-        entry = Entry(roster, now, command.caller.agent_id)
+        entry = EntryBuilder(roster, now, command.caller.agent_id)
         entry.room = after
         entry.add("updated")
         decision.events = entry.events
@@ -183,6 +183,6 @@ def _update(roster: Roster, command: UpdateRoom, now: float) -> Decision:
 
 def _close(roster: Roster, command: CloseRoom, now: float) -> Decision:
     managed_room(roster, command.caller)
-    entry = Entry(roster, now, command.caller.agent_id)
+    entry = EntryBuilder(roster, now, command.caller.agent_id)
     entry.close([seat.participant for seat in roster.seats.values()], "deleted")
     return Decision(Stamp(command.operation), entry.events)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.rooms import access, deadlines
-from services.rooms.decision import Decision, Entry, Rules
+from services.rooms.decision import Decision, EntryBuilder, Rules
 from shared.rooms.commands import (
     AddParticipant,
     DropParticipant,
@@ -35,7 +35,7 @@ def join(roster: Roster, command: AddParticipant, room: Room, now: float, rules:
         grant=grant.key if grant else None,
         grant_until=grant.until if grant else 0,
     )
-    entry = Entry(roster, now, command.caller.agent_id)
+    entry = EntryBuilder(roster, now, command.caller.agent_id)
     if roster.room is None:
         entry.room = room
         entry.add("created")
@@ -147,7 +147,7 @@ def _move(
         since=command.since,
         unheard_from=unheard_from,
     )
-    entry = Entry(roster, now, seat.participant.agent_id)
+    entry = EntryBuilder(roster, now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))
     decision.events = entry.events
     return decision
@@ -163,7 +163,7 @@ def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> 
     decision = Decision(Stamp(f"drop:{seat.participant.id}:{seat.epoch}"))
     if seat.participant.connection == "reconnecting":
         return decision
-    entry = Entry(roster, now, seat.participant.agent_id)
+    entry = EntryBuilder(roster, now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "reconnecting"}))
     decision.events = entry.events
     decision.timers = [deadlines.grace(command.room_id, seat.participant.id, seat.epoch, now, rules)]
@@ -182,7 +182,7 @@ def leave(roster: Roster, command: RemoveParticipant, now: float) -> Decision:
     """Give the seat up."""
     seat = _seat(roster, command)
     participant = seat.participant
-    entry = Entry(roster, now, participant.agent_id)
+    entry = EntryBuilder(roster, now, participant.agent_id)
     entry.add("participant_left", participant, command.reason)
     operation = f"leave:{participant.id}"
     stamp = Stamp(operation, participant=participant.id, epoch=seat.epoch, grant=command.gives_back)
@@ -204,7 +204,7 @@ def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules)
     )
     decision = Decision(Stamp(command.operation, asked_at=command.asked_at))
     if after != before and command.operation not in roster.operations:
-        entry = Entry(roster, now, before.agent_id)
+        entry = EntryBuilder(roster, now, before.agent_id)
         entry.add("participant_updated", after)
         decision.events = entry.events
     return decision

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Counter
 
-from services.rooms.changes import Changes
 from services.rooms.deadlines import GatewayLost
+from services.rooms.executor import RoomExecutor
 from shared.broker.bus import Bus, Following
 from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
 from shared.values.ids import GatewayId, RoomId
@@ -24,9 +24,9 @@ ROOMS_AT_ONCE = 32
 class Timekeeper:
     """Handles due timers. `clock` gives Unix seconds."""
 
-    def __init__(self, bus: Bus, changes: Changes, clock: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, executor: RoomExecutor, clock: Callable[[], float]) -> None:
         self._bus = bus
-        self._changes = changes
+        self._executor = executor
         self._clock = clock
         self._taking: Following | None = None
 
@@ -49,17 +49,17 @@ class Timekeeper:
                 await self._lost(timer.gateway)
             case Sweep():
                 await self._lost(timer.gateway)
-                await self._bus.let_go_rooms(timer.gateway)
+                await self._bus.forget_rooms(timer.gateway)
             case GraceEnds() | RoomEnds() | RoomEmpty():
-                await self._changes.do(timer.room_id, timer)
+                await self._executor.execute(timer.room_id, timer)
             case LogKept():
-                await self._changes.trim(timer.room_id)
+                await self._executor.trim(timer.room_id)
 
     async def _lost(self, gateway: GatewayId) -> None:
         turn = asyncio.Semaphore(ROOMS_AT_ONCE)
 
         async def one(room_id: RoomId) -> None:
             async with turn:
-                await self._changes.do(room_id, GatewayLost(room_id, gateway))
+                await self._executor.execute(room_id, GatewayLost(room_id, gateway))
 
-        await asyncio.gather(*(one(room_id) for room_id in await self._bus.held_rooms(gateway)))
+        await asyncio.gather(*(one(room_id) for room_id in await self._bus.noted_rooms(gateway)))

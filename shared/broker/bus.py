@@ -120,10 +120,10 @@ class Bus(Protocol):
     async def post(self, signal: Signal) -> Posted:
         """Append a signal to the room's log. A repeated `key` stores nothing, and gives the first one's sequence."""
 
-    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
         """Call `receive` for every entry committed from now on, in the log's order; when this returns, none is missed.
 
-        `missed` is called when entries may have been lost (reconnected, slow consumer): read on from the last one seen.
+        `on_gap` is called when entries may have been lost (reconnected, slow consumer): read on from the last one seen.
         `topic` is a live subject of `shared.broker.subjects`. Neither callable may raise or block.
         """
 
@@ -157,13 +157,13 @@ class Bus(Protocol):
         Many at once, in no order; a second time after a second when it was refused, else after `retry_seconds`.
         """
 
-    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """Note that participants of a gateway may be in a room."""
 
-    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """The rooms noted of a gateway. May lag."""
 
-    async def let_go_rooms(self, gateway: GatewayId) -> None:
+    async def forget_rooms(self, gateway: GatewayId) -> None:
         """Forget what was noted of a gateway."""
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:

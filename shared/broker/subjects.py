@@ -108,12 +108,12 @@ def due(timer: Timer) -> str:
     return f"{ROOT}.timer.due.{timer.name}"
 
 
-def held_room(gateway: GatewayId, room_id: RoomId) -> str:
+def noted_room(gateway: GatewayId, room_id: RoomId) -> str:
     """A note that participants of this gateway may be in this room."""
     return f"{ROOT}.timer.held.{gateway}.{room_id}"
 
 
-def held_rooms(gateway: GatewayId) -> str:
+def noted_rooms(gateway: GatewayId) -> str:
     """All such notes of a gateway."""
     return f"{ROOT}.timer.held.{gateway}.*"
 

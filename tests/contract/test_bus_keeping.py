@@ -22,18 +22,18 @@ async def test_rooms_are_noted(connect: Connect) -> None:
     """Each room of a gateway once, however often it is noted; letting go forgets this gateway's and no other's."""
     rooms = await connect("rooms")
     one, two = GatewayId("g_1"), GatewayId("g_12")
-    assert await rooms.held_rooms(one) == []
+    assert await rooms.noted_rooms(one) == []
     for _ in range(3):
-        await rooms.hold_room(one, A)
-    await rooms.hold_room(one, B)
-    await rooms.hold_room(two, A)
-    assert sorted(await rooms.held_rooms(one)) == [A, B]
-    await rooms.let_go_rooms(one)
-    assert await rooms.held_rooms(one) == []
-    assert await rooms.held_rooms(two) == [A]
-    await rooms.let_go_rooms(one)
-    await rooms.hold_room(one, A)
-    assert await rooms.held_rooms(one) == [A]
+        await rooms.note_room(one, A)
+    await rooms.note_room(one, B)
+    await rooms.note_room(two, A)
+    assert sorted(await rooms.noted_rooms(one)) == [A, B]
+    await rooms.forget_rooms(one)
+    assert await rooms.noted_rooms(one) == []
+    assert await rooms.noted_rooms(two) == [A]
+    await rooms.forget_rooms(one)
+    await rooms.note_room(one, A)
+    assert await rooms.noted_rooms(one) == [A]
 
 
 async def test_very_many_rooms_are_noted(connect: Connect) -> None:
@@ -41,11 +41,11 @@ async def test_very_many_rooms_are_noted(connect: Connect) -> None:
     rooms = await connect("rooms")
     one, two = GatewayId("g_1"), GatewayId("g_2")
     names = [RoomId(f"room-{n}") for n in range(1150)]
-    await asyncio.gather(*(rooms.hold_room(gateway, name) for name in names for gateway in (one, two)))
-    assert sorted(await rooms.held_rooms(one)) == sorted(names)
-    await rooms.let_go_rooms(one)
-    assert await rooms.held_rooms(one) == []
-    assert len(await rooms.held_rooms(two)) == len(names)
+    await asyncio.gather(*(rooms.note_room(gateway, name) for name in names for gateway in (one, two)))
+    assert sorted(await rooms.noted_rooms(one)) == sorted(names)
+    await rooms.forget_rooms(one)
+    assert await rooms.noted_rooms(one) == []
+    assert len(await rooms.noted_rooms(two)) == len(names)
 
 
 # -- logs that were kept long enough -----------------------------------------------------------------------------------

@@ -334,7 +334,7 @@ async def test_timers_survive_the_broker(embedded: EmbeddedNats) -> None:
     for timer in (*meanwhile, *soon):
         await rooms.arm(timer)
     position = await rooms.arm(waits)
-    await rooms.hold_room(GatewayId("g_1"), A)
+    await rooms.note_room(GatewayId("g_1"), A)
     embedded.kill()
     await asyncio.sleep(0.6)
     assert taker.taken == []
@@ -346,7 +346,7 @@ async def test_timers_survive_the_broker(embedded: EmbeddedNats) -> None:
     await eventually(lambda: everyone <= set(taker.names), "all are taken", within=30)
     assert all(at >= timer.due - 0.05 for at, timer in taker.taken)
     assert await rooms.armed(waits) == position
-    assert await rooms.held_rooms(GatewayId("g_1")) == [A]
+    assert await rooms.noted_rooms(GatewayId("g_1")) == [A]
     await rooms.arm(waits, after=position)
     await taking.stop()
     await rooms.close()

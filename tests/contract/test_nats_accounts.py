@@ -157,7 +157,7 @@ async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) ->
         subjects.armed(LEASE): {"gateway", "rooms"},
         subjects.armed(GRACE): {"rooms"},
         subjects.due(LEASE): {"rooms"},
-        subjects.held_room(LEASE.gateway, R): {"rooms"},
+        subjects.noted_room(LEASE.gateway, R): {"rooms"},
         subjects.PROBE: {"gateway", "rooms", "auth"},
         **{f"$JS.API.STREAM.{verb}.{subjects.LOG_STREAM}": set() for verb in ("DELETE", "MSG.DELETE")},
         **{f"$JS.API.STREAM.PURGE.{stream}": {"rooms"} for stream in (subjects.LOG_STREAM, subjects.TIMER_STREAM)},

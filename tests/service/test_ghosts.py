@@ -9,9 +9,9 @@ import pytest
 
 from services.gateway.server import GatewayServer
 from services.rooms import deadlines
-from services.rooms.changes import Changes
 from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Rules
+from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
 from shared.broker.bus import Bus
 from shared.broker.memory.bus import MemoryBroker, MemoryBus
@@ -211,7 +211,7 @@ class Replica:
 
     def __init__(self, broker: MemoryBroker, now: float) -> None:
         log = RoomLog(MemoryBus(broker), capacity=10, snapshot_every=100, waiting=10)
-        self.changes = Changes(log, Rules(), lambda: now)
+        self.executor = RoomExecutor(log, Rules(), lambda: now)
 
 
 async def test_a_lost_decision_takes_nobodys_grace() -> None:
@@ -219,11 +219,11 @@ async def test_a_lost_decision_takes_nobodys_grace() -> None:
     now = time.time()
     broker = MemoryBroker(clock=lambda: now)
     behind, ahead = Replica(broker, now), Replica(broker, now)
-    await behind.changes.do(orders.ROOM, orders.create())
-    await behind.changes.do(orders.ROOM, orders.join("ann"))
-    await ahead.changes.do(orders.ROOM, resume("ann", G2))
-    await ahead.changes.do(orders.ROOM, drop("ann", G2, epoch=2))
-    await behind.changes.do(orders.ROOM, GatewayLost(orders.ROOM, G1))
+    await behind.executor.execute(orders.ROOM, orders.create())
+    await behind.executor.execute(orders.ROOM, orders.join("ann"))
+    await ahead.executor.execute(orders.ROOM, resume("ann", G2))
+    await ahead.executor.execute(orders.ROOM, drop("ann", G2, epoch=2))
+    await behind.executor.execute(orders.ROOM, GatewayLost(orders.ROOM, G1))
     waiting = [timer for _, timer in broker.timers._waiting.values() if isinstance(timer, GraceEnds)]
     assert 2 in {timer.epoch for timer in waiting}
 
@@ -233,9 +233,9 @@ async def test_a_lost_decision_lets_no_room_live_longer() -> None:
     now = time.time()
     broker = MemoryBroker(clock=lambda: now)
     behind, ahead = Replica(broker, now + 3000), Replica(broker, now)
-    await behind.changes.do(orders.ROOM, orders.create(settings=RoomSettings(max_duration=60)))
-    await ahead.changes.do(orders.ROOM, orders.join("ann"))
-    await behind.changes.do(orders.ROOM, orders.join("bob"))
+    await behind.executor.execute(orders.ROOM, orders.create(settings=RoomSettings(max_duration=60)))
+    await ahead.executor.execute(orders.ROOM, orders.join("ann"))
+    await behind.executor.execute(orders.ROOM, orders.join("bob"))
     due = [timer.due for _, timer in broker.timers._waiting.values() if isinstance(timer, RoomEnds)]
     assert min(due) == pytest.approx(now + 3600, abs=1)
 

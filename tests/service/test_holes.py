@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.embedded_nats import EmbeddedNats
-from services.gateway.replica.room_feed import FollowedRoom
+from services.gateway.replica.room_feed import RoomFeed
 from shared.broker.bus import Following, LogEntry
 from shared.values.ids import RoomId
 from tests.support.broker import connector
@@ -27,21 +27,21 @@ class Lossy:
         self.missed: list[Callable[[], None]] = []
         follow = bus.follow
 
-        async def lossy(topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+        async def lossy(topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
             def maybe(entry: LogEntry) -> None:
                 if self.losing(entry):
                     self.lost += 1
                 else:
                     receive(entry)
 
-            self.missed.append(missed)
-            following: Following = await follow(topic, maybe, missed)
+            self.missed.append(on_gap)
+            following: Following = await follow(topic, maybe, on_gap)
             return following
 
         monkeypatch.setattr(bus, "follow", lossy)
 
 
-def followed(system: System, gateway: int = 0) -> FollowedRoom:
+def followed(system: System, gateway: int = 0) -> RoomFeed:
     """What a gateway knows of the room."""
     return system.gateways[gateway]._shared.around.rooms._rooms[RoomId("voice-1")]
 
@@ -109,8 +109,8 @@ async def test_a_room_closes_under_who_comes_back(system: System, monkeypatch: p
             gone = await rest.delete("/api/rooms/voice-1", headers={"Authorization": f"Bearer {token('alice')}"})
         assert gone.status_code == 204
         await alice.hear("room_closed")
-        monkeypatch.setattr(FollowedRoom, "_read_on", lambda _: asyncio.sleep(60))
-        followed(system).suspect("test")
+        monkeypatch.setattr(RoomFeed, "_fill_gap", lambda _: asyncio.sleep(60))
+        followed(system).resync("test")
         return await read(subject, after=after, limit=limit)
 
     monkeypatch.setattr(bus, "read", slow)
@@ -178,7 +178,7 @@ async def test_told_that_something_was_missed(system: System, monkeypatch: pytes
     await changes(bob, "2")
     await alice.hear("user_updated", revision=5)
     assert [m["type"] for m in alice.everything][-3:] == ["user_updated", "offer", "user_updated"]
-    assert followed(system).replica.hole == "connection"
+    assert followed(system).replica.gap == "connection"
 
 
 async def test_nats_restarted(nats_server: EmbeddedNats) -> None:

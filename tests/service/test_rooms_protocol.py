@@ -297,8 +297,8 @@ async def test_a_gateway_that_hears_late(system: System, monkeypatch: pytest.Mon
     follow = bus.follow
     loop = asyncio.get_running_loop()
 
-    async def late(topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
-        return await follow(topic, lambda entry: loop.call_later(0.2, receive, entry), missed)  # type: ignore[arg-type]
+    async def late(topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
+        return await follow(topic, lambda entry: loop.call_later(0.2, receive, entry), on_gap)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bus, "follow", late)
     first, there, here = [await system.agent(name, gateway=n) for name, n in (("a", 0), ("b", 1), ("c", 0))]

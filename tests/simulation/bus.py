@@ -178,13 +178,13 @@ class FaultyBus(MemoryBus):
         """See Bus."""
         return await self._ask("post", partial(super().post, signal))
 
-    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
         """See Bus."""
-        feed = Feed(self._network, self._process, receive, missed)
+        feed = Feed(self._network, self._process, receive, on_gap)
         self._feeds = {known: None for known in self._feeds if not known.stopped}
         self._feeds[feed] = None
         try:
-            feed.following = await self._ask("follow", partial(super().follow, topic, feed.committed, missed))
+            feed.following = await self._ask("follow", partial(super().follow, topic, feed.committed, on_gap))
         except BaseException:
             feed.stopped = True
             raise
@@ -270,17 +270,17 @@ class FaultyBus(MemoryBus):
         self._taking = timers.take(take, retry_seconds, lambda: self.broker.down or self.cut or self._process.dead)
         return self._taking
 
-    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See Bus."""
-        await self._ask("hold", partial(super().hold_room, gateway, room_id))
+        await self._ask("hold", partial(super().note_room, gateway, room_id))
 
-    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """See Bus."""
-        return await self._ask("held", partial(super().held_rooms, gateway))
+        return await self._ask("held", partial(super().noted_rooms, gateway))
 
-    async def let_go_rooms(self, gateway: GatewayId) -> None:
+    async def forget_rooms(self, gateway: GatewayId) -> None:
         """See Bus."""
-        await self._ask("let go", partial(super().let_go_rooms, gateway))
+        await self._ask("let go", partial(super().forget_rooms, gateway))
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See Bus."""

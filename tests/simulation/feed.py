@@ -11,12 +11,12 @@ class Feed:
     """A following. `deaf` while the process has no connection to the broker: nothing of that time comes any more."""
 
     def __init__(
-        self, network: Network, process: Process, receive: Callable[[LogEntry], None], missed: Callable[[], None]
+        self, network: Network, process: Process, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]
     ) -> None:
         self._sky = network.sky
         self._process = process
         self._receive = receive
-        self._missed = missed
+        self._on_gap = on_gap
         self._wire = Wire(network, process.context, self._hear)
         self._network = network
         self.following: Following | None = None
@@ -43,7 +43,7 @@ class Feed:
         """The connection is back. What was committed until now did not come."""
         self.deaf = False
         if not self.stopped:
-            self._process.soon(self._missed)
+            self._process.soon(self._on_gap)
 
     async def stop(self) -> None:
         """See Following."""

@@ -4,19 +4,19 @@ import asyncio
 from typing import cast
 
 from services.gateway.context import Surroundings
-from services.gateway.departures import Farewells
+from services.gateway.departures import Departures
 from services.gateway.drain import drain
 from services.gateway.ice_servers import IceServers
 from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import FollowedRooms
+from services.gateway.replica.room_feed import RoomFeeds
 from services.gateway.sealing import Sealer
 from services.gateway.server import FAREWELL_SECONDS
 from services.gateway.session.authentication import Shared
 from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
-from services.gateway.signaling.relay import Checks
+from services.gateway.signaling.relay import SignalValidator
 from services.gateway.transport.connection import Connection
 from shared.broker.bus import Bus
 from tests.simulation.line import Ear, Line
@@ -38,8 +38,8 @@ class Gateway:
         sealer = Sealer(settings.sealing_keys(), chance)
         around = Surroundings(
             bus=bus,
-            rooms=FollowedRooms(bus, sealer, settings.signal_seconds),
-            farewells=Farewells(bus),
+            rooms=RoomFeeds(bus, sealer, settings.signal_seconds),
+            farewells=Departures(bus),
             lease=Lease(bus, settings.lease_seconds, clock, chance),
             ice=IceServers(bus, clock),
             clock=clock,
@@ -48,7 +48,7 @@ class Gateway:
             replay_seconds=settings.replay_seconds,
         )
         failed = FailedLogins(settings.failed_logins, network.loop.time)
-        self._shared = Shared(settings, around, sealer, Checks(settings), failed)
+        self._shared = Shared(settings, around, sealer, SignalValidator(settings), failed)
         self._heartbeat = Heartbeat(self._sessions.values, settings, clock)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -76,7 +76,7 @@ class Gateway:
         """As GatewayServer.start."""
         around = self._shared.around
         around.lease.lost = self._fence
-        around.lease.doubted = around.rooms.doubt
+        around.lease.recovered = around.rooms.resync
         self._tasks = [
             self.process.spawn(around.lease.run()),
             self.process.spawn(self._heartbeat.run()),

@@ -190,9 +190,9 @@ class Line:
         """The client does not read for a while."""
         if self._listener is not None and self.outbox.stuck_since is None:
             self.outbox.pause()
-            self._network.loop.call_later(seconds, self._process.run, self._read_on, context=self._process.context)
+            self._network.loop.call_later(seconds, self._process.run, self._fill_gap, context=self._process.context)
 
-    def _read_on(self) -> None:
+    def _fill_gap(self) -> None:
         if self._listener is not None:
             self.outbox.resume()
 

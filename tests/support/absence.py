@@ -3,7 +3,7 @@
 import pytest
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Change
+from services.rooms.room import RoomInput
 from shared.rooms.commands import DropParticipant, ResumeParticipant
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds
@@ -46,7 +46,7 @@ def room_of(*names: str, settings: RoomSettings | None = None, rules: Rules = RU
     return LoggedRoom(made, *(join(name) for name in names), rules=rules)
 
 
-def refusal(room: LoggedRoom, command: Change) -> Refused:
+def refusal(room: LoggedRoom, command: RoomInput) -> Refused:
     """How a command is refused."""
     with pytest.raises(Refused) as caught:
         room.do(command)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Change, decide
+from services.rooms.room import RoomInput, decide
 from shared.rooms.commands import (
     AddParticipant,
     Caller,
@@ -60,13 +60,13 @@ def leave(participant_id: str, room_id: str = ROOM, **fields: Any) -> RemovePart
 
 
 def update(participant_id: str, operation: str = "u1", **fields: Any) -> UpdateParticipant:
-    """Change what a participant says of itself."""
+    """RoomInput what a participant says of itself."""
     who = ParticipantId(participant_id)
     return UpdateParticipant(room_id=ROOM, participant_id=who, operation=operation, **{"epoch": 1, **fields})
 
 
 def update_room(by: Caller = OWNER, operation: str = "r1", **fields: Any) -> UpdateRoom:
-    """Change the room."""
+    """RoomInput the room."""
     return UpdateRoom(caller=by, operation=operation, room_id=ROOM, **fields)
 
 
@@ -84,7 +84,7 @@ def grant(agent_id: str, key: str = "k1", **fields: Any) -> Grant:
 class LoggedRoom:
     """One room, its whole log in memory, decided by the real rules; every change is written and read back."""
 
-    def __init__(self, *commands: Change, rules: Rules | None = None) -> None:
+    def __init__(self, *commands: RoomInput, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.now = NOW
         self.log: list[Entry] = []
@@ -92,7 +92,7 @@ class LoggedRoom:
         for command in commands:
             self.do(command)
 
-    def do(self, command: Change) -> Decision:
+    def do(self, command: RoomInput) -> Decision:
         """Decide and append. Raises Refused. The promises of the log are checked after every change."""
         decision = decide(self.fold, command, self.now, self.rules)
         if decision.events:

@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from services.rooms.changes import Changes
 from services.rooms.decision import Rules
 from services.rooms.directory import Directory
+from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from shared.broker.bus import Bus, Service
@@ -22,7 +22,7 @@ async def rooms_handlers(
     log = RoomLog(bus, capacity=cached_rooms, snapshot_every=snapshot_every, waiting=1000)
     directory = Directory(bus)
     await directory.start()
-    return RoomsHandlers(Changes(log, rules or Rules(), time.time), directory), directory
+    return RoomsHandlers(RoomExecutor(log, rules or Rules(), time.time), directory), directory
 
 
 async def serve_rooms(bus: Bus, **settings: Any) -> Directory:

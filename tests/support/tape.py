@@ -1,7 +1,7 @@
 """A room's log as gateways get it: entries with headers and bodies, made by the real rules."""
 
 from services.rooms.decision import Rules
-from services.rooms.room import Change, decide
+from services.rooms.room import RoomInput, decide
 from shared.broker.bus import LogEntry, Signal
 from shared.broker.subjects import LogSubject
 from shared.rooms.events import encode
@@ -13,7 +13,7 @@ from tests.support.orders import NOW, ROOM, create
 class Tape:
     """The log of one room in a stream it shares with others: its sequences have gaps."""
 
-    def __init__(self, *commands: Change) -> None:
+    def __init__(self, *commands: RoomInput) -> None:
         self.fold = Roster(ROOM, "tape")
         self.entries: list[LogEntry] = []
         self._sequence = 0
@@ -28,7 +28,7 @@ class Tape:
         self.entries.append(LogEntry(self._sequence, subject, headers | before, body))
         return self.entries[-1]
 
-    def do(self, command: Change) -> LogEntry:
+    def do(self, command: RoomInput) -> LogEntry:
         """Decide and append. The command must change something."""
         decision = decide(self.fold, command, NOW + len(self.entries), Rules())
         assert decision.events

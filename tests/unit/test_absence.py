@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from services.rooms.deadlines import LATE_SECONDS, GatewayLost
-from services.rooms.room import Change
+from services.rooms.room import RoomInput
 from shared.rooms.commands import DropParticipant
 from shared.rooms.roster import DEPARTED_SECONDS, Departure
 from shared.values import moment
@@ -110,7 +110,7 @@ def test_who_does_not_come_back_leaves() -> None:
     ],
     ids=["came back", "away again", "left", "replaced", "closed"],
 )
-def test_the_timer_of_another_absence(meanwhile: list[Change]) -> None:
+def test_the_timer_of_another_absence(meanwhile: list[RoomInput]) -> None:
     """A grace timer whose absence is over does nothing."""
     room = room_of("a")
     room.do(drop("a"))
@@ -241,7 +241,7 @@ def test_somebody_elses_seat() -> None:
     assert room.seat("p_a_1").epoch == 1
 
 
-ENDINGS: list[tuple[str, list[Change | Callable[[float], Change]]]] = [
+ENDINGS: list[tuple[str, list[RoomInput | Callable[[float], RoomInput]]]] = [
     ("left", [leave("p_a_1")]),
     ("timeout", [drop("a"), lambda now: grace("a", now)]),
     ("replaced", [join("a", n=2)]),
@@ -251,7 +251,7 @@ ENDINGS: list[tuple[str, list[Change | Callable[[float], Change]]]] = [
 
 
 @pytest.mark.parametrize(("reason", "commands"), ENDINGS, ids=[reason for reason, _ in ENDINGS])
-def test_a_seat_that_is_gone(reason: str, commands: list[Change | Callable[[float], Change]]) -> None:
+def test_a_seat_that_is_gone(reason: str, commands: list[RoomInput | Callable[[float], RoomInput]]) -> None:
     """Whoever comes back to it is told how the stay ended: at which entry, when, and why."""
     room = room_of("a", "b")
     for command in commands:

@@ -7,7 +7,7 @@ import pytest
 
 from services.rooms.deadlines import EARLY_SECONDS, GatewayLost
 from services.rooms.decision import Decision
-from services.rooms.room import Change
+from services.rooms.room import RoomInput
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import LogKept, RoomEmpty, RoomEnds, Timer, decode, encode
 from shared.values.errors import Code
@@ -119,7 +119,7 @@ def test_the_clock_of_an_empty_room() -> None:
     """It starts when the room is made and when the last one leaves, however that comes; not while somebody sits there."""
     room = LoggedRoom(rules=RULES)
     assert empties_of(room.do(create())) == [NOW + 3600]
-    calm: list[Change] = [join("b"), join("a"), leave("p_b_1"), join("a", n=2), join("c"), leave("p_a_2"), drop("c")]
+    calm: list[RoomInput] = [join("b"), join("a"), leave("p_b_1"), join("a", n=2), join("c"), leave("p_a_2"), drop("c")]
     for command in (*calm, update_room(name="x")):
         room.now += 1
         assert empties_of(room.do(command)) == []
@@ -135,7 +135,7 @@ def test_a_join_that_makes_its_room() -> None:
 
 def test_an_empty_room_closes() -> None:
     """Never joined, or left by the last one: after the set time it closes with `empty`."""
-    stays: list[list[Change]] = [[], [join("a"), leave("p_a_1")]]
+    stays: list[list[RoomInput]] = [[], [join("a"), leave("p_a_1")]]
     for commands in stays:
         room = LoggedRoom(create(), *commands, rules=RULES)
         room.now += 3600
@@ -185,7 +185,7 @@ def test_unknown_and_closed_rooms_are_not_empty() -> None:
 # -- afterwards --------------------------------------------------------------------------------------------------------
 
 
-CLOSING: list[tuple[str, list[Change], Callable[[float], Change]]] = [
+CLOSING: list[tuple[str, list[RoomInput], Callable[[float], RoomInput]]] = [
     ("deleted", [], lambda _: close()),
     ("empty", [leave("p_a_1")], empty),
     ("max_duration", [], ends),
@@ -194,7 +194,7 @@ CLOSING: list[tuple[str, list[Change], Callable[[float], Change]]] = [
 
 @pytest.mark.parametrize(("reason", "before", "closing"), CLOSING, ids=[reason for reason, *_ in CLOSING])
 def test_the_log_of_a_closed_room_is_kept_for_a_while(
-    reason: str, before: list[Change], closing: Callable[[float], Change]
+    reason: str, before: list[RoomInput], closing: Callable[[float], RoomInput]
 ) -> None:
     """However it closed, one timer remains: when its log may go. With 0 it stays for ever."""
     for seconds in (86400.0, 0.0):

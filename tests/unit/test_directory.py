@@ -72,10 +72,10 @@ async def test_what_is_missed_while_the_list_is_filled_is_read_again() -> None:
 class LateBus(MemoryBus):
     """What is followed arrives a while after it was committed."""
 
-    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
         """See Bus."""
         loop = asyncio.get_running_loop()
-        return await super().follow(topic, lambda entry: void(loop.call_later(0.05, receive, entry)), missed)
+        return await super().follow(topic, lambda entry: void(loop.call_later(0.05, receive, entry)), on_gap)
 
 
 def void(_: object) -> None:

@@ -117,7 +117,7 @@ async def test_a_guest_token_is_nothing_else() -> None:
 
 
 async def test_guests_need_no_keys_of_agent_link() -> None:
-    """Where agent-link signs with a key pair, and even before its document was loaded, guests are judged by auth's own key."""
+    """Where agent-link signs with a key pair, and even before its document was loaded, guests are verified by auth's own key."""
     handlers = handlers_with(JWKS)
     issued = await guest(handlers)
     assert (await handlers.validate(Validate(token=issued.token))).agent_id == issued.agent_id

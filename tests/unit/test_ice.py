@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.gateway import ice_servers as ice
-from services.gateway.ice_servers import IceServers, ToldIce
+from services.gateway.ice_servers import IceServers, SessionIce
 from shared.auth.commands import IceServersIssued, IssueIceServers
 from shared.auth.ice_server import IceServer
 from shared.broker.bus import Service
@@ -52,7 +52,7 @@ class Auth:
         return IceServers(bus, lambda: self.now)
 
 
-class Told(ToldIce):
+class Told(SessionIce):
     """A session of alice, and the pushes it was sent."""
 
     def __init__(self, kept: IceServers) -> None:

@@ -54,7 +54,7 @@ class Kept:
         calls = iter(range(1, 1000))
         self.lease = Lease(self.bus, seconds, time.time, lambda count: next(calls).to_bytes(count, "big"))
         self.lease.lost = self._lost
-        self.lease.doubted = self._doubted
+        self.lease.recovered = self._doubted
         self.running = asyncio.create_task(self.lease.run())
 
     def _lost(self) -> None:

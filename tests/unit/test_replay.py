@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.replica.replay import Missed, first_missed, replay, usable
+from services.gateway.replica.replay import Backlog, first_missed, replay, usable
 from services.gateway.replica.replica import Delivery, Push, Replica
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.cursor import Cursor
@@ -43,13 +43,13 @@ def cursor_of(item: Push | Delivery) -> Cursor:
     return cursor
 
 
-def missed(tape: Tape, cursor: Cursor, end: int, known: int | None = None) -> Missed | None:
+def missed(tape: Tape, cursor: Cursor, end: int, known: int | None = None) -> Backlog | None:
     """What is replayed up to `end`, for a session that came back when the room was as of `known`."""
     entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
     return replay(entries, cursor, ME, state(tape, end if known is None else known), end)
 
 
-def told(found: Missed | None) -> list[Any]:
+def told(found: Backlog | None) -> list[Any]:
     """The type of a push, the body of a signal."""
     assert found is not None
     return [json.loads(item.payload)["type"] if isinstance(item, Push) else item.body for item in found.items]
@@ -67,7 +67,7 @@ def room(*names: str) -> tuple[Tape, Cursor]:
 def test_nothing_was_missed() -> None:
     """At the end of the log there is nothing to tell, but how far it is."""
     tape, cursor = room("a")
-    assert missed(tape, cursor, cursor.sequence) == Missed([], cursor.sequence, 3)
+    assert missed(tape, cursor, cursor.sequence) == Backlog([], cursor.sequence, 3)
 
 
 def test_events_and_my_signals() -> None:
@@ -136,7 +136,7 @@ def test_a_sender_that_moved() -> None:
     everything = [b"1", moved, b"2", moved, b"3", moved, b"4"]
     assert told(missed(tape, cursor, end)) == everything
     assert [item for item in live(tape, cursor.sequence) if isinstance(item, Delivery)] == [
-        item for item in (missed(tape, cursor, end) or Missed([], 0, 0)).items if isinstance(item, Delivery)
+        item for item in (missed(tape, cursor, end) or Backlog([], 0, 0)).items if isinstance(item, Delivery)
     ]
     tape.do(leave("p_a_1", epoch=3))
     assert told(missed(tape, cursor, tape.entries[-1].sequence)) == [*everything, "user_left"]

@@ -78,9 +78,9 @@ def test_a_revision_shows_a_hole() -> None:
     tape, replica = room("a")
     tape.do(join("b"))
     assert replica.receive(tape.do(update("p_a_1", name="New"))) == []
-    assert (replica.state, replica.hole) == (State.READING_ON, "revision")
+    assert (replica.state, replica.gap) == (State.CATCHING_UP, "revision")
     assert replica.receive(tape.do(leave("p_b_1"))) == []
-    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_joined", "user_updated", "user_left"]
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == ["user_joined", "user_updated", "user_left"]
     assert replica.state is State.LIVE
 
 
@@ -89,8 +89,8 @@ def test_a_signal_shows_a_hole() -> None:
     tape, replica = room("a", "b")
     tape.signal("p_a_1", "p_b_1", b"offer")
     assert replica.receive(tape.signal("p_a_1", "p_b_1", b"candidate")) == []
-    assert (replica.state, replica.hole) == (State.READING_ON, "signal")
-    assert told(replica.read_on(tape.above(replica.read_from))) == [b"offer", b"candidate"]
+    assert (replica.state, replica.gap) == (State.CATCHING_UP, "signal")
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == [b"offer", b"candidate"]
 
 
 def test_a_hole_that_shows_late_is_filled() -> None:
@@ -99,11 +99,11 @@ def test_a_hole_that_shows_late_is_filled() -> None:
     tape.signal("p_a_1", "p_b_1", b"lost")
     assert told(replica.receive(tape.do(update("p_a_1", name="New")))) == ["user_updated"]
     replica.receive(tape.signal("p_a_1", "p_b_1", b"next"))
-    assert told(replica.read_on(tape.above(replica.read_from))) == [b"lost", b"next"]
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == [b"lost", b"next"]
     tape.do(update("p_a_1", "u2", name="B"))
     assert told(replica.receive(tape.signal("p_b_1", "p_a_1", b"back"))) == [b"back"]
     assert replica.receive(tape.do(update("p_a_1", "u3", name="C"))) == []
-    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_updated", "user_updated"]
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == ["user_updated", "user_updated"]
 
 
 def test_a_hole_of_one_does_not_hide_that_of_another() -> None:
@@ -112,8 +112,8 @@ def test_a_hole_of_one_does_not_hide_that_of_another() -> None:
     tape.signal("p_a_1", "p_b_1", b"lost")
     assert told(replica.receive(tape.signal("p_b_1", "p_c_1", b"heard"))) == [b"heard"]
     tape.signal("p_a_1", "p_b_1", b"next")
-    replica.suspect("connection")
-    assert told(replica.read_on(tape.above(replica.read_from))) == [b"lost", b"next"]
+    replica.resync("connection")
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == [b"lost", b"next"]
 
 
 def test_reading_goes_back_as_far_as_signals_are_kept() -> None:
@@ -121,14 +121,14 @@ def test_reading_goes_back_as_far_as_signals_are_kept() -> None:
     tape, replica = room("a", "b")
     for n in range(3):
         replica.receive(tape.do(update("p_a_1", f"u{n}", name=f"name {n}")))
-    replica.suspect("connection")
+    replica.resync("connection")
     assert replica.read_from == replica.started_at
-    replica.read_on([])
+    replica.fill_gap([])
     replica.turn_page()
     middle = replica.position
     replica.receive(tape.do(update("p_a_1", "last", name="last")))
     replica.turn_page()
-    replica.suspect("connection")
+    replica.resync("connection")
     assert replica.read_from == middle < replica.position
 
 
@@ -137,8 +137,8 @@ def test_a_signal_from_a_stranger_shows_a_missing_join() -> None:
     tape, replica = room("a")
     tape.do(join("b"))
     assert replica.receive(tape.signal("p_b_1", "p_a_1", b"hello")) == []
-    assert (replica.state, replica.hole) == (State.READING_ON, "stranger")
-    assert told(replica.read_on(tape.above(replica.read_from))) == ["user_joined", b"hello"]
+    assert (replica.state, replica.gap) == (State.CATCHING_UP, "stranger")
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == ["user_joined", b"hello"]
 
 
 def test_a_read_that_lags_leaves_the_hole() -> None:
@@ -146,22 +146,22 @@ def test_a_read_that_lags_leaves_the_hole() -> None:
     tape, replica = room("a")
     tape.do(join("b"))
     replica.receive(tape.do(update("p_a_1", name="New")))
-    assert replica.read_on([]) == []
-    assert told(replica.read_on(tape.above(replica.read_from, up_to=2))) == []
-    assert told(replica.read_on(tape.above(replica.read_from, up_to=3))) == ["user_joined", "user_updated"]
+    assert replica.fill_gap([]) == []
+    assert told(replica.fill_gap(tape.above(replica.read_from, up_to=2))) == []
+    assert told(replica.fill_gap(tape.above(replica.read_from, up_to=3))) == ["user_joined", "user_updated"]
     assert replica.state is State.LIVE
 
 
 def test_suspected_while_waiting() -> None:
     """A suspicion before the snapshot changes nothing; a second one can only make the reading start earlier."""
     replica = Replica(ROOM)
-    replica.suspect("connection")
+    replica.resync("connection")
     assert replica.state is State.STARTING
     tape, replica = room("a")
-    replica.suspect("connection")
-    replica.suspect("silence", replica.position - 1)
-    assert (replica.hole, replica.read_from) == ("connection", replica.position - 1)
-    replica.suspect("silence", replica.position + 1)
+    replica.resync("connection")
+    replica.resync("silence", replica.position - 1)
+    assert (replica.gap, replica.read_from) == ("connection", replica.position - 1)
+    replica.resync("silence", replica.position + 1)
     assert replica.read_from == replica.position - 1
     assert tape.above(replica.position) == []
 
@@ -274,23 +274,23 @@ def _live(replica: Replica, tape: Tape, fates: list[str]) -> list[Push | Deliver
     for i, entry in enumerate(tape.entries[first:], first):
         fate = fates[i % len(fates)] if i < ending else "live"
         if fate == "missed":
-            replica.suspect("connection")
+            replica.resync("connection")
         elif fate != "dropped":
             out += replica.receive(entry)
         if fate == "twice":
             out += replica.receive(entry)
             out += replica.receive(tape.entries[i // 2])
         if fate == "lag":
-            if replica.state is State.READING_ON:
-                out += replica.read_on(tape.above(replica.read_from, up_to=i - 1))
+            if replica.state is State.CATCHING_UP:
+                out += replica.fill_gap(tape.above(replica.read_from, up_to=i - 1))
             continue
         for _ in range(len(tape.entries)):
             if replica.state is State.LIVE:
                 break
-            out += replica.read_on(tape.above(replica.read_from, up_to=i + 1))
+            out += replica.fill_gap(tape.above(replica.read_from, up_to=i + 1))
         assert replica.state is State.LIVE
     for _ in range(len(tape.entries)):
-        out += replica.read_on(tape.above(replica.read_from))
+        out += replica.fill_gap(tape.above(replica.read_from))
     return out
 
 

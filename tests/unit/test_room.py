@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.rooms.decision import Rules
-from services.rooms.room import Change
+from services.rooms.room import RoomInput
 from shared.rooms.model import Media, RoomSettings, Track
 from shared.values.errors import Code, Refused
 from tests.support.absence import resume
@@ -14,7 +14,7 @@ from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, cr
 ON = Media(audio=Track(state="on"), video=Track(state="on"))
 
 
-def refusal(room: LoggedRoom, command: Change) -> Refused:
+def refusal(room: LoggedRoom, command: RoomInput) -> Refused:
     """How a command is refused; and that it left no trace in the log."""
     before = len(room.log)
     with pytest.raises(Refused) as caught:

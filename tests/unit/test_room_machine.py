@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.rooms.decision import Decision, Rules
-from services.rooms.room import Change, decide
+from services.rooms.room import RoomInput, decide
 from shared.rooms.commands import Caller
 from shared.rooms.events import Stamp, decode, encode
 from shared.rooms.model import Media, MediaPatch, Track
@@ -59,7 +59,7 @@ class Rooms(RuleBasedStateMachine):
         self.log: list[Entry] = []
         self.stored: list[tuple[bytes, dict[str, str]]] = []
         self.folds = [Roster(ROOM, "test") for _ in range(REPLICAS)]
-        self.asked: list[Change] = []
+        self.asked: list[RoomInput] = []
         self.ends: dict[tuple[str, int], int] = {}  # of join tokens, by agent and key
         self.deadlines: dict[tuple[str, int], float] = {}  # of joins, by agent and number
 
@@ -82,7 +82,7 @@ class Rooms(RuleBasedStateMachine):
 
     # -- a replica ---------------------------------------------------------------------------------------------------
 
-    def do(self, replica: int, command: Change, reads: int) -> None:
+    def do(self, replica: int, command: RoomInput, reads: int) -> None:
         """As RoomsHandlers._change: a refusal and an empty decision count only on the newest state."""
         self.asked.append(command)
         fold = self.folds[replica]

@@ -243,7 +243,7 @@ def test_size_is_counted_in_bytes() -> None:
 
 
 def test_candidates_follow_the_policy() -> None:
-    """A description's candidates are judged like trickled ones, by the same policy."""
+    """A description's candidates are verified like trickled ones, by the same policy."""
     local = OFFER + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
     check_sdp(local, "offer", policy=CandidatePolicy(allow_loopback=True))
     pion = SAMPLES["pion_audio_data_offer"]

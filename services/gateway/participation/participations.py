@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Iterable
 
-from services.gateway.context import Stay, Surroundings
-from services.gateway.ice_servers import ToldIce
+from services.gateway.context import Participation, Surroundings
+from services.gateway.ice_servers import SessionIce
 from services.gateway.participation.caller import caller_of
 from services.gateway.participation.room_users import room_users
-from services.gateway.replica.log_reader import read_missed, read_unheard
+from services.gateway.replica.log_reader import read_backlog, read_undelivered
 from services.gateway.replica.replica import Delivery, Push
-from services.gateway.replica.room_feed import FollowedRoom
+from services.gateway.replica.room_feed import RoomFeed
 from services.gateway.replica.subscriber import Member, Receiver
 from shared.auth.commands import CheckJoinToken, Identity
 from shared.broker.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PARTICIPANT
@@ -24,7 +24,7 @@ from shared.values.ids import AgentId, ParticipantId, RoomId, SessionKey, mint
 from shared.wire import protocol
 
 
-class Stays:
+class Participations:
     """Which rooms a session is in."""
 
     def __init__(
@@ -42,8 +42,8 @@ class Stays:
         self.device_id = device_id
         self.since = since  # when this connection began
         self.gateway = around.lease.gateway  # a connection does not outlive the lease it began under
-        self._stays: dict[RoomId, Stay] = {}
-        self.ice = ToldIce(around.ice, agent_id, receiver.send_frame)
+        self._stays: dict[RoomId, Participation] = {}
+        self.ice = SessionIce(around.ice, agent_id, receiver.send_frame)
         self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class Stays:
         """How many are in these rooms altogether."""
         return sum(len(stay.room.replica.roster.seats) for stay in self._stays.values() if stay.room.replica.roster)
 
-    def named(self, room_id: RoomId | None) -> Stay:
+    def named(self, room_id: RoomId | None) -> Participation:
         """The stay a message is about; without a room id, the only one. Raises Refused."""
         if room_id is not None:
             stay = self._stays.get(room_id)
@@ -147,7 +147,7 @@ class Stays:
         drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway, since=asked_at)
         self._around.farewells.undo(self._session, room_id, [leave, drop])
 
-    def _enter(self, room: FollowedRoom, member: Member, joined: Joined) -> tuple[Stay, int]:
+    def _enter(self, room: RoomFeed, member: Member, joined: Joined) -> tuple[Participation, int]:
         """The stay, and up to which position what came after the snapshot was not kept for it."""
         snapshot = joined.snapshot
         if joined.participant_id == member.participant_id:
@@ -162,11 +162,11 @@ class Stays:
             end = room.welcome(member, snapshot)
             member.since = snapshot.sequence
         member.seated_at = snapshot.sequence
-        stay = Stay(room, member)
+        stay = Participation(room, member)
         self.add(stay)
         return stay, end
 
-    async def _catch_up(self, stay: Stay, snapshot: Snapshot, end: int) -> None:
+    async def _catch_up(self, stay: Participation, snapshot: Snapshot, end: int) -> None:
         """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had."""
         room, bus = stay.room, self._around.bus
         # Whom the snapshot shows can be written to: the replica must know them as well.
@@ -175,16 +175,16 @@ class Stays:
         if stay.member.moved_at:
             own = next(seat for seat in snapshot.seats if seat.participant.id == stay.participant_id)
             stay.member.unheard_from = own.unheard_from
-            items += await read_unheard(bus, own, snapshot)
+            items += await read_undelivered(bus, own, snapshot)
         if end > snapshot.sequence:
             at = Cursor(snapshot.incarnation, snapshot.sequence)
-            missed = await read_missed(bus, at, stay.participant_id, snapshot, end)
+            missed = await read_backlog(bus, at, stay.participant_id, snapshot, end)
             if missed is None:
                 raise unavailable("the room")
             items += missed.items
         stay.member.catch_up(end, [frame for item in items if (frame := room.frame_of(item)) is not None])
 
-    def add(self, stay: Stay) -> None:
+    def add(self, stay: Participation) -> None:
         """The session is in this room."""
         self.left.discard(stay.room_id)
         self._stays[stay.room_id] = stay
@@ -206,7 +206,7 @@ class Stays:
 
     # -- while in ------------------------------------------------------------------------------------------------------
 
-    async def show(self, stay: Stay, request_id: str | None) -> bytes:
+    async def show(self, stay: Participation, request_id: str | None) -> bytes:
         """`room_users` anew, as of the last push: the replica is what the client was told."""
         ice = await self.ice.soon()
         roster = stay.room.replica.roster

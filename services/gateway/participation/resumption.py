@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from services.gateway import metrics
-from services.gateway.context import Stay, Surroundings
+from services.gateway.context import Participation, Surroundings
 from services.gateway.ice_servers import IceSet
 from services.gateway.participation.caller import caller_of
-from services.gateway.participation.participations import Stays
+from services.gateway.participation.participations import Participations
 from services.gateway.participation.room_users import room_users
-from services.gateway.replica.log_reader import read_missed
-from services.gateway.replica.replay import Missed, usable
-from services.gateway.replica.room_feed import FollowedRoom
+from services.gateway.replica.log_reader import read_backlog
+from services.gateway.replica.replay import Backlog, usable
+from services.gateway.replica.room_feed import RoomFeed
 from services.gateway.replica.subscriber import Member, Receiver
 from services.gateway.transport.outbox import text_frame
 from shared.auth.commands import Identity
@@ -31,8 +31,8 @@ from shared.wire.protocol import Address
 class Returned:
     """A room the session is in again: all it missed, or a snapshot and all that came after it."""
 
-    stay: Stay
-    missed: Missed
+    stay: Participation
+    missed: Backlog
     snapshot: Snapshot | None = None
 
     @property
@@ -91,7 +91,7 @@ class Resumption:
         self._session = session
         self._identity = identity
 
-    async def run(self, cursors: Mapping[RoomId, str], stays: Stays) -> list[Returned | Ended]:
+    async def run(self, cursors: Mapping[RoomId, str], stays: Participations) -> list[Returned | Ended]:
         """All rooms at once; those it is in are added to `stays`. Raises Refused when one of them cannot be asked."""
         stays.ice.ask()
         asked = [self._one(room_id, cursor, stays) for room_id, cursor in cursors.items()]
@@ -101,7 +101,7 @@ class Resumption:
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
 
-    async def _one(self, room_id: RoomId, cursor: str, stays: Stays) -> Returned | Ended:
+    async def _one(self, room_id: RoomId, cursor: str, stays: Participations) -> Returned | Ended:
         recalled = await self._around.farewells.recall(self._session, room_id)
         try:
             returned = await self._return(room_id, cursor, stays)
@@ -112,7 +112,7 @@ class Resumption:
             recalled.again()
         return returned
 
-    async def _return(self, room_id: RoomId, cursor: str, stays: Stays) -> Returned | Ended:
+    async def _return(self, room_id: RoomId, cursor: str, stays: Participations) -> Returned | Ended:
         around = self._around
         room = await around.rooms.hold(room_id)
         try:
@@ -132,7 +132,7 @@ class Resumption:
         member = Member(resumed.participant_id, self._receiver, resumed.epoch, resumed.moved_at)
         member.seated_at = resumed.snapshot.sequence
         end = room.welcome(member, resumed.snapshot)
-        stay = Stay(room, member)
+        stay = Participation(room, member)
         stays.add(stay)
         await room.reached(resumed.snapshot.sequence)
         missed = await self._missed(room, resumed, Cursor.parse(cursor), end)
@@ -142,12 +142,12 @@ class Resumption:
         # Whoever sees it as connected may write to it: what came after the snapshot is not missing either.
         snapshot = resumed.snapshot
         at = Cursor(snapshot.incarnation, snapshot.sequence)
-        missed = await read_missed(around.bus, at, resumed.participant_id, snapshot, end)
+        missed = await read_backlog(around.bus, at, resumed.participant_id, snapshot, end)
         if missed is None:
             raise unavailable("the log")
         return Returned(stay, missed, snapshot)
 
-    async def _ask(self, room_id: RoomId, stays: Stays) -> Resumed:
+    async def _ask(self, room_id: RoomId, stays: Participations) -> Resumed:
         around = self._around
         command = ResumeParticipant(
             caller=caller_of(self._identity),
@@ -159,11 +159,11 @@ class Resumption:
         )
         return await around.bus.request(RESUME_PARTICIPANT, command)
 
-    async def _missed(self, room: FollowedRoom, resumed: Resumed, cursor: Cursor | None, end: int) -> Missed | None:
+    async def _missed(self, room: RoomFeed, resumed: Resumed, cursor: Cursor | None, end: int) -> Backlog | None:
         """All it missed, or None: then it gets the room as it is."""
         dropped_at = moment.unix(resumed.dropped_at) if resumed.dropped_at else None
         if dropped_at is not None and self._around.clock() - dropped_at > self._around.replay_seconds:
             return None
         if cursor is None or not usable(cursor, room.replica.incarnation, end):
             return None
-        return await read_missed(self._around.bus, cursor, resumed.participant_id, resumed.snapshot, end)
+        return await read_backlog(self._around.bus, cursor, resumed.participant_id, resumed.snapshot, end)

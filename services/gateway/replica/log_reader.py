@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.gateway.replica.replay import Missed, first_missed, replay
+from services.gateway.replica.replay import Backlog, first_missed, replay
 from services.gateway.replica.replica import Delivery
 from shared.broker import subjects
 from shared.broker.bus import Bus, LogEntry
@@ -16,7 +16,7 @@ MOST_ENTRIES = 5000  # more were missed: the room as it is says the same in fewe
 PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
 
 
-async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery]:
+async def read_undelivered(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery]:
     """The signals that were stored for a seat whose client heard nothing yet, up to `snapshot`, by those who are in there.
 
     For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
@@ -44,7 +44,7 @@ async def read_unheard(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery
     return out
 
 
-async def read_missed(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int) -> Missed | None:
+async def read_backlog(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int) -> Backlog | None:
     """What came after `cursor` for this participant; `snapshot` is a state of the room not after `end`.
 
     Direct reads may lag what was committed, so the log is read until `end` is there. None when it does not come, when it

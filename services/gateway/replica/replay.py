@@ -25,7 +25,7 @@ def first_missed(cursor: Cursor) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class Backlog:
     """All that somebody missed, in order, up to this position and revision of the room."""
 
     items: list[Push | Delivery]
@@ -35,7 +35,7 @@ class Missed:
 
 def replay(
     entries: Sequence[LogEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
-) -> Missed | None:
+) -> Backlog | None:
     """The missed pushes and signals up to `end`. None when the cursor is from before the stay.
 
     `entries` is the whole log of the room from the cursor to at least `end`, in order; `snapshot` is a state of the room
@@ -61,7 +61,7 @@ def replay(
             if senders.may_speak(sender, epoch, entry.sequence, told):
                 at = Cursor(snapshot.incarnation, entry.sequence, events=told)
                 out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
-    return Missed(out, end, senders.revision)
+    return Backlog(out, end, senders.revision)
 
 
 def _joins(event: RoomEvent, own: ParticipantId) -> bool:

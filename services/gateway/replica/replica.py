@@ -51,7 +51,7 @@ class State(Enum):
 
     STARTING = "starting"  # no snapshot yet
     LIVE = "live"
-    READING_ON = "reading on"  # a hole: live entries wait until it is filled
+    CATCHING_UP = "catching up"  # a hole: live entries wait until it is filled
 
 
 class Replica:
@@ -63,7 +63,7 @@ class Replica:
         "_page_before",
         "_seen",
         "_waiting",
-        "hole",
+        "gap",
         "position",
         "read_from",
         "room_id",
@@ -78,7 +78,7 @@ class Replica:
         self.roster: Roster | None = None
         self.position = 0  # of the newest entry taken
         self.read_from = 0  # while reading on: what is above this may be missing
-        self.hole: str | None = None  # what showed the last one
+        self.gap: str | None = None  # what showed the last one
         self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
         self.started_at = 0  # position of the snapshot it began with
         self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant, or its joining
@@ -103,7 +103,7 @@ class Replica:
             return []
         return self._take(entry)
 
-    def suspect(self, reason: str, after: int | None = None) -> None:
+    def resync(self, reason: str, after: int | None = None) -> None:
         """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again.
 
         And signals below it, so far unnoticed: the next one to the same participant, which would have shown that, may be
@@ -112,8 +112,8 @@ class Replica:
         after = self.position if after is None else after
         after = min(after, max(self._page_before, self._all_heard()))
         if self.state is State.LIVE:
-            self.state = State.READING_ON
-            self.hole = reason
+            self.state = State.CATCHING_UP
+            self.gap = reason
             self.read_from = after
         else:
             self.read_from = min(self.read_from, after)
@@ -127,7 +127,7 @@ class Replica:
         """Signals are kept for a time; called once in that time, or less often, this forgets how far back they were."""
         self._page_before, self._page = self._page, self.position
 
-    def read_on(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
+    def fill_gap(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
         """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
         hole."""
         self.state = State.LIVE
@@ -153,8 +153,8 @@ class Replica:
             return self._take_event(self.roster, entry)
         return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
 
-    def _suspicious(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
-        self.suspect(reason, after)
+    def _gap_before(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
+        self.resync(reason, after)
         self._waiting.append(entry)
         return []
 
@@ -163,7 +163,7 @@ class Replica:
             return []
         happened = entry.events()
         if happened.events and happened.events[0].change.revision > roster.revision + 1:
-            return self._suspicious(entry, "revision", roster.sequence)
+            return self._gap_before(entry, "revision", roster.sequence)
         self.position = max(self.position, entry.sequence)
         before = dict(roster.seats)
         if not roster.apply(happened):
@@ -187,9 +187,9 @@ class Replica:
             return []
         if not from_log:
             if self._is_stranger(roster, to) or self._is_stranger(roster, sender):
-                return self._suspicious(entry, "stranger", roster.sequence)
+                return self._gap_before(entry, "stranger", roster.sequence)
             if to in roster.seats and int(entry.headers.get("Nats-Last-Sequence", "0")) > seen:
-                return self._suspicious(entry, "signal", seen)
+                return self._gap_before(entry, "signal", seen)
         self.position = max(self.position, entry.sequence)
         if to not in roster.seats:
             return []

@@ -34,7 +34,7 @@ READ_PAUSES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)  # then the room's snap
 COMPARE_SECONDS = 3.0
 
 
-class FollowedRoom:
+class RoomFeed:
     """One room: the subscription feeds the replica, the replica says what its members get."""
 
     def __init__(self, bus: Bus, sealer: Sealer, room_id: RoomId) -> None:
@@ -46,13 +46,13 @@ class FollowedRoom:
         self._bus = bus
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
-        self._suspicions = 0  # so far
+        self._resyncs = 0  # so far
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     def receive(self, entry: LogEntry) -> None:
         """A committed entry."""
         self._hand_out(self.replica.receive(entry))
-        self._mend()
+        self._repair_gap()
 
     async def reached(self, sequence: int) -> None:
         """Wait until the replica contains the room's changes up to here. Raises Refused when they do not come."""
@@ -66,7 +66,7 @@ class FollowedRoom:
                 await asyncio.wait({arrived}, timeout=seconds)
                 if arrived.done():
                     return
-                self.suspect("late")
+                self.resync("late")
         finally:
             self._awaited.remove(awaited)
         raise unavailable("the room")
@@ -76,15 +76,15 @@ class FollowedRoom:
             if self.replica.contains(sequence) and not arrived.done():
                 arrived.set_result(None)
 
-    def missed(self) -> None:
+    def on_gap(self) -> None:
         """Entries may have been lost on the way here."""
-        self.suspect("connection")
+        self.resync("connection")
 
-    def suspect(self, reason: str, after: int | None = None) -> None:
+    def resync(self, reason: str, after: int | None = None) -> None:
         """Read on from the log."""
-        self._suspicions += 1
-        self.replica.suspect(reason, after)
-        self._mend()
+        self._resyncs += 1
+        self.replica.resync(reason, after)
+        self._repair_gap()
 
     def expect(self, member: Member) -> None:
         """From now on, keep what is committed for this participant-to-be."""
@@ -95,7 +95,7 @@ class FollowedRoom:
         """A join was answered with this snapshot: it starts the replica, if nothing has yet."""
         if self.replica.state is State.STARTING:
             self._hand_out(self.replica.start(snapshot))
-            self._mend()
+            self._repair_gap()
 
     # -- handing out ---------------------------------------------------------------------------------------------------
 
@@ -168,14 +168,14 @@ class FollowedRoom:
 
     # -- holes ---------------------------------------------------------------------------------------------------------
 
-    def _mend(self) -> None:
-        if self.replica.state is State.READING_ON and (self._reading is None or self._reading.done()):
-            metrics.HOLES.labels(self.replica.hole or "").inc()
-            self._reading = asyncio.create_task(self._read_on(), name=f"read on {self.room_id}")
+    def _repair_gap(self) -> None:
+        if self.replica.state is State.CATCHING_UP and (self._reading is None or self._reading.done()):
+            metrics.GAPS.labels(self.replica.gap or "").inc()
+            self._reading = asyncio.create_task(self._fill_gap(), name=f"read on {self.room_id}")
 
-    async def _read_on(self) -> None:
+    async def _fill_gap(self) -> None:
         attempt = fruitless = 0
-        while self.replica.state is State.READING_ON and self.users:
+        while self.replica.state is State.CATCHING_UP and self.users:
             await asyncio.sleep(READ_PAUSES[min(attempt, len(READ_PAUSES) - 1)])
             attempt += 1
             roster, position = self.replica.roster, self.replica.position
@@ -183,12 +183,12 @@ class FollowedRoom:
                 if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
                     await self._start_again()
                 else:
-                    suspicions = self._suspicions
+                    resyncs = self._resyncs
                     tail = await self._tail()
-                    if suspicions != self._suspicions:
+                    if resyncs != self._resyncs:
                         continue  # what is suspected now may have been missed after this was read
                     if tail is not None:
-                        self._hand_out(self.replica.read_on(tail))
+                        self._hand_out(self.replica.fill_gap(tail))
                     fruitless = fruitless + 1 if self.replica.position == position else 0
             except Refused as refused:  # a broker that is away for long is no reason to give the room up
                 log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
@@ -229,23 +229,23 @@ class FollowedRoom:
             self._reading.cancel()
 
 
-class FollowedRooms:
+class RoomFeeds:
     """All followed rooms of this gateway. `signal_seconds` is how long the log keeps a signal."""
 
     def __init__(self, bus: Bus, sealer: Sealer, signal_seconds: float) -> None:
         self._bus = bus
         self._sealer = sealer
         self._signal_seconds = signal_seconds
-        self._rooms: dict[RoomId, FollowedRoom] = {}
+        self._rooms: dict[RoomId, RoomFeed] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
-    async def hold(self, room_id: RoomId) -> FollowedRoom:
+    async def hold(self, room_id: RoomId) -> RoomFeed:
         """Follow a room, or share its following; undo with `release`. When this returns, nothing committed is missed."""
         room = self._rooms.get(room_id)
         if room is None:
-            room = self._rooms[room_id] = FollowedRoom(self._bus, self._sealer, room_id)
+            room = self._rooms[room_id] = RoomFeed(self._bus, self._sealer, room_id)
             topic = subjects.live_room(room_id)
-            room.following = asyncio.ensure_future(self._bus.follow(topic, room.receive, room.missed))
+            room.following = asyncio.ensure_future(self._bus.follow(topic, room.receive, room.on_gap))
             metrics.FOLLOWED_ROOMS.set(len(self._rooms))
         room.users += 1
         try:
@@ -256,7 +256,7 @@ class FollowedRooms:
             raise
         return room
 
-    def release(self, room: FollowedRoom) -> None:
+    def release(self, room: RoomFeed) -> None:
         """One interest less; the last one stops the following."""
         room.users -= 1
         if room.users == 0:
@@ -268,10 +268,10 @@ class FollowedRooms:
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
 
-    def doubt(self) -> None:
+    def resync(self) -> None:
         """The broker did not answer for a while: what it passed on meanwhile may not have come here."""
         for room in list(self._rooms.values()):
-            room.suspect("doubt")
+            room.resync("doubt")
 
     async def compare(self, every: float = COMPARE_SECONDS) -> None:
         """Compare with the log every few seconds, so that a hole before a silence is found too."""
@@ -294,10 +294,10 @@ class FollowedRooms:
                 room = rooms[subjects.event_log(entry.subject.room_id)]
                 roster = room.replica.roster
                 if roster is not None and entry.sequence > roster.sequence:
-                    room.suspect("silence", roster.sequence)
+                    room.resync("silence", roster.sequence)
 
 
-async def _stop(room: FollowedRoom) -> None:
+async def _stop(room: RoomFeed) -> None:
     if room.following is None:
         return
     try:

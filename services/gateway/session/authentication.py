@@ -7,13 +7,13 @@ from typing import Protocol
 from services.gateway import metrics
 from services.gateway.context import Surroundings
 from services.gateway.identity import FailedLogins, Login
-from services.gateway.participation.participations import Stays
+from services.gateway.participation.participations import Participations
 from services.gateway.participation.resumption import Ended, Resumption, Returned
 from services.gateway.replica.subscriber import Receiver
 from services.gateway.sealing import Sealer
-from services.gateway.session_registry import Holder
+from services.gateway.session_registry import SessionOwner
 from services.gateway.settings import GatewaySettings
-from services.gateway.signaling.relay import Checks, Relay
+from services.gateway.signaling.relay import Relay, SignalValidator
 from shared.values.errors import unavailable
 from shared.values.ids import RoomId, SessionId, SessionKey, fingerprint, mint
 from shared.wire import protocol
@@ -26,11 +26,11 @@ class Shared:
     settings: GatewaySettings
     around: Surroundings
     sealer: Sealer
-    checks: Checks
+    checks: SignalValidator
     failed_logins: FailedLogins
 
 
-class Guest(Receiver, Holder, Protocol):
+class Guest(Receiver, SessionOwner, Protocol):
     """The session that comes in."""
 
 
@@ -40,7 +40,7 @@ class Entered:
 
     key: SessionKey
     resume_token: str
-    stays: Stays
+    stays: Participations
     relay: Relay
     returns: list[Returned | Ended] | None = None
 
@@ -79,7 +79,7 @@ class Entrance:
         shared, around = self._shared, self._shared.around
         key = SessionKey(fingerprint(self._login.session_id))
         device_id = message.device_id or mint("d_", around.chance(16))
-        stays = Stays(around, self._guest, key, self._login.agent.agent_id, device_id, self._since)
+        stays = Participations(around, self._guest, key, self._login.agent.agent_id, device_id, self._since)
         return Entered(key, token, stays, Relay(around.bus, shared.sealer, shared.checks, shared.settings, key))
 
     async def _come_back(

@@ -2,7 +2,7 @@
 
 from services.gateway.ice_servers import NOT_KNOWN
 from services.gateway.identity import Login
-from services.gateway.participation.participations import Stays
+from services.gateway.participation.participations import Participations
 from services.gateway.participation.resumption import Ended, Returned
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import Connection
@@ -33,7 +33,7 @@ def auth_ok(
     )
 
 
-async def give_back(one: Returned | Ended, stays: Stays, connection: Connection) -> None:
+async def give_back(one: Returned | Ended, stays: Participations, connection: Connection) -> None:
     """Tell what was missed in one room, or that the session is no longer in it. Not counted, but paced."""
     if isinstance(one, Ended):
         connection.send(one.message())

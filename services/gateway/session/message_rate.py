@@ -8,7 +8,7 @@ from services.gateway.transport.connection import Connection
 from shared.values.errors import Code, Refused
 
 
-class Pace:
+class MessageRateLimit:
     """Meters one connection."""
 
     def __init__(self, connection: Connection, settings: GatewaySettings) -> None:

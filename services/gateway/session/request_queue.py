@@ -20,7 +20,7 @@ Request = (
 )
 
 
-class Line:
+class RequestQueue:
     """Hands each message, with its text, to `handle`, which must not raise."""
 
     def __init__(self, connection: Connection, handle: Callable[[Request, str], Awaitable[None]]) -> None:

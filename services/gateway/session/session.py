@@ -11,12 +11,12 @@ import structlog
 
 from services.gateway import metrics
 from services.gateway.identity import Due, Login
-from services.gateway.participation.participations import Stays
+from services.gateway.participation.participations import Participations
 from services.gateway.session.authentication import Entrance, Shared
 from services.gateway.session.greeting import auth_ok, give_back
 from services.gateway.session.idempotency import DoneRequests, Seen
-from services.gateway.session.message_rate import Pace
-from services.gateway.session.request_queue import Line, Request
+from services.gateway.session.message_rate import MessageRateLimit
+from services.gateway.session.request_queue import Request, RequestQueue
 from services.gateway.signaling.relay import Relay
 from services.gateway.transport.connection import Connection
 from services.gateway.transport.outbox import text_frame
@@ -39,10 +39,10 @@ class Session:
         self.login = Login(shared.around.bus, shared.failed_logins, shared.around.clock)
         self._key = SessionKey("")
         self._shared = shared
-        self._stays: Stays | None = None
+        self._stays: Participations | None = None
         self._relay: Relay | None = None
-        self._line = Line(connection, self._answer)
-        self._pace = Pace(connection, shared.settings)
+        self._line = RequestQueue(connection, self._answer)
+        self._pace = MessageRateLimit(connection, shared.settings)
         self._done = DoneRequests()
         self._bad = 0
         self._over: LeaveReason | None = None  # why the session, and not only its connection, has ended
@@ -213,7 +213,7 @@ class Session:
         if receivers > 1:
             self._pace.take(receivers - 1)
 
-    def _in(self) -> Stays:
+    def _in(self) -> Participations:
         if self._stays is None:
             raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
         return self._stays
@@ -258,7 +258,7 @@ class Session:
             self._close(CloseCode.REPLACED, "replaced")
 
     async def hand_over(self, rooms: frozenset[RoomId]) -> None:
-        """See Holder. What was asked and not answered yet is undone, unless the new connection asks for it again."""
+        """See SessionOwner. What was asked and not answered yet is undone, unless the new connection asks for it again."""
         await self._line.broken_off()
         if self._stays is not None:
             self._stays.let_go(rooms)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from services.gateway import metrics
-from services.gateway.context import Stay
+from services.gateway.context import Participation
 from services.gateway.sealing import Sealer, bound
 from services.gateway.settings import GatewaySettings
 from services.gateway.token_bucket import Bucket
@@ -24,7 +24,7 @@ MOVES_LIMIT = 200
 _RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
 
-class Checks:
+class SignalValidator:
     """The validators with this gateway's limits."""
 
     def __init__(self, settings: GatewaySettings) -> None:
@@ -44,7 +44,7 @@ class Relay:
     """Sends one session's signals."""
 
     def __init__(
-        self, bus: Bus, sealer: Sealer, checks: Checks, settings: GatewaySettings, session: SessionKey
+        self, bus: Bus, sealer: Sealer, checks: SignalValidator, settings: GatewaySettings, session: SessionKey
     ) -> None:
         self._bus = bus
         self._sealer = sealer
@@ -57,7 +57,12 @@ class Relay:
         self._broken: set[tuple[RoomId, ParticipantId]] = set()
 
     async def send(
-        self, message: protocol.Signal, stay: Stay, agent_id: AgentId, now: float, charge: Callable[[int], None]
+        self,
+        message: protocol.Signal,
+        stay: Participation,
+        agent_id: AgentId,
+        now: float,
+        charge: Callable[[int], None],
     ) -> None:
         """Returns when the signal is stored for every receiver. `charge` is told how many there are, and may refuse."""
         self._checks.check(message)
@@ -79,7 +84,7 @@ class Relay:
             if isinstance(result, BaseException):
                 raise result
 
-    def _addressed(self, message: protocol.Signal, stay: Stay) -> list[ParticipantId]:
+    def _addressed(self, message: protocol.Signal, stay: Participation) -> list[ParticipantId]:
         roster = stay.room.replica.roster
         seats = roster.seats if roster else {}
         if message.to is not None:
@@ -92,7 +97,7 @@ class Relay:
             raise Refused(Code.PARTICIPANT_NOT_FOUND, f"more than {self._receivers} receivers: name one")
         return others
 
-    async def _post(self, message: protocol.Signal, stay: Stay, to: ParticipantId, body: bytes) -> None:
+    async def _post(self, message: protocol.Signal, stay: Participation, to: ParticipantId, body: bytes) -> None:
         pair = (stay.room_id, to)
         if pair in self._broken and isinstance(message, protocol.Candidate):
             raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")

@@ -54,7 +54,7 @@ def matches(pattern: str, subject: str) -> bool:
 class _Follower:
     topic: str
     receive: Callable[[LogEntry], None]
-    missed: Callable[[], None]
+    on_gap: Callable[[], None]
     broker: "MemoryBroker"
 
     async def stop(self) -> None:
@@ -202,10 +202,10 @@ class MemoryBus:
             self.broker.keys[signal.key] = sequence
         return Posted(sequence)
 
-    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
         """See Bus."""
         self._reach()
-        follower = _Follower(topic, receive, missed, self.broker)
+        follower = _Follower(topic, receive, on_gap, self.broker)
         self.broker.followers.append(follower)
         await asyncio.sleep(0)
         return follower
@@ -255,19 +255,19 @@ class MemoryBus:
         self._reach()
         return self.broker.timers.take(handle, retry_seconds, lambda: self.broker.down)
 
-    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()
         self.broker.held.setdefault(gateway, {})[room_id] = None
 
-    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()
         return list(self.broker.held.get(gateway, {}))
 
-    async def let_go_rooms(self, gateway: GatewayId) -> None:
+    async def forget_rooms(self, gateway: GatewayId) -> None:
         """See Bus."""
         await asyncio.sleep(0)
         self._reach()

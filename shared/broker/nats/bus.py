@@ -31,7 +31,7 @@ from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 
-FOLLOW_MESSAGES = 65536  # waiting in this process per topic; then the newest are dropped and `missed` is called
+FOLLOW_MESSAGES = 65536  # waiting in this process per topic; then the newest are dropped and `on_gap` is called
 FOLLOW_BYTES = 64 << 20
 
 
@@ -131,7 +131,7 @@ class NatsBus:
         subject = subjects.signal_log(signal.room_id, signal.to)
         return await self._store.post(subject, signal.body, signal.headers())
 
-    async def follow(self, topic: str, receive: Callable[[LogEntry], None], missed: Callable[[], None]) -> Following:
+    async def follow(self, topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
         """See Bus."""
         try:
             subscription = await self.client.subscribe(
@@ -140,7 +140,7 @@ class NatsBus:
         except FAILURES:
             raise unavailable("the broker") from None
         follower = _Follower(subscription, self.connection)
-        self.connection.followers[id(subscription)] = missed
+        self.connection.followers[id(subscription)] = on_gap
         try:
             await self._replies.settle()
         except Refused:
@@ -152,7 +152,7 @@ class NatsBus:
         async def take(message: Msg) -> None:
             if (
                 self.connection.holed
-            ):  # between a reconnect and `missed`: it will be read from the log, after what was lost
+            ):  # between a reconnect and `on_gap`: it will be read from the log, after what was lost
                 return
             headers = message.headers
             subject = LogSubject.parse(message.subject)
@@ -203,17 +203,17 @@ class NatsBus:
         await taker.start()
         return taker
 
-    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See Bus."""
-        await self._timers.hold_room(gateway, room_id)
+        await self._timers.note_room(gateway, room_id)
 
-    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """See Bus."""
-        return await self._timers.held_rooms(gateway)
+        return await self._timers.noted_rooms(gateway)
 
-    async def let_go_rooms(self, gateway: GatewayId) -> None:
+    async def forget_rooms(self, gateway: GatewayId) -> None:
         """See Bus."""
-        await self._timers.let_go_rooms(gateway)
+        await self._timers.forget_rooms(gateway)
 
     # -- snapshots -----------------------------------------------------------------------------------------------------
 

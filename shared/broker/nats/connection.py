@@ -136,9 +136,9 @@ class NatsConnection:
         """Runs inside nats-py's read loop: count, mark, and be gone."""
         metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
         if isinstance(error, nats.errors.SlowConsumerError):
-            missed = self.followers.get(id(error.sub))
-            if missed is not None:
-                missed()
+            on_gap = self.followers.get(id(error.sub))
+            if on_gap is not None:
+                on_gap()
         elif "permissions violation" in str(error).lower():
             self._fail(BrokerError(f"NATS user {self._broker.user!r} lacks a permission: {error}"))
         elif "authorization violation" in str(error).lower() and not self.client.is_connected:
@@ -179,8 +179,8 @@ class NatsConnection:
             if self._broker.uses_log:
                 await self._find_streams()
         self.holed = False
-        for missed in list(self.followers.values()):
-            missed()
+        for on_gap in list(self.followers.values()):
+            on_gap()
 
     async def _on_closed(self) -> None:
         if not self._closing:

@@ -60,19 +60,19 @@ class NatsTimers:
             raise unavailable("the broker")
         return int(answer.headers["Nats-Sequence"]) if answer.headers and not status(answer.headers) else None
 
-    async def hold_room(self, gateway: GatewayId, room_id: RoomId) -> None:
-        """See Bus.hold_room."""
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See Bus.note_room."""
         try:
-            await self._store.store(subjects.held_room(gateway, room_id), b"", {EXPECTED: "0"})
+            await self._store.store(subjects.noted_room(gateway, room_id), b"", {EXPECTED: "0"})
         except Conflict:
             return  # it is noted already
 
-    async def held_rooms(self, gateway: GatewayId) -> list[RoomId]:
-        """See Bus.held_rooms."""
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """See Bus.noted_rooms."""
         found: list[RoomId] = []
         after = 0
         while True:
-            query = {"seq": after + 1, "batch": PAGE, "next_by_subj": subjects.held_rooms(gateway)}
+            query = {"seq": after + 1, "batch": PAGE, "next_by_subj": subjects.noted_rooms(gateway)}
             answers = await self._replies.batch(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(query).encode())
             notes = [answer.headers for answer in answers if answer.headers and "Nats-Subject" in answer.headers]
             found += [RoomId(note["Nats-Subject"].rpartition(".")[2]) for note in notes]
@@ -80,9 +80,9 @@ class NatsTimers:
                 return found
             after = int(notes[-1]["Nats-Sequence"])
 
-    async def let_go_rooms(self, gateway: GatewayId) -> None:
-        """See Bus.let_go_rooms."""
-        body = json.dumps({"filter": subjects.held_rooms(gateway)}).encode()
+    async def forget_rooms(self, gateway: GatewayId) -> None:
+        """See Bus.forget_rooms."""
+        body = json.dumps({"filter": subjects.noted_rooms(gateway)}).encode()
         answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{STREAM}", body)
         if not answer.data or "error" in json.loads(answer.data):
             raise unavailable("the broker")

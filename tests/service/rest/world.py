@@ -15,9 +15,9 @@ from services.gateway.identity import FailedLogins
 from services.gateway.rest import page
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
-from services.rooms.changes import Changes
 from services.rooms.decision import Rules
 from services.rooms.directory import Directory
+from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from shared.auth.commands import IssueDevToken
@@ -43,7 +43,7 @@ VOICE = {"name": "Daily", "type": "voice"}
 
 
 class World:
-    """rooms, auth and the gateway's REST side on one broker. Time stands still unless a room changes."""
+    """rooms, auth and the gateway's REST side on one broker. Time stands still unless a room executor."""
 
     def __init__(self, root: Path = page.ROOT, auth: Mapping[str, str] = DEVELOPMENT, **settings: str) -> None:
         self.now = NOW
@@ -70,7 +70,7 @@ class World:
 
     async def start(self) -> None:
         log = RoomLog(self.bus, capacity=100, snapshot_every=100, waiting=100)
-        rooms = RoomsHandlers(Changes(log, Rules(), self.later), self.directory)
+        rooms = RoomsHandlers(RoomExecutor(log, Rules(), self.later), self.directory)
         await self.directory.start()
         await self.bus.serve(Service("rooms", "rooms", rooms.endpoints()))
         await self.bus.serve(Service("auth", "auth", auth_endpoints(self.auth)))

@@ -6,7 +6,7 @@ from prometheus_client import Histogram
 
 from services.rooms.decision import Rules
 from services.rooms.log import RoomLog
-from services.rooms.room import Change, decide
+from services.rooms.room import RoomInput, decide
 from shared.rooms.roster import Roster
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
@@ -19,7 +19,7 @@ ATTEMPTS = Histogram(
 )
 
 
-class Changes:
+class RoomExecutor:
     """The one way in which rooms change. `clock` gives Unix seconds."""
 
     def __init__(self, log: RoomLog, rules: Rules, clock: Callable[[], float]) -> None:
@@ -27,7 +27,7 @@ class Changes:
         self._rules = rules
         self._clock = clock
 
-    async def do(self, room_id: RoomId, command: Change) -> Roster:
+    async def execute(self, room_id: RoomId, command: RoomInput) -> Roster:
         """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)
