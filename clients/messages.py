@@ -4,13 +4,13 @@ import re
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.gateway.features import FEATURES
 from shared.values.errors import CloseCode, Code
-from shared.wire import protocol, pushes
 from shared.wire.pushes import Push
 
 FILE = Path(__file__).parent / "js" / "src" / "messages.js"
@@ -26,13 +26,12 @@ Schema = dict[str, Any]
 
 def client_messages() -> list[type[BaseModel]]:
     """What a client may send."""
-    return list(get_args(protocol.Message))
+    return [handled.message for feature in FEATURES for handled in feature.handled]
 
 
 def server_messages() -> list[type[BaseModel]]:
     """What a client is sent."""
-    found = [one for one in vars(pushes).values() if isinstance(one, type) and issubclass(one, Push)]
-    return [one for one in found if "type" in one.model_fields]
+    return list(Push.kinds())
 
 
 def document() -> str:

@@ -6,18 +6,10 @@ import time
 
 import structlog
 
-from services.gateway.context import Surroundings
-from services.gateway.departures import Departures
-from services.gateway.ice_servers import IceServers
-from services.gateway.identity import FailedLogins
-from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import RoomFeeds
+from services.gateway.context import GatewayContext
 from services.gateway.rest.app import rest_app
-from services.gateway.sealing import Sealer
 from services.gateway.server import GatewayServer, url_of
-from services.gateway.session.authentication import Shared
 from services.gateway.settings import GatewaySettings
-from services.gateway.signaling.relay import SignalValidator
 from services.gateway.transport.tls import tls_context
 from shared.broker.bus import Bus, Service
 from shared.runtime import lifecycle, ops, process
@@ -33,22 +25,9 @@ def compose(settings: GatewaySettings, bus: Bus, ready: ops.Ready) -> GatewaySer
         listening = ops.listen(settings.host, settings.port)
     except OSError as error:
         raise Failed(f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another") from None
-    sealer = Sealer(settings.sealing_keys(), os.urandom)
-    around = Surroundings(
-        bus=bus,
-        rooms=RoomFeeds(bus, sealer, settings.signal_seconds),
-        farewells=Departures(bus),
-        lease=Lease(bus, settings.lease_seconds, time.time, os.urandom),
-        ice=IceServers(bus, time.time),
-        clock=time.time,
-        chance=os.urandom,
-        rooms_per_session=settings.rooms_per_session,
-        replay_seconds=settings.replay_seconds,
-    )
-    failed = FailedLogins(settings.failed_logins, time.monotonic)
-    shared = Shared(settings, around, sealer, SignalValidator(settings), failed)
-    app = rest_app(bus, settings, lambda: url_of(listening, settings.scheme), ready, failed, time.monotonic)
-    return GatewayServer(shared, app, listening, tls)
+    context = GatewayContext.compose(settings, bus, clock=time.time, ticks=time.monotonic, chance=os.urandom)
+    app = rest_app(context, lambda: url_of(listening, settings.scheme), ready)
+    return GatewayServer(context, app, listening, tls)
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:

@@ -1,55 +1,57 @@
-"""What the sessions of one gateway share, and what a stay in a room is."""
+"""What one gateway process has, composed once: its connection to the broker, what it follows, its lease, clock and chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.gateway.departures import Departures
 from services.gateway.ice_servers import IceServers
+from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import RoomFeed, RoomFeeds
-from services.gateway.replica.subscriber import Member
+from services.gateway.replica.room_feed import RoomFeeds
+from services.gateway.sealing import Sealer
 from services.gateway.session_registry import SessionRegistry
+from services.gateway.settings import GatewaySettings
 from shared.broker.bus import Bus
-from shared.values.ids import ParticipantId, RoomId
+
+Clock = Callable[[], float]
+Chance = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Participation:
-    """One session's participant in one room, by way of this connection."""
-
-    room: RoomFeed
-    member: Member
-
-    @property
-    def room_id(self) -> RoomId:
-        """Where."""
-        return self.room.room_id
-
-    @property
-    def participant_id(self) -> ParticipantId:
-        """Who, in there."""
-        return self.member.participant_id
-
-    @property
-    def epoch(self) -> int:
-        """Which of the seat's connections this is."""
-        return self.member.epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the sessions of one gateway share. `clock` is Unix seconds, `chance(n)` gives n random bytes.
-
-    `replay_seconds`: a connection that was found gone longer ago may have missed signals that are no longer kept.
+class GatewayContext:
+    """What all sessions of a gateway use. `clock` is Unix seconds, `ticks` seconds that only go forward, `chance(n)` n random
+    bytes.
     """
 
+    settings: GatewaySettings
     bus: Bus
-    rooms: RoomFeeds
-    farewells: Departures
+    feeds: RoomFeeds
+    departures: Departures
     lease: Lease
     ice: IceServers
-    clock: Callable[[], float]
-    chance: Callable[[int], bytes]
-    rooms_per_session: int
-    replay_seconds: float
-    present: SessionRegistry = field(default_factory=SessionRegistry)
+    sealer: Sealer
+    failed_logins: FailedLogins
+    clock: Clock
+    ticks: Clock
+    chance: Chance
+    registry: SessionRegistry = field(default_factory=SessionRegistry)
+
+    @classmethod
+    def compose(
+        cls, settings: GatewaySettings, bus: Bus, *, clock: Clock, ticks: Clock, chance: Chance
+    ) -> "GatewayContext":
+        """The one place where a gateway's parts are put together."""
+        sealer = Sealer(settings.sealing_keys(), chance)
+        return cls(
+            settings=settings,
+            bus=bus,
+            feeds=RoomFeeds(bus, sealer, settings.signal_seconds),
+            departures=Departures(bus),
+            lease=Lease(bus, settings.lease_seconds, clock, chance),
+            ice=IceServers(bus, clock),
+            sealer=sealer,
+            failed_logins=FailedLogins(settings.failed_logins, ticks),
+            clock=clock,
+            ticks=ticks,
+            chance=chance,
+        )

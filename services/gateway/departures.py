@@ -9,7 +9,7 @@ import structlog
 
 from services.gateway import metrics
 from shared.broker.bus import Bus
-from shared.broker.subjects import DROP_PARTICIPANT, LEAVE_ROOM
+from shared.broker.subjects import DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.rooms.commands import DropParticipant, RemoveParticipant
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId, SessionKey
@@ -17,7 +17,7 @@ from shared.values.ids import RoomId, SessionKey
 log = structlog.get_logger()
 
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts while the broker or rooms cannot answer; the last one repeats
-AT_ONCE = 64  # farewells being asked at the same time; ten thousand dropped clients must not be ten thousand requests
+AT_ONCE = 64  # being told at the same time; ten thousand dropped clients must not be ten thousand requests
 LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
 
 
@@ -32,7 +32,7 @@ class PendingDeparture:
         self.commands = commands
         self._late = late
         self._until = asyncio.get_running_loop().time() + (LATE_SECONDS if late else 0.0)
-        self._recalled = asyncio.Event()
+        self._cancelled = asyncio.Event()
         self._over = asyncio.Event()
 
     @property
@@ -40,21 +40,21 @@ class PendingDeparture:
         """Whether nothing of it is left."""
         return self._over.is_set()
 
-    async def recall(self) -> None:
+    async def cancel(self) -> None:
         """Say it no more. Returns when the attempt under way, if any, has its answer: from then on nothing is left of it."""
-        self._recalled.set()
+        self._cancelled.set()
         await self._over.wait()
 
     async def say(self, bus: Bus, turn: asyncio.Semaphore) -> None:
-        """Until it is heard or recalled."""
+        """Until it is heard or cancelled."""
         attempt = 0
         try:
-            while not self._recalled.is_set():
+            while not self._cancelled.is_set():
                 async with turn:
                     if await self._heard(bus):
                         return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._recalled.wait(), PAUSES[min(attempt, len(PAUSES) - 1)])
+                    await asyncio.wait_for(self._cancelled.wait(), PAUSES[min(attempt, len(PAUSES) - 1)])
                 attempt += 1
         finally:
             self._over.set()
@@ -64,7 +64,7 @@ class PendingDeparture:
         for command in self.commands:
             try:
                 if isinstance(command, RemoveParticipant):
-                    await bus.request(LEAVE_ROOM, command)
+                    await bus.request(REMOVE_PARTICIPANT, command)
                 else:
                     await bus.request(DROP_PARTICIPANT, command)
             except Refused as refused:
@@ -80,15 +80,15 @@ class PendingDeparture:
 class CancelledDepartures:
     """What was to be undone, and is not any more, unless what came in its place fails."""
 
-    farewells: "Departures"
+    departures: "Departures"
     session: SessionKey
     room_id: RoomId
     undoing: list[Sequence[RemoveParticipant | DropParticipant]]
 
-    def again(self) -> None:
+    def reschedule(self) -> None:
         """It is to be undone after all."""
         for commands in self.undoing:
-            self.farewells.undo(self.session, self.room_id, commands)
+            self.departures.undo(self.session, self.room_id, commands)
 
 
 class Departures:
@@ -111,24 +111,24 @@ class Departures:
     def undo(
         self, session: SessionKey, room_id: RoomId, commands: Sequence[RemoveParticipant | DropParticipant]
     ) -> None:
-        """A join or resume has no answer: whatever becomes of it, it is not to last. Until `recall`."""
-        farewell = PendingDeparture(commands, late=True)
-        self._late.setdefault((session, room_id), []).append(farewell)
-        self._say(farewell)
+        """A join or resume has no answer: whatever becomes of it, it is not to last. Until `cancel`."""
+        departure = PendingDeparture(commands, late=True)
+        self._late.setdefault((session, room_id), []).append(departure)
+        self._say(departure)
 
-    async def recall(self, session: SessionKey, room_id: RoomId) -> CancelledDepartures:
-        """The session comes to the room again: what was to be undone must not undo this. If it does not come, `again`."""
+    async def cancel(self, session: SessionKey, room_id: RoomId) -> CancelledDepartures:
+        """The session comes to the room again: what was to be undone must not undo this. If it does not come, `reschedule`."""
         found = self._late.pop((session, room_id), [])
         for late in found:
-            await late.recall()
+            await late.cancel()
         return CancelledDepartures(self, session, room_id, [late.commands for late in found])
 
     def _forget_those_that_are_over(self) -> None:
-        left = {key: [late for late in farewells if not late.over] for key, farewells in self._late.items()}
-        self._late = {key: farewells for key, farewells in left.items() if farewells}
+        left = {key: [late for late in departures if not late.over] for key, departures in self._late.items()}
+        self._late = {key: departures for key, departures in left.items() if departures}
 
-    def _say(self, farewell: PendingDeparture) -> None:
-        task = asyncio.create_task(farewell.say(self._bus, self._turn), name="farewell")
+    def _say(self, departure: PendingDeparture) -> None:
+        task = asyncio.create_task(departure.say(self._bus, self._turn), name="departure")
         self._tasks.add(task)
         metrics.DEPARTURES.set(len(self._tasks))
         task.add_done_callback(self._done)

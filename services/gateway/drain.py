@@ -22,7 +22,7 @@ class Leaving(Protocol):
     def go_away(self, reason: str, after_ms: int) -> None:
         """Ask the client to come back on another connection after that time."""
 
-    def part(self, reason: str) -> None:
+    def leave_for_another(self, reason: str) -> None:
         """Close its connection."""
 
 
@@ -43,5 +43,5 @@ async def drain(sessions: Callable[[], Collection[Leaving]], seconds: float) -> 
         for session in list(sessions()):
             # A client that comes back in time is closed by that; the others a little after they should have.
             if loop.time() >= asked.get(id(session), math.inf) + SLOW * seconds:
-                session.part("shutdown")
+                session.leave_for_another("shutdown")
         await asyncio.sleep(min(TICK_SECONDS, seconds / 50))

@@ -114,13 +114,13 @@ class IceServers:
 
 
 class SessionIce:
-    """What the rooms of one session were told. Whatever they should know and do not is pushed by `look`."""
+    """What the rooms of one session were told. Whatever they should know and do not is pushed by `refresh`."""
 
     def __init__(self, ice: IceServers, agent_id: AgentId, send_frame: Callable[[bytes], None]) -> None:
         self._ice = ice
         self._agent_id = agent_id
         self._send_frame = send_frame
-        self._told: dict[RoomId, IceSet] = {}
+        self._sent: dict[RoomId, IceSet] = {}
         self._due = math.inf
 
     def ask(self) -> None:
@@ -131,33 +131,33 @@ class SessionIce:
         """What `room_users` is to say; waits at most a moment since auth was asked."""
         return await self._ice.soon(self._agent_id)
 
-    def tells(self, room_id: RoomId, ice: IceSet) -> IceSet:
+    def sent(self, room_id: RoomId, ice: IceSet) -> IceSet:
         """These are on their way to the client with a room."""
-        self._told[room_id] = ice
+        self._sent[room_id] = ice
         self._due = min(self._due, ice.renew_at)
         return ice
 
     def resumed(self, room_id: RoomId) -> None:
         """The client is back in a room, and has what it was told there by another connection, if it was."""
-        self.tells(room_id, NOT_KNOWN)
-        self.look(0.0)
+        self.sent(room_id, NOT_KNOWN)
+        self.refresh(0.0)
 
     def forget(self, room_id: RoomId) -> None:
         """The session is no longer in this room."""
-        self._told.pop(room_id, None)
-        if not self._told:
+        self._sent.pop(room_id, None)
+        if not self._sent:
             self._due = math.inf
 
-    def look(self, now: float) -> None:
+    def refresh(self, now: float) -> None:
         """Push what has become due by `now` (Unix seconds), as soon as it is known."""
         if now < self._due:
             return
         fresh = self._ice.fresh(self._agent_id)
         if fresh is None:
             return
-        for room_id, told in list(self._told.items()):
+        for room_id, told in list(self._sent.items()):
             if told.servers != fresh.servers:
                 push = pushes.IceServers(room_id=room_id, ice_servers=list(fresh.servers), expires_at=fresh.expires_at)
                 self._send_frame(text_frame(pushes.encode(push)))
-            self._told[room_id] = fresh
+            self._sent[room_id] = fresh
         self._due = fresh.renew_at

@@ -12,8 +12,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.gateway import metrics
+from services.gateway.context import GatewayContext
 from services.gateway.drain import drain
-from services.gateway.session.authentication import Shared
+from services.gateway.features import FEATURES
+from services.gateway.session.dispatcher import Dispatcher
 from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
@@ -31,15 +33,16 @@ class GatewayServer:
     """Listens; makes a session of every connection; ends them all when told to stop."""
 
     def __init__(
-        self, shared: Shared, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None
+        self, context: GatewayContext, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None
     ) -> None:
-        self.settings: GatewaySettings = shared.settings
-        self._shared = shared
+        self.settings: GatewaySettings = context.settings
+        self.context = context
+        self._dispatcher = Dispatcher(FEATURES)
         self._sessions: dict[Connection, Session] = {}
         self._addresses: dict[str, int] = {}
         self._socket = listening
         self._stopping = False
-        self._heartbeat = Heartbeat(self._sessions.values, shared.settings, shared.around.clock)
+        self._heartbeat = Heartbeat(self._sessions.values, context.settings, context.clock)
         self._tasks: list[asyncio.Task[None]] = []
         config = uvicorn.Config(
             app,
@@ -73,7 +76,7 @@ class GatewayServer:
 
     def opened(self, connection: Connection) -> Session:
         """The handshake is done."""
-        session = self._sessions[connection] = Session(self._shared, connection)
+        session = self._sessions[connection] = Session(self.context, self._dispatcher, connection)
         # Pings are spread, so that ten thousand clients that came at once are not pinged at once for ever.
         connection.next_ping = connection.opened_at + random.uniform(0.5, 1) * self.settings.ping_seconds  # noqa: S311
         metrics.CONNECTIONS.set(len(self._sessions))
@@ -93,7 +96,7 @@ class GatewayServer:
 
     async def check(self) -> None:
         """For readiness. Raises Refused."""
-        await self._shared.around.lease.check()
+        await self.context.lease.check()
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -103,19 +106,19 @@ class GatewayServer:
 
     async def start(self) -> None:
         """Serve in the background."""
-        around = self._shared.around
-        around.lease.lost = self._fence
-        around.lease.recovered = around.rooms.resync
+        context = self.context
+        context.lease.lost = self._fence
+        context.lease.recovered = context.feeds.resync
         self._tasks = [
             asyncio.create_task(self._uvicorn.run_on(self._socket), name="port"),
-            asyncio.create_task(around.lease.run(), name="lease"),
+            asyncio.create_task(context.lease.run(), name="lease"),
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(around.rooms.compare(), name="compare"),
+            asyncio.create_task(context.feeds.compare(), name="compare"),
         ]
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)
         with contextlib.suppress(TimeoutError):  # without a lease yet, clients are told `unavailable`
-            await asyncio.wait_for(around.lease.acquired(), self.settings.request_timeout)
+            await asyncio.wait_for(context.lease.acquired(), self.settings.request_timeout)
 
     def _fence(self) -> None:
         """The lease is lost: nobody may go on here as if nothing were."""
@@ -129,7 +132,7 @@ class GatewayServer:
         for connection in list(self._sessions):
             connection.abort()
         await asyncio.sleep(0)
-        await self._shared.around.farewells.finish(FAREWELL_SECONDS)
+        await self.context.departures.finish(FAREWELL_SECONDS)
         self._uvicorn.should_exit = True
         port, *others = self._tasks
         for task in others:

@@ -152,10 +152,10 @@ class RoomsHandlers:
         """Which subject each is asked on."""
         return [
             (s.CREATE_ROOM, self.create),
-            (s.JOIN_ROOM, self.join),
+            (s.ADD_PARTICIPANT, self.join),
             (s.RESUME_PARTICIPANT, self.resume),
             (s.DROP_PARTICIPANT, self.drop),
-            (s.LEAVE_ROOM, self.leave),
+            (s.REMOVE_PARTICIPANT, self.leave),
             (s.UPDATE_PARTICIPANT, self.update_participant),
             (s.UPDATE_ROOM, self.update),
             (s.CLOSE_ROOM, self.close),

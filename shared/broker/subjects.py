@@ -60,10 +60,10 @@ ICE_SERVERS = Endpoint("auth.ice_servers", a.IssueIceServers, a.IceServersIssued
 ISSUE_GUEST_TOKEN = Endpoint("auth.issue_guest_token", a.IssueGuestToken, a.GuestIssued)
 
 CREATE_ROOM = Endpoint("rooms.create", c.CreateRoom, c.RoomState)
-JOIN_ROOM = Endpoint("rooms.join", c.AddParticipant, c.Joined)
+ADD_PARTICIPANT = Endpoint("rooms.join", c.AddParticipant, c.Joined)
 RESUME_PARTICIPANT = Endpoint("rooms.resume", c.ResumeParticipant, c.Resumed)
 DROP_PARTICIPANT = Endpoint("rooms.drop", c.DropParticipant, c.Done)
-LEAVE_ROOM = Endpoint("rooms.leave", c.RemoveParticipant, c.Done)
+REMOVE_PARTICIPANT = Endpoint("rooms.leave", c.RemoveParticipant, c.Done)
 UPDATE_PARTICIPANT = Endpoint("rooms.update_participant", c.UpdateParticipant, c.Done)
 UPDATE_ROOM = Endpoint("rooms.update", c.UpdateRoom, c.RoomState)
 CLOSE_ROOM = Endpoint("rooms.close", c.CloseRoom, c.Done)

@@ -1,124 +1,31 @@
-"""What clients may send: the messages of the wire protocol, version 1 (docs/protocol.md).
+"""How a client's text becomes a message, and what a message that cannot be understood is told (docs/protocol.md, section 2).
 
-They are `Strict`: an unknown field is an error. What clients are sent is in shared/wire/pushes.py.
+The messages themselves belong to the features that handle them (services/gateway). They are `Strict`: an unknown field is
+an error. What clients are sent is in shared/wire/pushes.py.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from shared.rooms.model import MediaPatch, Name
 from shared.values.errors import Code, Refused
-from shared.values.ids import DeviceIdField, RoomIdField
+from shared.values.ids import RoomIdField
 from shared.values.model import Strict
 from shared.wire import strict_json
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-To = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Negotiation = Annotated[str, StringConstraints(max_length=64)]
-CursorText = Annotated[str, StringConstraints(max_length=128)]
-RoomRef = RoomIdField | None
+To = Annotated[str, StringConstraints(min_length=1, max_length=64)]  # a participant's id
+RoomRef = RoomIdField | None  # without one, the only room the session is in
 
 
 class ClientMessage(Strict):
-    """What every message from a client has."""
+    """What every message from a client has. Each also has its `type`, one literal or several."""
 
     id: RequestId | None = None
-
-
-class Resume(Strict):
-    """The proof of a session and the last cursor seen in each of its rooms."""
-
-    token: str
-    cursors: Annotated[dict[RoomIdField, CursorText], Field(max_length=100)]
-
-
-class Authenticate(ClientMessage):
-    """The first message; on a live session it renews."""
-
-    type: Literal["authenticate"]
-    token: str
-    device_id: DeviceIdField | None = None
-    resume: Resume | None = None
-
-
-class Ping(ClientMessage):
-    """Is the connection alive?"""
-
-    type: Literal["ping"]
-
-
-class JoinRoom(ClientMessage):
-    """Enter a room."""
-
-    type: Literal["join_room"]
-    room_id: RoomIdField
-    token: str | None = None
-    name: Name | None = None
-    metadata: dict[str, Any] | None = None
-    media: MediaPatch | None = None
-
-
-class GetRoom(ClientMessage):
-    """The room anew, for a client that lost count."""
-
-    type: Literal["get_room"]
-    room_id: RoomRef = None
-
-
-class LeaveRoom(ClientMessage):
-    """Leave a room."""
-
-    type: Literal["leave_room"]
-    room_id: RoomRef = None
-
-
-class UpdateSelf(ClientMessage):
-    """Change what one says of oneself. Objects merge by key; `null` removes a key."""
-
-    type: Literal["update_self"]
-    room_id: RoomRef = None
-    media: MediaPatch | None = None
-    name: Name | None = None
-    metadata: dict[str, Any] | None = None
-
-
-class Description(ClientMessage):
-    """`RTCPeerConnection.localDescription.toJSON()` with an address."""
-
-    type: Literal["offer", "answer"]
-    to: To | None = None
-    room_id: RoomRef = None
-    sdp: str
-    negotiation: Negotiation | None = None
-
-
-class IceCandidate(Strict):
-    """`RTCIceCandidate.toJSON()` (W3C webrtc-pc, RTCIceCandidateInit)."""
-
-    candidate: str
-    sdp_mid: Annotated[str, StringConstraints(max_length=256)] | None = None
-    sdp_m_line_index: Annotated[int, Field(ge=0, le=65535)] | None = None
-    username_fragment: Annotated[str, StringConstraints(max_length=256)] | None = None
-
-
-class Candidate(ClientMessage):
-    """One ICE candidate; `null` is the end of candidates."""
-
-    type: Literal["candidate"]
-    to: To | None = None
-    room_id: RoomRef = None
-    candidate: IceCandidate | None
-    negotiation: Negotiation | None = None
-
-
-Signal = Description | Candidate
-Message = Authenticate | Ping | JoinRoom | GetRoom | LeaveRoom | UpdateSelf | Description | Candidate
-_message: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
-CLIENT_TYPES = frozenset(
-    {"authenticate", "ping", "join_room", "get_room", "leave_room", "update_self", "offer", "answer", "candidate"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +36,7 @@ class Address:
     details: dict[str, Any]
 
 
-def decode(text: str) -> Message:
-    """A client's message. Raises BadMessage, which knows as much of the address as could be read."""
-    try:
-        value = strict_json.loads(text)
-    except strict_json.InvalidJson as error:
-        raise BadMessage(str(error), Address(None, {})) from None
-    if not isinstance(value, dict):
-        raise BadMessage("a message is a JSON object", Address(None, {}))
-    try:
-        return _message.validate_python(value, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise BadMessage(_sentence(error), address(value)) from None
+NOBODY = Address(None, {})
 
 
 class BadMessage(Refused):
@@ -151,19 +47,53 @@ class BadMessage(Refused):
         self.about = about
 
 
-def address(value: dict[str, Any]) -> Address:
-    """The id of a message, or else what names it: only values that have the form they should have."""
-    id_ = value.get("id")
-    details: dict[str, Any] = {"type": value["type"]} if _is_type(value.get("type")) else {}
-    for key in ("to", "roomId"):
-        named = value.get(key)
-        if isinstance(named, str) and 0 < len(named) <= 64:
-            details[key] = named
-    return Address(id_ if isinstance(id_, str) and 0 < len(id_) <= 64 else None, details)
+def types_of(message: type[ClientMessage]) -> tuple[str, ...]:
+    """The values that the `type` of a message may have."""
+    return get_args(message.model_fields["type"].annotation)
 
 
-def _is_type(value: object) -> bool:
-    return isinstance(value, str) and value in CLIENT_TYPES
+class Decoder:
+    """Decodes the messages it was made for, and no others."""
+
+    def __init__(self, messages: Iterable[type[ClientMessage]]) -> None:
+        self.messages = tuple(messages)
+        self.types = frozenset(type_ for message in self.messages for type_ in types_of(message))
+        union: Any = reduce(or_, self.messages)
+        by_type: Any = Annotated[union, Field(discriminator="type")] if len(self.messages) > 1 else union
+        self._adapter: TypeAdapter[ClientMessage] = TypeAdapter(by_type)
+
+    def decode(self, text: str) -> ClientMessage:
+        """A client's message. Raises BadMessage, which knows as much of the address as could be read."""
+        try:
+            value = strict_json.loads(text)
+        except strict_json.InvalidJson as error:
+            raise BadMessage(str(error), NOBODY) from None
+        if not isinstance(value, dict):
+            raise BadMessage("a message is a JSON object", NOBODY)
+        try:
+            return self._adapter.validate_python(value, by_alias=True, by_name=False)
+        except ValidationError as error:
+            raise BadMessage(_sentence(error), self.address(value)) from None
+
+    def address(self, value: dict[str, Any]) -> Address:
+        """The id of a message, or else what names it: only values that have the form they should have."""
+        id_, type_ = value.get("id"), value.get("type")
+        details: dict[str, Any] = {"type": type_} if isinstance(type_, str) and type_ in self.types else {}
+        for key in ("to", "roomId"):
+            named = value.get(key)
+            if isinstance(named, str) and 0 < len(named) <= 64:
+                details[key] = named
+        return Address(id_ if isinstance(id_, str) and 0 < len(id_) <= 64 else None, details)
+
+
+def address_of(message: ClientMessage) -> Address:
+    """The address of a message that was understood."""
+    details = {"type": getattr(message, "type", None)}
+    for wire, name in (("to", "to"), ("roomId", "room_id")):
+        value = getattr(message, name, None)
+        if value is not None:
+            details[wire] = value
+    return Address(message.id, details)
 
 
 def _sentence(error: ValidationError) -> str:

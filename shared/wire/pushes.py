@@ -11,11 +11,18 @@ from shared.rooms.model import CloseReason, LeaveReason, Participant, Room
 from shared.values.errors import Code, Refused
 from shared.values.ids import AgentId, ParticipantId, RoomId, SessionId
 from shared.values.model import Strict
-from shared.wire.protocol import Address, Description, IceCandidate, Signal
+from shared.wire.ice_candidate import IceCandidate
+from shared.wire.protocol import Address
 
 
 class Push(Strict):
     """A message to a client."""
+
+    @classmethod
+    def kinds(cls) -> "list[type[Push]]":
+        """Every push that has been defined, here or in the folder of a feature, in that order."""
+        below = [kind for one in cls.__subclasses__() for kind in (one, *one.kinds())]
+        return [kind for kind in below if "type" in kind.model_fields]
 
 
 class AuthOk(Push):
@@ -250,19 +257,6 @@ def error(refused: Refused, about: Address) -> bytes:
         details=details,
     )
     return encode(message)
-
-
-def signal_body(message: Signal, room_id: RoomId, sender: ParticipantId, agent_id: AgentId) -> bytes:
-    """A signal's push without its end: `delivered` adds the cursor. Made once, by the sender's gateway."""
-    push: dict[str, Any] = {"type": message.type, "roomId": room_id, "from": sender, "agentId": agent_id}
-    if isinstance(message, Description):
-        push["sdp"] = message.sdp
-    else:
-        init = message.candidate
-        push["candidate"] = None if init is None else init.model_dump(by_alias=True, exclude_unset=True)
-    if message.negotiation is not None:
-        push["negotiation"] = message.negotiation
-    return to_json(push)[:-1]
 
 
 def delivered(body: bytes, cursor: str) -> bytes:

@@ -112,7 +112,7 @@ async def test_errors_travel_as_micro_defines_them(bus: NatsBus) -> None:
 async def test_nonsense_is_a_bad_message(bus: NatsBus) -> None:
     """Whatever bytes are sent to an endpoint, the answer is a refusal, at once."""
     for body in (b"", b"\xff\xfe", b"[]", b"null", b"{", b'{"roomId":{}}', b"[" * 10000):
-        answer = await bus.client.request(subjects.JOIN_ROOM.subject, body, timeout=5)
+        answer = await bus.client.request(subjects.ADD_PARTICIPANT.subject, body, timeout=5)
         assert (answer.headers or {}).get("Nats-Service-Error-Code") == "bad_message", body[:10]
 
 

@@ -32,8 +32,7 @@ from tests.support.system import System, token
 
 async def vanish(server: GatewayServer) -> None:
     """As if its process were killed: no socket, no lease, and not a word to anybody."""
-    around = server._shared.around
-    around.farewells._say = lambda farewell: None  # type: ignore[method-assign]
+    server.context.departures._say = lambda departure: None  # type: ignore[method-assign]
     for task in server._tasks:
         if task.get_name() != "port":
             task.cancel()
@@ -109,7 +108,7 @@ async def test_a_gateway_without_its_broker(system: System) -> None:
     broker = broker_of(system)
     alice, first = await came(system, "alice")
     bob, second = await came(system, "bob")
-    before = system.gateways[0]._shared.around.lease.gateway
+    before = system.gateways[0].context.lease.gateway
     broker.down = True
     for client in (alice, bob):
         assert await client.closed() == 4002
@@ -118,8 +117,8 @@ async def test_a_gateway_without_its_broker(system: System) -> None:
     assert (await refused.ask("authenticate", token=token("dan")))["code"] == "unavailable"
     assert await refused.closed() == 4002
     broker.down = False
-    await asyncio.wait_for(system.gateways[0]._shared.around.lease.acquired(), 10)
-    assert system.gateways[0]._shared.around.lease.gateway != before
+    await asyncio.wait_for(system.gateways[0].context.lease.acquired(), 10)
+    assert system.gateways[0].context.lease.gateway != before
     for away in (Away(alice, "alice", first), Away(bob, "bob", second)):
         back, reply = await away.back(system)
         assert reply["resumed"] is True
@@ -249,7 +248,7 @@ async def test_a_return_that_fails_leaves_nobody_behind(system: System, monkeypa
     await system.start(gateways=2, grace_seconds=0.5)
     alice, _ = await came(system, "alice", 1)
     bob, login = await came(system, "bob", 0)
-    bus = system.gateways[0]._shared.around.bus
+    bus = system.gateways[0].context.bus
 
     async def not_now(*_: Any) -> None:
         raise unavailable("the broker")
@@ -273,7 +272,7 @@ async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.
     away = Away(bob, "bob", login)
     await bob.close()
     await alice.hear("user_updated")
-    bus = system.gateways[0]._shared.around.bus
+    bus = system.gateways[0].context.bus
     right = bus.request
 
     async def slow(endpoint: Any, request: Any) -> Any:

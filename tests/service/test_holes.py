@@ -43,7 +43,7 @@ class Lossy:
 
 def followed(system: System, gateway: int = 0) -> RoomFeed:
     """What a gateway knows of the room."""
-    return system.gateways[gateway]._shared.around.rooms._rooms[RoomId("voice-1")]
+    return system.gateways[gateway].context.feeds._rooms[RoomId("voice-1")]
 
 
 async def pair(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, Client, Lossy]:
@@ -155,7 +155,7 @@ async def test_a_hole_before_a_silence(system: System, monkeypatch: pytest.Monke
     await changes(bob, "1", "2")
     await bob.ask("candidate", to=alice.participants["voice-1"], candidate=None)
     await alice.hear("candidate")
-    comparing = asyncio.create_task(system.gateways[0]._shared.around.rooms.compare(0.05))
+    comparing = asyncio.create_task(system.gateways[0].context.feeds.compare(0.05))
     try:
         await alice.hear("user_updated", revision=5, within=2)
     finally:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.broker.bus import Bus
-from shared.broker.subjects import DROP_PARTICIPANT, JOIN_ROOM, LEAVE_ROOM
+from shared.broker.subjects import ADD_PARTICIPANT, DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.values.errors import unavailable
 from tests.support.sdp import offer
 from tests.support.system import System
@@ -21,10 +21,10 @@ async def test_two_lost_answers(system: System, monkeypatch: pytest.MonkeyPatch)
 
     async def lossy(endpoint: Any, request: Any) -> Any:
         nonlocal to_lose
-        if endpoint in (LEAVE_ROOM, DROP_PARTICIPANT):  # nor can the gateway take the seat back
+        if endpoint in (REMOVE_PARTICIPANT, DROP_PARTICIPANT):  # nor can the gateway take the seat back
             raise unavailable("the broker")
         answer = await ask(endpoint, request)
-        if endpoint is JOIN_ROOM and to_lose:
+        if endpoint is ADD_PARTICIPANT and to_lose:
             to_lose -= 1
             raise unavailable("the broker")
         return answer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.broker.bus import Bus
-from shared.broker.subjects import JOIN_ROOM
+from shared.broker.subjects import ADD_PARTICIPANT
 from tests.support.sdp import offer
 from tests.support.system import System
 from tests.support.view import View
@@ -22,7 +22,7 @@ async def test_answers_that_overtake_each_other(system: System, monkeypatch: pyt
 
     async def late(endpoint: Any, request: Any) -> Any:
         nonlocal first
-        is_first, first = first and endpoint is JOIN_ROOM, first and endpoint is not JOIN_ROOM
+        is_first, first = first and endpoint is ADD_PARTICIPANT, first and endpoint is not ADD_PARTICIPANT
         answer = await ask(endpoint, request)
         if is_first:
             await held.wait()

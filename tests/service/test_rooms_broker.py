@@ -10,7 +10,7 @@ import pytest
 
 from services.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
-from shared.broker.subjects import CREATE_ROOM, JOIN_ROOM, LIST_ROOMS
+from shared.broker.subjects import ADD_PARTICIPANT, CREATE_ROOM, LIST_ROOMS
 from shared.rooms.commands import ListRooms
 from shared.values.errors import Code, Refused
 from tests.support.broker import connector
@@ -68,7 +68,7 @@ async def test_rooms_begins_anew_on_an_empty_broker(embedded: EmbeddedNats, buse
     rooms, gateway = buses
     await gateway.request(CREATE_ROOM, create())
     await gateway.request(CREATE_ROOM, create("other"))
-    await gateway.request(JOIN_ROOM, join("bob"))
+    await gateway.request(ADD_PARTICIPANT, join("bob"))
     before = rooms.incarnation
     await embedded.stop()
     shutil.rmtree(embedded.folder / "jetstream")
@@ -91,7 +91,7 @@ async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, buses: tuple
     joining = join("bob")
     for _ in range(3):
         embedded.kill(signal.SIGSTOP)
-        asking = asyncio.ensure_future(gateway.request(JOIN_ROOM, joining))
+        asking = asyncio.ensure_future(gateway.request(ADD_PARTICIPANT, joining))
         with pytest.raises(Refused) as caught:
             await asking
         assert (caught.value.code, caught.value.retryable) == (Code.UNAVAILABLE, True)
@@ -103,7 +103,7 @@ async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, buses: tuple
             return True
 
         await eventually_async(back, "the broker goes on")
-    joined = await gateway.request(JOIN_ROOM, joining)
+    joined = await gateway.request(ADD_PARTICIPANT, joining)
     fold = await check_log(gateway, ROOM)
     assert (joined.participant_id, set(fold.seats), fold.last_order) == ("p_bob_1", {"p_bob_1"}, 1)
 

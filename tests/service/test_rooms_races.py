@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.broker.bus import Bus
-from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, UPDATE_ROOM
+from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, REMOVE_PARTICIPANT, UPDATE_ROOM
 from shared.rooms.commands import AddParticipant, Joined
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
@@ -38,7 +38,7 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
 async def outcome(bus: Bus, command: AddParticipant) -> Joined | Code:
     """Ask to join: the seat, or why not."""
     try:
-        return await bus.request(JOIN_ROOM, command)
+        return await bus.request(ADD_PARTICIPANT, command)
     except Refused as refused:
         return refused.code
 
@@ -102,7 +102,7 @@ async def test_a_storm_of_joins_and_leaves(system: System) -> None:
             got = await outcome(chance.choice((one, two)), joining)
             if isinstance(got, Joined):
                 await asyncio.sleep(chance.random() / 200)
-                await chance.choice((one, two)).request(LEAVE_ROOM, leave(got.participant_id))
+                await chance.choice((one, two)).request(REMOVE_PARTICIPANT, leave(got.participant_id))
                 stays += 1
             else:
                 assert got is Code.ROOM_FULL
@@ -127,7 +127,7 @@ async def test_the_same_command_asked_of_both_replicas(system: System) -> None:
     await one.request(CREATE_ROOM, create(max_participants=SEATS))
     for i in range(20):
         same = join(f"agent-{i % SEATS}", n=i)
-        got = await asyncio.gather(*(bus.request(JOIN_ROOM, same) for bus in (one, two, one, two)))
+        got = await asyncio.gather(*(bus.request(ADD_PARTICIPANT, same) for bus in (one, two, one, two)))
         assert {joined.participant_id for joined in got} == {same.participant_id}
     fold = await check_log(one, ROOM)
     assert fold.last_order == 20

@@ -9,7 +9,7 @@ import pytest
 from services.rooms.log import RoomLog
 from shared.broker import subjects
 from shared.broker.bus import Bus, LogEntry
-from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM, JOIN_ROOM, LEAVE_ROOM, LIST_ROOMS, event_log
+from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, LIST_ROOMS, REMOVE_PARTICIPANT, event_log
 from shared.rooms.commands import ListRooms
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.errors import Code, Refused
@@ -52,7 +52,7 @@ async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bu
     gateway = await gateway_of(system, make_bus)
     for n in range(12):
         await gateway.request(CREATE_ROOM, create(f"room-{n}", name="before"))
-    await gateway.request(JOIN_ROOM, join("bob", "room-3"))
+    await gateway.request(ADD_PARTICIPANT, join("bob", "room-3"))
     await gateway.request(CLOSE_ROOM, close(room_id="room-4"))
     await system.start_rooms()
     page = await system.rooms[2].directory.page(ListRooms(caller=EVERYBODY, limit=100))
@@ -110,11 +110,11 @@ async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) 
         for n in range(1, 5):
             await asyncio.sleep(chance.random() / 100)
             try:
-                joined = await gateway.request(JOIN_ROOM, join(f"agent-{i}", name, n=n))
+                joined = await gateway.request(ADD_PARTICIPANT, join(f"agent-{i}", name, n=n))
             except Refused as refused:
                 assert refused.code is Code.ROOM_FULL  # noqa: PT017 - either is right here
             else:
-                await gateway.request(LEAVE_ROOM, leave(joined.participant_id, name))
+                await gateway.request(REMOVE_PARTICIPANT, leave(joined.participant_id, name))
 
     await asyncio.gather(*(guest(i, name) for i in range(5) for name in names))
     for rooms in system.rooms:
@@ -127,11 +127,11 @@ async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) 
 async def lived_in(bus: Bus) -> None:
     """A room with a log of forty entries and two participants."""
     await bus.request(CREATE_ROOM, create())
-    await bus.request(JOIN_ROOM, join("stays"))
+    await bus.request(ADD_PARTICIPANT, join("stays"))
     for n in range(1, 20):
-        await bus.request(JOIN_ROOM, join("guest", n=n))
+        await bus.request(ADD_PARTICIPANT, join("guest", n=n))
         if n < 19:
-            await bus.request(LEAVE_ROOM, leave(f"p_guest_{n}"))
+            await bus.request(REMOVE_PARTICIPANT, leave(f"p_guest_{n}"))
 
 
 class Readings:

@@ -1,22 +1,16 @@
-"""A gateway without a port: what `services.gateway.__main__.compose` puts together, with lines in place of sockets."""
+"""A gateway without a port: what `GatewayContext.compose` puts together, with lines in place of sockets."""
 
 import asyncio
 from typing import cast
 
-from services.gateway.context import Surroundings
-from services.gateway.departures import Departures
+from services.gateway.context import GatewayContext
 from services.gateway.drain import drain
-from services.gateway.ice_servers import IceServers
-from services.gateway.identity import FailedLogins
-from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import RoomFeeds
-from services.gateway.sealing import Sealer
+from services.gateway.features import FEATURES
 from services.gateway.server import FAREWELL_SECONDS
-from services.gateway.session.authentication import Shared
+from services.gateway.session.dispatcher import Dispatcher
 from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
-from services.gateway.signaling.relay import SignalValidator
 from services.gateway.transport.connection import Connection
 from shared.broker.bus import Bus
 from tests.simulation.line import Ear, Line
@@ -34,22 +28,12 @@ class Gateway:
         self.stopping = False
         self._network = network
         self._sessions: dict[Line, Session] = {}
-        clock, chance = network.loop.wall, network.chance.randbytes
-        sealer = Sealer(settings.sealing_keys(), chance)
-        around = Surroundings(
-            bus=bus,
-            rooms=RoomFeeds(bus, sealer, settings.signal_seconds),
-            farewells=Departures(bus),
-            lease=Lease(bus, settings.lease_seconds, clock, chance),
-            ice=IceServers(bus, clock),
-            clock=clock,
-            chance=chance,
-            rooms_per_session=settings.rooms_per_session,
-            replay_seconds=settings.replay_seconds,
+        loop = network.loop
+        self._context = GatewayContext.compose(
+            settings, bus, clock=loop.wall, ticks=loop.time, chance=network.chance.randbytes
         )
-        failed = FailedLogins(settings.failed_logins, network.loop.time)
-        self._shared = Shared(settings, around, sealer, SignalValidator(settings), failed)
-        self._heartbeat = Heartbeat(self._sessions.values, settings, clock)
+        self._dispatcher = Dispatcher(FEATURES)
+        self._heartbeat = Heartbeat(self._sessions.values, settings, loop.wall)
         self._tasks: list[asyncio.Task[None]] = []
 
     # -- Host of the lines ---------------------------------------------------------------------------------------------
@@ -57,7 +41,7 @@ class Gateway:
     def opened(self, line: Line) -> Session:
         """See Host."""
         line.next_ping = line.opened_at + self._network.chance.uniform(0.5, 1) * self.settings.ping_seconds
-        session = self._sessions[line] = Session(self._shared, cast("Connection", line))
+        session = self._sessions[line] = Session(self._context, self._dispatcher, cast("Connection", line))
         return session
 
     def gone(self, line: Line) -> None:
@@ -74,13 +58,13 @@ class Gateway:
 
     def start(self) -> None:
         """As GatewayServer.start."""
-        around = self._shared.around
-        around.lease.lost = self._fence
-        around.lease.recovered = around.rooms.resync
+        context = self._context
+        context.lease.lost = self._fence
+        context.lease.recovered = context.feeds.resync
         self._tasks = [
-            self.process.spawn(around.lease.run()),
+            self.process.spawn(context.lease.run()),
             self.process.spawn(self._heartbeat.run()),
-            self.process.spawn(around.rooms.compare()),
+            self.process.spawn(context.feeds.compare()),
         ]
 
     def _fence(self) -> None:
@@ -94,7 +78,7 @@ class Gateway:
         for line in list(self._sessions):
             line.abort()
         await asyncio.sleep(0)
-        await self._shared.around.farewells.finish(FAREWELL_SECONDS)
+        await self._context.departures.finish(FAREWELL_SECONDS)
         for task in self._tasks:
             task.cancel()
 

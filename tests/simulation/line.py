@@ -6,7 +6,8 @@ from collections import deque
 from typing import Any, Protocol
 
 from services.gateway.settings import GatewaySettings
-from services.gateway.transport.connection import CLOSE_SECONDS, Listener
+from services.gateway.transport.connection import CLOSE_SECONDS
+from services.gateway.transport.listener import Listener
 from services.gateway.transport.outbox import Outbox, text_frame
 from shared.values.errors import CloseCode
 from tests.simulation.network import Network, Wire

@@ -25,7 +25,7 @@ class Guest:
         if self._manner == "goes at once":
             self._house.guests.remove(self)
 
-    def part(self, reason: str) -> None:
+    def leave_for_another(self, reason: str) -> None:
         assert reason == "shutdown"
         self.parted.append(self._house.now)
         if self._manner != "stays":

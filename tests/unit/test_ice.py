@@ -156,23 +156,23 @@ async def test_each_room_is_told_once() -> None:
     auth = Auth()
     kept = await auth.kept()
     told = Told(kept)
-    told.look(auth.now)
+    told.refresh(auth.now)
     assert auth.asked == {}, "without a room nobody asks"
-    told.tells(ROOM, await told.soon())
-    told.tells(RoomId("unknown"), ice.NOT_KNOWN)
+    told.sent(ROOM, await told.soon())
+    told.sent(RoomId("unknown"), ice.NOT_KNOWN)
     for _ in range(3):
-        told.look(auth.now)
+        told.refresh(auth.now)
     assert [push["roomId"] for push in told.pushes] == ["unknown"]
     auth.now += 301
-    told.look(auth.now)  # asks
+    told.refresh(auth.now)  # asks
     await eventually(lambda: kept.fresh(ALICE) is not None, "the newer ones are there")
     told.forget(ROOM)
     for _ in range(3):
-        told.look(auth.now)
+        told.refresh(auth.now)
     assert [push["roomId"] for push in told.pushes] == ["unknown", "unknown"]
     told.forget(RoomId("unknown"))
     auth.now += 301
-    told.look(auth.now)
+    told.refresh(auth.now)
     await asyncio.sleep(0)
     assert auth.asked == {"alice": 2}
 
@@ -183,11 +183,11 @@ async def test_changed_servers_are_pushed() -> None:
     auth.life = None
     kept = await auth.kept()
     told = Told(kept)
-    told.tells(ROOM, await told.soon())
+    told.sent(ROOM, await told.soon())
     for urls in (["turn:turn.example"], ["turn:other.example"]):
         auth.urls = urls
         auth.now += ice.SAME_FOR_ALL_SECONDS + 1
-        told.look(auth.now)
+        told.refresh(auth.now)
         await eventually(lambda: kept.fresh(ALICE) is not None, "auth answered")
-        told.look(auth.now)
+        told.refresh(auth.now)
     assert told.pushes == [{"type": "ice_servers", "roomId": "r", "iceServers": [{"urls": ["turn:other.example"]}]}]

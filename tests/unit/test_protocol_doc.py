@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from services.auth.keys import KeyRing
 from services.auth.tokens import TokenRules, check_token
+from services.gateway.features import FEATURES
 from services.gateway.rest import models, problems
 from shared.auth import commands as auth_commands
 from shared.rooms import commands, events
@@ -21,6 +22,7 @@ from shared.values.errors import CloseCode, Code
 from shared.wire import protocol, pushes, strict_json
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "protocol.md").read_text()
+DECODER = protocol.Decoder(handled.message for feature in FEATURES for handled in feature.handled)
 SECRET = b"a secret of this test's own, long enough"
 RULES = TokenRules(issuer="agent-link", audience="agent-link", leeway=0, max_life=86400, default_permissions=())
 FENCE = re.compile(r"^```json ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -49,12 +51,7 @@ def types_of(model: type[BaseModel]) -> tuple[str, ...]:
     return get_args(model.model_fields["type"].annotation)
 
 
-PUSHES = {
-    type_: model
-    for _, model in inspect.getmembers(pushes, inspect.isclass)
-    if issubclass(model, pushes.Push) and "type" in model.model_fields
-    for type_ in types_of(model)
-}
+PUSHES = {type_: push for push in pushes.Push.kinds() for type_ in types_of(push)}
 
 
 def unknown(given: Any, parsed: Any, path: str = "") -> list[str]:
@@ -81,7 +78,7 @@ def parse(kind: str, text: str) -> None:
     value = strict_json.loads(text)
     match kind.split(":"):
         case ["client"]:
-            protocol.decode(text)
+            DECODER.decode(text)
         case ["server"]:
             fits(PUSHES[value["type"]], text)
         case ["rest" | "nats", name]:
@@ -115,7 +112,7 @@ def test_an_unknown_field_would_be_found(kind: str, text: str) -> None:
 def test_every_message_is_shown() -> None:
     """Each message a client may send, and each it may be sent, has an example."""
     shown = {kind: {json.loads(text)["type"] for k, text in EXAMPLES if k == kind} for kind in ("client", "server")}
-    assert shown["client"] == protocol.CLIENT_TYPES
+    assert shown["client"] == DECODER.types
     assert shown["server"] == PUSHES.keys()
 
 

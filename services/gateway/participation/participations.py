@@ -1,300 +1,204 @@
-"""The stays of one session: joining, leaving, saying something of oneself. What rooms decides, clients are told."""
+"""Which rooms a session is in, and how that ends: left, dropped, handed over, fenced. What rooms decides, clients are told."""
 
-import asyncio
 import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
-from services.gateway.context import Participation, Surroundings
-from services.gateway.ice_servers import SessionIce
-from services.gateway.participation.caller import caller_of
+from services.gateway.ice_servers import NOT_KNOWN, SessionIce
+from services.gateway.participation.participation import Participation
+from services.gateway.participation.resumption import Ended, Resumption, Returned
 from services.gateway.participation.room_users import room_users
-from services.gateway.replica.log_reader import read_backlog, read_undelivered
-from services.gateway.replica.replica import Delivery, Push
-from services.gateway.replica.room_feed import RoomFeed
-from services.gateway.replica.subscriber import Member, Receiver
-from shared.auth.commands import CheckJoinToken, Identity
-from shared.broker.subjects import CHECK_JOIN_TOKEN, JOIN_ROOM, LEAVE_ROOM, UPDATE_PARTICIPANT
-from shared.rooms.commands import AddParticipant, DropParticipant, Joined, RemoveParticipant, UpdateParticipant
-from shared.rooms.grant import Grant
-from shared.rooms.model import LeaveReason, Media
-from shared.rooms.roster import Snapshot
-from shared.values.cursor import Cursor
+from services.gateway.session.feature import Comeback, OpenedSession, SessionHandle, SessionPart
+from shared.auth.commands import Identity
+from shared.broker.subjects import REMOVE_PARTICIPANT
+from shared.rooms.commands import DropParticipant, RemoveParticipant
+from shared.rooms.model import LeaveReason
 from shared.values.errors import Code, Refused, unavailable
-from shared.values.ids import AgentId, ParticipantId, RoomId, SessionKey, mint
-from shared.wire import protocol
+from shared.values.ids import RoomId
+
+PACED_FRAMES = 64  # of what was missed, between two looks at whether the client takes them
 
 
-class Participations:
-    """Which rooms a session is in."""
+class Participations(SessionPart):
+    """The rooms of one session."""
 
-    def __init__(
-        self,
-        around: Surroundings,
-        receiver: Receiver,
-        session: SessionKey,
-        agent_id: AgentId,
-        device_id: str,
-        since: float,
-    ) -> None:
-        self._around = around
-        self._receiver = receiver
+    def __init__(self, session: SessionHandle, opened: OpenedSession) -> None:
+        context = session.context
+        self.opened = opened
+        self.device_id = opened.device_id
+        self.ice = SessionIce(context.ice, opened.agent_id, session.send_frame)
+        self._context = context
         self._session = session
-        self.device_id = device_id
-        self.since = since  # when this connection began
-        self.gateway = around.lease.gateway  # a connection does not outlive the lease it began under
-        self._stays: dict[RoomId, Participation] = {}
-        self.ice = SessionIce(around.ice, agent_id, receiver.send_frame)
-        self.left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
+        self._rooms: dict[RoomId, Participation] = {}
+        self._left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
 
     def __len__(self) -> int:
-        return len(self._stays)
+        return len(self._rooms)
 
-    @property
-    def participants(self) -> int:
-        """How many are in these rooms altogether."""
-        return sum(len(stay.room.replica.roster.seats) for stay in self._stays.values() if stay.room.replica.roster)
+    def __contains__(self, room_id: RoomId) -> bool:
+        return room_id in self._rooms
 
     def named(self, room_id: RoomId | None) -> Participation:
-        """The stay a message is about; without a room id, the only one. Raises Refused."""
+        """The participation a message is about; without a room id, the only one. Raises Refused."""
         if room_id is not None:
-            stay = self._stays.get(room_id)
-        elif len(self._stays) > 1:
+            participation = self._rooms.get(room_id)
+        elif len(self._rooms) > 1:
             raise Refused(Code.BAD_MESSAGE, "you are in several rooms: name one")
         else:
-            stay = next(iter(self._stays.values()), None)
-        if stay is None:
+            participation = next(iter(self._rooms.values()), None)
+        if participation is None:
             raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
-        return stay
-
-    # -- joining -------------------------------------------------------------------------------------------------------
-
-    async def join(self, message: protocol.JoinRoom, identity: Identity) -> bytes:
-        """Follow, ask, show the room as of the join, release what came after (design: subscribe, append, read)."""
-        room_id = message.room_id
-        if room_id in self._stays:
-            return await self.show(self._stays[room_id], message.id)
-        if len(self._stays) >= self._around.rooms_per_session:
-            raise Refused(Code.BAD_STATE, f"a session may be in {self._around.rooms_per_session} rooms at once")
-        grant = await self._grant(message, identity)
-        recalled = await self._around.farewells.recall(self._session, room_id)
-        try:
-            return await self._join(message, identity, grant)
-        except BaseException:
-            recalled.again()
-            raise
-
-    async def _join(self, message: protocol.JoinRoom, identity: Identity, grant: Grant | None) -> bytes:
-        room_id = message.room_id
-        self.ice.ask()
-        room = await self._around.rooms.hold(room_id)
-        participant_id = ParticipantId(mint("p_", self._around.chance(16)))
-        member = Member(participant_id, self._receiver)
-        room.expect(member)
-        try:
-            joined = await self._ask(message, identity, participant_id, grant)
-        except BaseException:
-            room.members.pop(participant_id, None)
-            self._around.rooms.release(room)
-            raise
-        stay, end = self._enter(room, member, joined)
-        try:
-            await self._catch_up(stay, joined.snapshot, end)
-        except Refused:
-            self.ended(room_id)
-            self._undo(stay.room_id, joined.participant_id, grant, self._now())
-            raise
-        ice = self.ice.tells(room_id, await self.ice.soon())
-        return room_users(joined.snapshot, stay.participant_id, message.id, ice, signals_from=stay.member.unheard_from)
-
-    async def _grant(self, message: protocol.JoinRoom, identity: Identity) -> Grant | None:
-        if message.token is None:
-            return None
-        check = CheckJoinToken(token=message.token, room_id=message.room_id, agent_id=identity.agent_id)
-        return await self._around.bus.request(CHECK_JOIN_TOKEN, check)
-
-    async def _ask(
-        self, message: protocol.JoinRoom, identity: Identity, participant_id: ParticipantId, grant: Grant | None
-    ) -> Joined:
-        around, asked_at = self._around, self._now()
-        command = AddParticipant(
-            caller=caller_of(identity),
-            room_id=message.room_id,
-            participant_id=participant_id,
-            session=self._session,
-            gateway=self.gateway,
-            device_id=self.device_id,
-            since=asked_at,
-            name=message.name,
-            metadata=message.metadata or {},
-            media=message.media.apply(Media()) if message.media else Media(),
-            grant=grant,
-        )
-        try:
-            return await around.bus.request(JOIN_ROOM, command)
-        except (Refused, asyncio.CancelledError) as error:
-            if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
-                self._undo(message.room_id, participant_id, grant, asked_at)
-            raise
-
-    def _now(self) -> float:
-        return round(self._around.clock(), 3)  # as the log has it
-
-    def _undo(self, room_id: RoomId, participant_id: ParticipantId, grant: Grant | None, asked_at: float) -> None:
-        """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
-        leave = RemoveParticipant(
-            room_id=room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
-        )
-        drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway, since=asked_at)
-        self._around.farewells.undo(self._session, room_id, [leave, drop])
-
-    def _enter(self, room: RoomFeed, member: Member, joined: Joined) -> tuple[Participation, int]:
-        """The stay, and up to which position what came after the snapshot was not kept for it."""
-        snapshot = joined.snapshot
-        if joined.participant_id == member.participant_id:
-            member.since = snapshot.sequence
-            room.joined(snapshot)
-            # The replica may have begun with somebody else's, later snapshot.
-            end = max(snapshot.sequence, room.replica.started_at)
-        else:  # the session had a seat already
-            room.members.pop(member.participant_id, None)
-            seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
-            member = Member(joined.participant_id, self._receiver, seat.epoch, seat.moved_at)
-            end = room.welcome(member, snapshot)
-            member.since = snapshot.sequence
-        member.seated_at = snapshot.sequence
-        stay = Participation(room, member)
-        self.add(stay)
-        return stay, end
-
-    async def _catch_up(self, stay: Participation, snapshot: Snapshot, end: int) -> None:
-        """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had."""
-        room, bus = stay.room, self._around.bus
-        # Whom the snapshot shows can be written to: the replica must know them as well.
-        await room.reached(snapshot.sequence)
-        items: list[Push | Delivery] = []
-        if stay.member.moved_at:
-            own = next(seat for seat in snapshot.seats if seat.participant.id == stay.participant_id)
-            stay.member.unheard_from = own.unheard_from
-            items += await read_undelivered(bus, own, snapshot)
-        if end > snapshot.sequence:
-            at = Cursor(snapshot.incarnation, snapshot.sequence)
-            missed = await read_backlog(bus, at, stay.participant_id, snapshot, end)
-            if missed is None:
-                raise unavailable("the room")
-            items += missed.items
-        stay.member.catch_up(end, [frame for item in items if (frame := room.frame_of(item)) is not None])
-
-    def add(self, stay: Participation) -> None:
-        """The session is in this room."""
-        self.left.discard(stay.room_id)
-        self._stays[stay.room_id] = stay
-
-    def settle(self, room_id: RoomId) -> None:
-        """The answer to a join is on its way to the client: what was committed since may follow it."""
-        stay = self._stays.get(room_id)
-        if stay is None or stay.member.joined:
-            return
-        replica = stay.room.replica
-        if stay.member.overflowed():
-            self._receiver.room_lost(room_id)
-            return
-        stay.member.release()
-        # What ended the stay may have been taken while nobody was told yet; it is not taken again.
-        if replica.contains(stay.member.seated_at) and replica.seat(stay.participant_id) is None:
-            stay.room.members.pop(stay.participant_id, None)
-            self._receiver.stay_ended(room_id, None)
+        return participation
 
     # -- while in ------------------------------------------------------------------------------------------------------
 
-    async def show(self, stay: Participation, request_id: str | None) -> bytes:
-        """`room_users` anew, as of the last push: the replica is what the client was told."""
+    def add(self, participation: Participation) -> None:
+        """The session is in this room."""
+        self._left.discard(participation.room_id)
+        self._rooms[participation.room_id] = participation
+
+    def go_live(self, room_id: RoomId) -> None:
+        """The room was sent to the client: what was committed since may follow it."""
+        self._session.allow_for(self._participants())
+        participation = self._rooms.get(room_id)
+        if participation is None or participation.subscriber.is_live:
+            return
+        subscriber, feed = participation.subscriber, participation.feed
+        if subscriber.overflowed:
+            self._session.room_lost(room_id)
+            return
+        subscriber.go_live()
+        # What ended the participation may have been taken while nobody was told yet; it is not taken again.
+        if feed.replica.contains(subscriber.seated_at) and feed.replica.seat(subscriber.participant_id) is None:
+            feed.forget(subscriber.participant_id)
+            self._session.participation_ended(room_id, None)
+
+    def _participants(self) -> int:
+        """How many are in these rooms altogether."""
+        rosters = (participation.feed.replica.roster for participation in self._rooms.values())
+        return sum(len(roster.seats) for roster in rosters if roster is not None)
+
+    async def show(self, participation: Participation, request_id: str | None) -> bytes:
+        """`room_users` anew, as of the last push: the replica is what the client was told. Raises Refused."""
         ice = await self.ice.soon()
-        roster = stay.room.replica.roster
+        roster = participation.feed.replica.roster
         if roster is None:
             raise unavailable("the room")
-        if self._stays.get(stay.room_id) is not stay:
+        if self._rooms.get(participation.room_id) is not participation:
             raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
-        return room_users(roster.snapshot(), stay.participant_id, request_id, self.ice.tells(stay.room_id, ice))
-
-    async def update(self, message: protocol.UpdateSelf, identity: Identity, operation: str) -> None:
-        """Change what the participant says of itself. `name: null` goes back to the token's name."""
-        stay = self.named(message.room_id)
-        named = "name" in message.model_fields_set
-        command = UpdateParticipant(
-            room_id=stay.room_id,
-            participant_id=stay.participant_id,
-            operation=operation,
-            epoch=stay.epoch,
-            asked_at=self._now(),
-            name=(message.name or identity.name) if named else None,
-            metadata=message.metadata,
-            media=message.media,
-        )
-        await self._around.bus.request(UPDATE_PARTICIPANT, command)
+        sent = self.ice.sent(participation.room_id, ice)
+        return room_users(roster.snapshot(), participation.participant_id, request_id, sent)
 
     # -- leaving -------------------------------------------------------------------------------------------------------
 
     async def leave(self, room_id: RoomId | None) -> None:
-        """Leave. Nothing of the room reaches the client after the answer."""
-        if room_id in self.left:
+        """Leave. Nothing of the room reaches the client after the answer. Raises Refused."""
+        if room_id in self._left:
             return
-        stay = self.named(room_id)
-        leave = RemoveParticipant(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
-        stay.member.leaving = True
+        participation = self.named(room_id)
+        participation.subscriber.leave()
         try:
-            await self._around.bus.request(LEAVE_ROOM, leave)
+            await self._context.bus.request(REMOVE_PARTICIPANT, _removal(participation))
         except Refused as refused:
-            stay.member.leaving = False
+            participation.subscriber.stay()
             # Without an answer, the log may have told that it happened; if it tells so later, the client hears of it.
-            if refused.code is not Code.NOT_IN_ROOM and self._stays.get(stay.room_id) is stay:
+            if refused.code is not Code.NOT_IN_ROOM and self._rooms.get(participation.room_id) is participation:
                 raise
-        self.ended(stay.room_id)
+        self.room_left(participation.room_id)
 
-    def ended(self, room_id: RoomId) -> None:
-        """The stay, if there is one, is over."""
-        stay = self._stays.pop(room_id, None)
-        if stay is not None:
-            self.ice.forget(room_id)
-            stay.room.members.pop(stay.participant_id, None)
-            self._around.rooms.release(stay.room)
+    def leaving(self, room_id: RoomId | None) -> None:
+        """The client asked to leave, and was gone before that was done: a page that was closed."""
+        with contextlib.suppress(Refused):
+            self.named(room_id).subscriber.leave()
 
-    def leave_all(self, reason: LeaveReason) -> None:
-        """The session is over: every seat is given up, in the background."""
-        for stay in list(self._stays.values()):
-            self.ended(stay.room_id)
-            self._around.farewells.leave(
-                RemoveParticipant(
-                    room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch, reason=reason
-                )
+    # -- the turns of the session's life (SessionPart) -----------------------------------------------------------------
+
+    async def resume(self, cursors: Mapping[RoomId, str], identity: Identity) -> Sequence[Comeback]:
+        """See SessionPart. All rooms at once; those it is in are added."""
+        self.ice.ask()
+        resumption = Resumption(self._context, self._session, self.opened, identity, self.add, self._left.add)
+        returns = await resumption.run(cursors)
+        return [Comeback(isinstance(one, Ended) and one.timed_out, partial(self._tell, one)) for one in returns]
+
+    async def _tell(self, one: Returned | Ended) -> None:
+        """Tell what was missed in one room, or that the session is no longer in it. Not counted, but paced."""
+        if isinstance(one, Ended):
+            self._session.send(one.message())
+        else:
+            await self._give_back(one)
+
+    async def _give_back(self, one: Returned) -> None:
+        room_id = one.participation.room_id
+        self.device_id = one.device_id or self.device_id
+        ice = await self.ice.soon() if one.snapshot is not None else NOT_KNOWN
+        for i, frame in enumerate(one.frames(ice)):
+            if i % PACED_FRAMES == 0:
+                await self._session.flowing()
+            self._session.send_frame(frame, counted=False)
+        if one.snapshot is None:
+            self.ice.resumed(room_id)
+        else:
+            self.ice.sent(room_id, ice)
+        self.go_live(room_id)
+
+    def not_resumed(self, cursors: Mapping[RoomId, str]) -> None:
+        """See SessionPart."""
+        for room_id in cursors:
+            self.room_left(room_id)
+            drop = DropParticipant(
+                room_id=room_id, session=self.opened.key, gateway=self.opened.gateway, since=self.opened.since
             )
+            self._context.departures.undo(self.opened.key, room_id, [drop])
 
-    def leaving(self, rooms: Iterable[RoomId | None]) -> None:
-        """The client asked to leave these rooms, and was gone before that was done: a page that was closed."""
-        for room_id in rooms:
-            with contextlib.suppress(Refused):
-                self.named(room_id).member.leaving = True
+    def ended(self, reason: LeaveReason) -> None:
+        """Give every seat up, in the background."""
+        for participation in list(self._rooms.values()):
+            self.room_left(participation.room_id)
+            self._context.departures.leave(_removal(participation, reason))
 
-    def drop_all(self) -> None:
-        """The connection is gone: every seat is held for the grace time, unless it was being left; told in the background."""
-        for stay in list(self._stays.values()):
-            self.ended(stay.room_id)
-            if stay.member.leaving:
-                self._around.farewells.leave(
-                    RemoveParticipant(room_id=stay.room_id, participant_id=stay.participant_id, epoch=stay.epoch)
-                )
+    def dropped(self) -> None:
+        """Have every seat held for the grace time, unless it was being left; told in the background."""
+        for participation in list(self._rooms.values()):
+            self.room_left(participation.room_id)
+            if participation.subscriber.leaving:
+                self._context.departures.leave(_removal(participation))
                 continue
-            self._around.farewells.drop(
-                DropParticipant(room_id=stay.room_id, session=self._session, gateway=self.gateway, epoch=stay.epoch)
+            drop = DropParticipant(
+                room_id=participation.room_id,
+                session=self.opened.key,
+                gateway=self.opened.gateway,
+                epoch=participation.epoch,
             )
+            self._context.departures.drop(drop)
 
-    def undo(self, rooms: Iterable[RoomId]) -> None:
-        """The session did not come back to these rooms after all, whatever became of its asking."""
+    def handed_over(self, rooms: Collection[RoomId]) -> None:
+        """The seats in these rooms are the other connection's; those in others are held."""
         for room_id in rooms:
-            self.ended(room_id)
-            drop = DropParticipant(room_id=room_id, session=self._session, gateway=self.gateway, since=self.since)
-            self._around.farewells.undo(self._session, room_id, [drop])
+            self.room_left(room_id)
+        self.dropped()
 
-    def let_go(self, rooms: Collection[RoomId] | None = None) -> None:
-        """The seats in these rooms (else: all) are no longer this connection's to speak for."""
-        for room_id in list(self._stays if rooms is None else rooms):
-            self.ended(room_id)
+    def fenced(self) -> None:
+        """No seat is this connection's to speak for any more."""
+        for room_id in list(self._rooms):
+            self.room_left(room_id)
+
+    def room_left(self, room_id: RoomId) -> None:
+        """The participation, if there is one, is over."""
+        participation = self._rooms.pop(room_id, None)
+        if participation is not None:
+            self.ice.forget(room_id)
+            participation.feed.forget(participation.participant_id)
+            self._context.feeds.release(participation.feed)
+
+    def beat(self, now: float) -> None:
+        """Push ICE servers that have become due."""
+        self.ice.refresh(now)
+
+
+def _removal(participation: Participation, reason: LeaveReason = "left") -> RemoveParticipant:
+    return RemoveParticipant(
+        room_id=participation.room_id,
+        participant_id=participation.participant_id,
+        epoch=participation.epoch,
+        reason=reason,
+    )

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from services.gateway.replica.event_pushes import push_of
 from shared.broker.bus import LogEntry
-from shared.rooms.events import RoomEvent
 from shared.rooms.roster import Entry, Roster, Seat, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import ParticipantId, RoomId
@@ -228,7 +228,7 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
             continue
         # Several events of one entry: a client that saw only some of them must not skip the rest when it resumes.
         cursor = Cursor(incarnation, entry.sequence, 0 if part == last else part + 1).text()
-        push = _push(event, cursor)
+        push = push_of(event, cursor)
         if push is None:
             continue
         participant = event.change.participant
@@ -242,22 +242,3 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
             moved=stamp.participant if moved else None,
             epoch=stamp.epoch if moved else 0,
         )
-
-
-def _push(event: RoomEvent, cursor: str) -> pushes.Push | None:
-    """The message clients get for an event; none for events of newer versions."""
-    change = event.change
-    at = pushes.At(event.room_id, change.revision, cursor)
-    participant = change.participant
-    match event.type:
-        case "participant_joined" if participant:
-            return pushes.user_joined(at, participant)
-        case "participant_updated" if participant:
-            return pushes.user_updated(at, participant)
-        case "participant_left" if participant:
-            return pushes.user_left(at, participant.id, participant.agent_id, change.reason)
-        case "updated":
-            return pushes.room_updated(at, change.room)
-        case "closed":
-            return pushes.room_closed(at, change.reason)
-    return None

@@ -1,6 +1,6 @@
 """The rooms this gateway follows: one subscription and one replica each, shared by all local participants.
 
-A participant is a `Member` from before its join is asked until it left: what is committed meanwhile waits for it.
+A participant is a `Subscriber` from before its join is asked until it left: what is committed meanwhile waits for it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import structlog
 
 from services.gateway import metrics
 from services.gateway.replica.replica import Delivery, Push, Replica, State
-from services.gateway.replica.subscriber import Member
+from services.gateway.replica.subscriber import Receiver, Subscriber
 from services.gateway.sealing import Sealer, Unopenable, bound
 from services.gateway.transport.outbox import text_frame
 from shared.broker import subjects
@@ -22,6 +22,7 @@ from shared.rooms.roster import Snapshot
 from shared.values.cursor import Cursor
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import NOWHERE, Position
 from shared.wire import pushes
 
 log = structlog.get_logger()
@@ -35,12 +36,12 @@ COMPARE_SECONDS = 3.0
 
 
 class RoomFeed:
-    """One room: the subscription feeds the replica, the replica says what its members get."""
+    """One room: the subscription feeds the replica, the replica says what its subscribers get."""
 
     def __init__(self, bus: Bus, sealer: Sealer, room_id: RoomId) -> None:
         self.room_id = room_id
         self.replica = Replica(room_id)
-        self.members: dict[ParticipantId, Member] = {}
+        self.subscribers: dict[ParticipantId, Subscriber] = {}
         self.users = 0
         self.following: asyncio.Future[Following] | None = None
         self._bus = bus
@@ -86,16 +87,32 @@ class RoomFeed:
         self.replica.resync(reason, after)
         self._repair_gap()
 
-    def expect(self, member: Member) -> None:
-        """From now on, keep what is committed for this participant-to-be."""
-        self.members[member.participant_id] = member
-        member.encode = self.frame_of
+    def expect(
+        self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: Position = NOWHERE
+    ) -> Subscriber:
+        """From now on, keep what is committed for this participant-to-be, or for one that comes back."""
+        subscriber = Subscriber(participant_id, receiver, self.frame_of, epoch, moved_at)
+        self.subscribers[participant_id] = subscriber
+        return subscriber
 
-    def joined(self, snapshot: Snapshot) -> None:
+    def forget(self, participant_id: ParticipantId) -> None:
+        """Nobody here speaks for this participant any more."""
+        self.subscribers.pop(participant_id, None)
+
+    def start(self, snapshot: Snapshot) -> None:
         """A join was answered with this snapshot: it starts the replica, if nothing has yet."""
         if self.replica.state is State.STARTING:
             self._hand_out(self.replica.start(snapshot))
             self._repair_gap()
+
+    def welcome(
+        self, participant_id: ParticipantId, receiver: Receiver, epoch: int, moved_at: Position, snapshot: Snapshot
+    ) -> tuple[Subscriber, Position]:
+        """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
+        subscriber = self.expect(participant_id, receiver, epoch, moved_at)
+        self.start(snapshot)
+        subscriber.seat(Position(snapshot.sequence))
+        return subscriber, Position(max(snapshot.sequence, self.replica.position))
 
     # -- handing out ---------------------------------------------------------------------------------------------------
 
@@ -109,45 +126,46 @@ class RoomFeed:
             self._wake()
 
     def _push(self, push: Push) -> None:
-        if not self.members:
+        if not self.subscribers:
             return
         self._move(push)
         frame = text_frame(push.payload)
         closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
-        for member in list(self.members.values()):
-            itself = push.left == member.participant_id
-            if not (itself and member.leaving and push.reason == "left"):
-                late = push.sequence < member.heard  # found after signals that came behind it
-                member.give(push.sequence, text_frame(self._told_late(push, member.heard)) if late else frame)
+        for subscriber in list(self.subscribers.values()):
+            itself = push.left == subscriber.participant_id
+            if not (itself and subscriber.leaving and push.reason == "left"):
+                late = push.sequence < subscriber.last_signal_at  # found after signals that came behind it
+                told = text_frame(self._told_late(push, subscriber.last_signal_at)) if late else frame
+                subscriber.deliver(Position(push.sequence), told)
             if push.ends or (itself and not closing):
-                self._end(member, push.reason)
+                self._end(subscriber, push.reason)
 
-    def _told_late(self, push: Push, heard: int) -> bytes:
+    def _told_late(self, push: Push, after_signal: Position) -> bytes:
         """The push with a cursor that does not go back behind signals that were told already."""
-        cursor = Cursor(self.replica.incarnation, heard, events=push.sequence)
+        cursor = Cursor(self.replica.incarnation, after_signal, events=push.sequence)
         return _CURSOR.sub(b'"cursor":"%b"' % cursor.text().encode(), push.payload, count=1)
 
     def _move(self, push: Push) -> None:
         """Whose seat is another connection's now hears nothing more here."""
-        member = self.members.get(push.moved) if push.moved is not None else None
-        if member is not None and member.epoch < push.epoch:
-            del self.members[member.participant_id]
-            member.receiver.replaced()
+        subscriber = self.subscribers.get(push.moved) if push.moved is not None else None
+        if subscriber is not None and subscriber.epoch < push.epoch:
+            del self.subscribers[subscriber.participant_id]
+            subscriber.receiver.replaced()
 
-    def _end(self, member: Member, reason: str | None) -> None:
-        if member.joined:
-            del self.members[member.participant_id]
-            member.receiver.stay_ended(self.room_id, reason)
+    def _end(self, subscriber: Subscriber, reason: str | None) -> None:
+        if subscriber.is_live:
+            del self.subscribers[subscriber.participant_id]
+            subscriber.receiver.participation_ended(self.room_id, reason)
 
     def _deliver(self, signal: Delivery) -> None:
-        member = self.members.get(signal.to)
-        if member is None:
+        subscriber = self.subscribers.get(signal.to)
+        if subscriber is None:
             return
-        member.give(signal.sequence, signal)
+        subscriber.deliver(Position(signal.sequence), signal)
         metrics.DELIVERED.inc()
 
-    def frame_of(self, item: Push | Delivery, told: int = 0) -> bytes | None:
-        """What goes to a client that was told of the events up to `told`; None for a signal that no key of ours opens."""
+    def frame_of(self, item: Push | Delivery, after_event: Position = NOWHERE) -> bytes | None:
+        """What goes to a client that was told of the events up to `after_event`; None for a signal that no key of ours opens."""
         if isinstance(item, Push):
             return text_frame(item.payload)
         try:
@@ -155,18 +173,10 @@ class RoomFeed:
         except Unopenable:
             metrics.DROPPED.labels("unopenable").inc()
             return None
-        cursor = replace(item.cursor, events=max(item.cursor.events or 0, told))
+        cursor = replace(item.cursor, events=max(item.cursor.events or 0, after_event))
         return text_frame(pushes.delivered(body, cursor.text()))
 
-    # -- coming back ---------------------------------------------------------------------------------------------------
-
-    def welcome(self, member: Member, snapshot: Snapshot) -> int:
-        """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
-        self.expect(member)
-        self.joined(snapshot)
-        return max(snapshot.sequence, self.replica.position)
-
-    # -- holes ---------------------------------------------------------------------------------------------------------
+    # -- gaps ----------------------------------------------------------------------------------------------------------
 
     def _repair_gap(self) -> None:
         if self.replica.state is State.CATCHING_UP and (self._reading is None or self._reading.done()):
@@ -213,15 +223,15 @@ class RoomFeed:
         except Refused as refused:
             if refused.code is not Code.ROOM_NOT_FOUND:
                 raise
-            self._lose(list(self.members.values()))
+            self._lose(list(self.subscribers.values()))
             return
-        self._lose([member for member in self.members.values() if member.joined])
+        self._lose([subscriber for subscriber in self.subscribers.values() if subscriber.is_live])
         self._hand_out(self.replica.start(snapshot))
 
-    def _lose(self, members: list[Member]) -> None:
-        for member in members:
-            self.members.pop(member.participant_id, None)
-            member.receiver.room_lost(self.room_id)
+    def _lose(self, subscribers: list[Subscriber]) -> None:
+        for subscriber in subscribers:
+            self.subscribers.pop(subscriber.participant_id, None)
+            subscriber.receiver.room_lost(self.room_id)
 
     def stop(self) -> None:
         """Nobody here is interested any more."""

@@ -7,14 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from services.gateway.identity import FailedLogins
+from services.gateway.context import GatewayContext
 from services.gateway.rest import dev, docs, guest, health, page, problems, rooms
 from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.cors import Cors
 from services.gateway.rest.frame import BugStop, Frame
 from services.gateway.rest.route import Rest
-from services.gateway.settings import GatewaySettings
-from shared.broker.bus import Bus
 from shared.runtime.ops import Ready
 from shared.version import __version__
 
@@ -51,20 +49,12 @@ def _drop_unused(document: dict[str, Any]) -> None:
         document["components"]["schemas"].pop(name, None)
 
 
-def rest_app(
-    bus: Bus,
-    settings: GatewaySettings,
-    public_url: Callable[[], str],
-    ready: Ready,
-    failed: FailedLogins,
-    clock: Callable[[], float],
-    root: Path = page.ROOT,
-) -> FastAPI:
+def rest_app(context: GatewayContext, public_url: Callable[[], str], ready: Ready, root: Path = page.ROOT) -> FastAPI:
     """The ASGI application. It needs no lifespan.
 
-    `public_url` gives the listening address as a URL, for when the settings name none. `failed` counts refused
-    tokens, for the WebSocket too. `clock` is in seconds and only goes forward. `root` has the page's files.
+    `public_url` gives the listening address as a URL, for when the settings name none. `root` has the page's files.
     """
+    settings = context.settings
     app = _App(
         title="Parley",
         version=__version__,
@@ -83,8 +73,8 @@ def rest_app(
         middleware=[Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins), Middleware(BugStop)],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
-    callers, guests = Callers(bus, settings, failed, clock), Guests(bus, settings, failed, clock)
-    app.state.rest = Rest(bus, settings, public_url, ready, callers, guests)
+    callers, guests = Callers(context), Guests(context)
+    app.state.rest = Rest(context.bus, settings, public_url, ready, callers, guests)
     problems.install(app)
     app.include_router(rooms.router)
     if settings.guests:

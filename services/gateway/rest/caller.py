@@ -1,17 +1,15 @@
 """Who sends a REST request: the bearer token, judged by auth, or a guest; and how many requests each may make."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from services.gateway.identity import FailedLogins
+from services.gateway.context import GatewayContext
 from services.gateway.participation.caller import caller_of
-from services.gateway.settings import GatewaySettings
 from services.gateway.token_bucket import Buckets
 from services.gateway.transport.handshake import network_of, source_address
 from shared.auth.commands import GuestIssued, IssueGuestToken, Validate
-from shared.broker.bus import Bus
 from shared.broker.subjects import ISSUE_GUEST_TOKEN, VALIDATE
 from shared.rooms.commands import Caller
 from shared.values.errors import Code, Refused
@@ -21,13 +19,14 @@ BURST = 4  # seconds' worth of requests at once
 
 
 class Callers:
-    """Identifies callers. `clock` is in seconds and only goes forward."""
+    """Identifies callers."""
 
-    def __init__(self, bus: Bus, settings: GatewaySettings, failed: FailedLogins, clock: Callable[[], float]) -> None:
-        self._bus = bus
+    def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
+        self._bus = context.bus
         self._proxies = settings.trusted_proxies
-        self._clock = clock
-        self._failed = failed
+        self._clock = context.ticks
+        self._failed = context.failed_logins
         self._agents = Buckets(settings.rest_rate, settings.rest_rate * BURST)
 
     async def identify(self, request: Request) -> Caller:
@@ -45,13 +44,14 @@ class Callers:
 
 
 class Guests:
-    """Gets tokens for those who have none, so many a minute for each source address. `clock` as for `Callers`."""
+    """Gets tokens for those who have none, so many a minute for each source address."""
 
-    def __init__(self, bus: Bus, settings: GatewaySettings, failed: FailedLogins, clock: Callable[[], float]) -> None:
-        self._bus = bus
+    def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
+        self._bus = context.bus
         self._proxies = settings.trusted_proxies
-        self._clock = clock
-        self._failed = failed
+        self._clock = context.ticks
+        self._failed = context.failed_logins
         self._sources = Buckets(settings.guest_tokens / 60, settings.guest_tokens)
 
     def admit(self, request: Request) -> None:

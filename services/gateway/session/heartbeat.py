@@ -44,7 +44,6 @@ class Heartbeat:
             connection.next_ping = now + settings.ping_seconds
             connection.ping(now)
         if session.login.identity is not None:
-            session.check_expiry(wall)
-            session.check_ice(wall)
+            session.beat(wall)
         elif now - connection.opened_at >= settings.authenticate_seconds and connection.is_open and not session.busy:
             session.too_late()

@@ -31,7 +31,7 @@ class MessageRateLimit:
             self._refused = 0
 
     @property
-    def ignored(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether the client went on and on after it was refused."""
         return self._refused > self._settings.rate_limited_errors
 

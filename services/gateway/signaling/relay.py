@@ -1,4 +1,4 @@
-"""Offers, answers and candidates of one session: validated, sealed, stored by the broker for each receiver."""
+"""The signals of one session on their way into the log: addressed, sealed, stored by the broker for each receiver."""
 
 import asyncio
 import zlib
@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from services.gateway import metrics
-from services.gateway.context import Participation
-from services.gateway.sealing import Sealer, bound
-from services.gateway.settings import GatewaySettings
+from services.gateway.participation.participation import Participation
+from services.gateway.sealing import bound
+from services.gateway.session.feature import OpenedSession, SessionHandle, SessionPart
+from services.gateway.signaling.messages import Candidate, signal_body
+from services.gateway.signaling.messages import Signal as SignalMessage
+from services.gateway.signaling.validator import SignalValidator
 from services.gateway.token_bucket import Bucket
 from shared.broker import subjects
-from shared.broker.bus import Bus, Signal
+from shared.broker.bus import Signal
 from shared.values.errors import Code, Refused, unavailable
-from shared.values.ids import AgentId, ParticipantId, RoomId, SessionKey
-from shared.wire import protocol, pushes
-from shared.wire.candidate import CandidatePolicy, check_candidate
-from shared.wire.sdp import check_sdp
+from shared.values.ids import AgentId, ParticipantId, RoomId
 
 STORED_AGAIN = 5  # as often may a signal be stored anew because nobody would believe what is there
 MOVES_LIMIT = 200
@@ -24,32 +24,15 @@ MOVES_LIMIT = 200
 _RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
 
-class SignalValidator:
-    """The validators with this gateway's limits."""
-
-    def __init__(self, settings: GatewaySettings) -> None:
-        self._sdp_bytes = settings.sdp_bytes
-        self._candidate_bytes = settings.candidate_bytes
-        self._policy = CandidatePolicy(allow_loopback=settings.loopback_candidates)
-
-    def check(self, message: protocol.Signal) -> None:
-        """Accept verbatim or raise Refused; nothing of it is ever logged."""
-        if isinstance(message, protocol.Description):
-            check_sdp(message.sdp, message.type, max_bytes=self._sdp_bytes, policy=self._policy)
-        elif message.candidate is not None:
-            check_candidate(message.candidate.candidate, max_bytes=self._candidate_bytes, policy=self._policy)
-
-
-class Relay:
+class Relay(SessionPart):
     """Sends one session's signals."""
 
-    def __init__(
-        self, bus: Bus, sealer: Sealer, checks: SignalValidator, settings: GatewaySettings, session: SessionKey
-    ) -> None:
-        self._bus = bus
-        self._sealer = sealer
-        self._checks = checks
-        self._session = session
+    def __init__(self, session: SessionHandle, opened: OpenedSession) -> None:
+        context, settings = session.context, session.context.settings
+        self._bus = context.bus
+        self._sealer = context.sealer
+        self._validator = SignalValidator(settings)
+        self._session = opened.key
         self._seconds = settings.signal_seconds
         self._receivers = settings.broadcast_receivers
         self._bytes = Bucket(settings.signal_byte_rate, settings.signal_byte_burst)
@@ -58,55 +41,55 @@ class Relay:
 
     async def send(
         self,
-        message: protocol.Signal,
-        stay: Participation,
+        message: SignalMessage,
+        sender: Participation,
         agent_id: AgentId,
         now: float,
         charge: Callable[[int], None],
     ) -> None:
         """Returns when the signal is stored for every receiver. `charge` is told how many there are, and may refuse."""
-        self._checks.check(message)
-        receivers = self._addressed(message, stay)
+        self._validator.check(message)
+        receivers = self._addressed(message, sender)
         charge(len(receivers))
-        body = pushes.signal_body(message, stay.room_id, stay.participant_id, agent_id)
+        body = signal_body(message, sender.room_id, sender.participant_id, agent_id)
         wait = self._bytes.take(now, len(body) * len(receivers))
         if wait:
             raise Refused(
                 Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
             )
         if len(receivers) == 1:
-            await self._post(message, stay, receivers[0], body)
+            await self._post(message, sender, receivers[0], body)
             return
         results = await asyncio.gather(
-            *(self._post(message, stay, to, body) for to in receivers), return_exceptions=True
+            *(self._post(message, sender, to, body) for to in receivers), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
-    def _addressed(self, message: protocol.Signal, stay: Participation) -> list[ParticipantId]:
-        roster = stay.room.replica.roster
+    def _addressed(self, message: SignalMessage, sender: Participation) -> list[ParticipantId]:
+        roster = sender.feed.replica.roster
         seats = roster.seats if roster else {}
         if message.to is not None:
             to = ParticipantId(message.to)
-            if to not in seats or to == stay.participant_id:
+            if to not in seats or to == sender.participant_id:
                 raise Refused(Code.PARTICIPANT_NOT_FOUND, "no such participant in this room")
             return [to]
-        others = [participant_id for participant_id in seats if participant_id != stay.participant_id]
+        others = [participant_id for participant_id in seats if participant_id != sender.participant_id]
         if len(others) > self._receivers:
             raise Refused(Code.PARTICIPANT_NOT_FOUND, f"more than {self._receivers} receivers: name one")
         return others
 
-    async def _post(self, message: protocol.Signal, stay: Participation, to: ParticipantId, body: bytes) -> None:
-        pair = (stay.room_id, to)
-        if pair in self._broken and isinstance(message, protocol.Candidate):
+    async def _post(self, message: SignalMessage, sender: Participation, to: ParticipantId, body: bytes) -> None:
+        pair = (sender.room_id, to)
+        if pair in self._broken and isinstance(message, Candidate):
             raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")
-        sealed = self._sealer.seal(body, bound(stay.room_id, stay.participant_id, stay.epoch, to))
+        sealed = self._sealer.seal(body, bound(sender.room_id, sender.participant_id, sender.epoch, to))
         # The text is part of the key: an id used anew for another message is another message.
         key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
-        signal = Signal(stay.room_id, to, stay.participant_id, stay.epoch, sealed, self._seconds, key)
+        signal = Signal(sender.room_id, to, sender.participant_id, sender.epoch, sealed, self._seconds, key)
         try:
-            await self._post_believed(signal, stay.member.moved_at)
+            await self._post_believed(signal, sender.subscriber.moved_at)
         except Refused:
             self._broken.add(pair)
             raise
@@ -147,6 +130,6 @@ class Relay:
             after = events[-1].sequence
         raise unavailable("the log")
 
-    def forget(self, room_id: RoomId) -> None:
-        """The session left this room."""
+    def room_left(self, room_id: RoomId) -> None:
+        """See SessionPart."""
         self._broken = {pair for pair in self._broken if pair[0] != room_id}

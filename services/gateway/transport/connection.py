@@ -4,12 +4,8 @@ uvicorn hands an upgrade request over by making one of these (its `ws` setting) 
 """
 
 import asyncio
-import contextlib
 import logging
-import socket
-import struct
 from collections import deque
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -22,15 +18,14 @@ from websockets.typing import Subprotocol
 
 from services.gateway import metrics
 from services.gateway.settings import GatewaySettings
-from services.gateway.transport import handshake
+from services.gateway.transport import handshake, socket_options
+from services.gateway.transport.listener import Listener
 from services.gateway.transport.outbox import Outbox, text_frame
 from services.gateway.transport.reassembly import Assembly, Unreadable
 from shared.values.errors import CloseCode
 from shared.version import PROTOCOL
 
-SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
 WRITE_HIGH_WATER = 65536
-PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that long means that nobody is there
 CLOSE_SECONDS = 2.0  # for the client to answer a close
 WAITING_FRAMES = 64  # read but not taken; then the socket is not read
 
@@ -38,19 +33,6 @@ log = structlog.get_logger()
 
 # A malformed frame costs a counter, never a line, let alone a traceback.
 _silent = logging.Logger("websockets", logging.CRITICAL + 1)
-
-
-class Listener(Protocol):
-    """Who is told what a connection brings: the session."""
-
-    def received(self, text: str) -> None:
-        """A text message."""
-
-    def unreadable(self, why: str) -> None:
-        """A frame that cannot be read; the connection closes."""
-
-    def closed(self) -> None:
-        """The connection is gone. Called once, last."""
 
 
 class Host(Protocol):
@@ -91,7 +73,8 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._protocol = ServerProtocol(
             subprotocols=[Subprotocol(PROTOCOL)],
-            select_subprotocol=_ours_if_offered,
+            # The subprotocol is optional, and others are nobody's business.
+            select_subprotocol=lambda _, offered: Subprotocol(PROTOCOL) if PROTOCOL in offered else None,
             max_size=host.settings.frame_bytes,
             logger=_silent,
         )
@@ -117,11 +100,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.outbox = Outbox(transport, settings.outbox_messages, settings.outbox_bytes, self._overflow)
         self.opened_at = asyncio.get_running_loop().time()
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
+        socket_options.tune(transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hand up what is complete."""
@@ -281,14 +260,9 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Gone at once, with what the kernel still holds for the client."""
-        transport = self._transport
-        if transport is None:
-            return
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        if self._transport is not None:
+            socket_options.discard(self._transport)
+            self._transport.abort()
 
     def _overflow(self) -> None:
         metrics.CUTS.labels("slow_consumer").inc()
@@ -323,8 +297,3 @@ class Connection(asyncio.Protocol):
             else:
                 transport.close()
             self._await_close()  # a client that does not read would hold the socket open for ever
-
-
-def _ours_if_offered(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """The subprotocol is optional, and others are nobody's business."""
-    return Subprotocol(PROTOCOL) if PROTOCOL in offered else None

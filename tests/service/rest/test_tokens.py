@@ -1,11 +1,12 @@
 """REST: join tokens and development tokens (protocol section 7)."""
 
+import os
 from typing import Any
 
 import httpx
 import pytest
 
-from services.gateway.identity import FailedLogins
+from services.gateway.context import GatewayContext
 from services.gateway.rest import hosts
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
@@ -161,14 +162,10 @@ async def test_production_has_no_development_tokens() -> None:
         pass
 
     bus = MemoryBus(MemoryBroker())
-    app = rest_app(
-        bus,
-        GatewaySettings.read(keys),
-        lambda: "http://127.0.0.1:8080",
-        ready,
-        FailedLogins(30, lambda: 0.0),
-        lambda: 0.0,
+    context = GatewayContext.compose(
+        GatewaySettings.read(keys), bus, clock=lambda: 0.0, ticks=lambda: 0.0, chance=os.urandom
     )
+    app = rest_app(context, lambda: "http://127.0.0.1:8080", ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         answer = await client.post("/api/dev/token", json={"agentId": "a"})
         assert_problem(answer, 404, Code.BAD_MESSAGE)

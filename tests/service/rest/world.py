@@ -11,7 +11,7 @@ from services.auth.handlers import AuthHandlers
 from services.auth.handlers import endpoints as auth_endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
-from services.gateway.identity import FailedLogins
+from services.gateway.context import GatewayContext
 from services.gateway.rest import page
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
@@ -23,7 +23,7 @@ from services.rooms.log import RoomLog
 from shared.auth.commands import IssueDevToken
 from shared.broker.bus import Service
 from shared.broker.memory.bus import MemoryBroker, MemoryBus
-from shared.broker.subjects import JOIN_ROOM
+from shared.broker.subjects import ADD_PARTICIPANT
 from shared.rooms.commands import AddParticipant, Caller
 from shared.rooms.grant import Grant
 from shared.values.errors import Code
@@ -43,7 +43,7 @@ VOICE = {"name": "Daily", "type": "voice"}
 
 
 class World:
-    """rooms, auth and the gateway's REST side on one broker. Time stands still unless a room executor."""
+    """rooms, auth and the gateway's REST side on one broker. Time stands still unless a room changes."""
 
     def __init__(self, root: Path = page.ROOT, auth: Mapping[str, str] = DEVELOPMENT, **settings: str) -> None:
         self.now = NOW
@@ -51,9 +51,10 @@ class World:
         self.bus = MemoryBus(self.broker)
         self.directory = Directory(self.bus)
         self.settings = GatewaySettings.read(DEVELOPMENT | {f"PARLEY_{k.upper()}": v for k, v in settings.items()})
-        failed = FailedLogins(self.settings.failed_logins, lambda: self.now)
-        url = "http://127.0.0.1:8080"
-        self.app = rest_app(self.bus, self.settings, lambda: url, self.ready, failed, lambda: self.now, root)
+        context = GatewayContext.compose(
+            self.settings, self.bus, clock=lambda: self.now, ticks=lambda: self.now, chance=os.urandom
+        )
+        self.app = rest_app(context, lambda: "http://127.0.0.1:8080", self.ready, root)
         own = AuthSettings.read(auth)
         self.auth = AuthHandlers(own, key_source(own), clock=lambda: self.now, chance=os.urandom)
         self.clients: list[httpx.AsyncClient] = []
@@ -105,7 +106,7 @@ class World:
             device_id="laptop",
             grant=grant,
         )
-        joined = await self.bus.request(JOIN_ROOM, join)
+        joined = await self.bus.request(ADD_PARTICIPANT, join)
         return next(seat.participant.role for seat in joined.snapshot.seats if seat.participant.agent_id == name)
 
 

@@ -1,0 +1,156 @@
+"""A join: subscribe, ask rooms, read up to what rooms answered (docs/adr/0003); undone when its answer is lost."""
+
+import asyncio
+
+from services.gateway.context import GatewayContext
+from services.gateway.participation.caller import caller_of
+from services.gateway.participation.messages import JoinRoom
+from services.gateway.participation.participation import Participation
+from services.gateway.participation.participations import Participations
+from services.gateway.participation.room_users import room_users
+from services.gateway.replica.log_reader import read_backlog, read_undelivered
+from services.gateway.replica.replica import Delivery, Push
+from services.gateway.replica.room_feed import RoomFeed
+from services.gateway.replica.subscriber import Receiver, Subscriber
+from shared.auth.commands import CheckJoinToken, Identity
+from shared.broker.subjects import ADD_PARTICIPANT, CHECK_JOIN_TOKEN
+from shared.rooms.commands import AddParticipant, DropParticipant, Joined, RemoveParticipant
+from shared.rooms.grant import Grant
+from shared.rooms.model import Media
+from shared.rooms.roster import Snapshot
+from shared.values.cursor import Cursor
+from shared.values.errors import Code, Refused, unavailable
+from shared.values.ids import ParticipantId, RoomId, mint
+from shared.values.position import Position
+
+
+class Joining:
+    """Takes one session into one room."""
+
+    def __init__(
+        self, context: GatewayContext, receiver: Receiver, rooms: Participations, message: JoinRoom, identity: Identity
+    ) -> None:
+        self._context = context
+        self._receiver = receiver
+        self._rooms = rooms
+        self._message = message
+        self._identity = identity
+        self._room_id: RoomId = message.room_id
+        self._grant: Grant | None = None
+
+    async def join(self) -> bytes:
+        """`room_users` as of the join, for a room the session is not in; once it was sent, `Participations.go_live`."""
+        most = self._context.settings.rooms_per_session
+        if len(self._rooms) >= most:
+            raise Refused(Code.BAD_STATE, f"a session may be in {most} rooms at once")
+        self._grant = await self._check_token()
+        cancelled = await self._context.departures.cancel(self._rooms.opened.key, self._room_id)
+        try:
+            return await self._join()
+        except BaseException:
+            cancelled.reschedule()
+            raise
+
+    async def _check_token(self) -> Grant | None:
+        if self._message.token is None:
+            return None
+        agent_id = self._identity.agent_id
+        check = CheckJoinToken(token=self._message.token, room_id=self._room_id, agent_id=agent_id)
+        return await self._context.bus.request(CHECK_JOIN_TOKEN, check)
+
+    async def _join(self) -> bytes:
+        feeds, ice = self._context.feeds, self._rooms.ice
+        ice.ask()
+        feed = await feeds.hold(self._room_id)
+        subscriber = feed.expect(ParticipantId(mint("p_", self._context.chance(16))), self._receiver)
+        try:
+            joined = await self._ask(subscriber.participant_id)
+        except BaseException:
+            feed.forget(subscriber.participant_id)
+            feeds.release(feed)
+            raise
+        participation, end = self._enter(feed, subscriber, joined)
+        try:
+            undelivered_from = await self._catch_up(participation, joined.snapshot, end)
+        except Refused:
+            self._rooms.room_left(self._room_id)
+            self._undo(joined.participant_id, self._now())
+            raise
+        sent = ice.sent(self._room_id, await ice.soon())
+        own = participation.participant_id
+        return room_users(joined.snapshot, own, self._message.id, sent, signals_from=undelivered_from)
+
+    async def _ask(self, participant_id: ParticipantId) -> Joined:
+        message, opened, asked_at = self._message, self._rooms.opened, self._now()
+        command = AddParticipant(
+            caller=caller_of(self._identity),
+            room_id=self._room_id,
+            participant_id=participant_id,
+            session=opened.key,
+            gateway=opened.gateway,
+            device_id=self._rooms.device_id,
+            since=asked_at,
+            name=message.name,
+            metadata=message.metadata or {},
+            media=message.media.apply(Media()) if message.media else Media(),
+            grant=self._grant,
+        )
+        try:
+            return await self._context.bus.request(ADD_PARTICIPANT, command)
+        except (Refused, asyncio.CancelledError) as error:
+            if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
+                self._undo(participant_id, asked_at)
+            raise
+
+    def _now(self) -> float:
+        return round(self._context.clock(), 3)  # as the log has it
+
+    def _undo(self, participant_id: ParticipantId, asked_at: float) -> None:
+        """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
+        opened, grant = self._rooms.opened, self._grant
+        remove = RemoveParticipant(
+            room_id=self._room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
+        )
+        drop = DropParticipant(room_id=self._room_id, session=opened.key, gateway=opened.gateway, since=asked_at)
+        self._context.departures.undo(opened.key, self._room_id, [remove, drop])
+
+    def _enter(self, feed: RoomFeed, subscriber: Subscriber, joined: Joined) -> tuple[Participation, Position]:
+        """The participation, and up to which position what came after the snapshot was not kept for it."""
+        snapshot = joined.snapshot
+        if joined.participant_id == subscriber.participant_id:
+            subscriber.seat(Position(snapshot.sequence))
+            feed.start(snapshot)
+            # The replica may have begun with somebody else's, later snapshot.
+            end = Position(max(snapshot.sequence, feed.replica.started_at))
+        else:  # the session had a seat already
+            feed.forget(subscriber.participant_id)
+            seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
+            subscriber, end = feed.welcome(
+                joined.participant_id, self._receiver, seat.epoch, Position(seat.moved_at), snapshot
+            )
+        participation = Participation(feed, subscriber)
+        self._rooms.add(participation)
+        return participation, end
+
+    async def _catch_up(self, participation: Participation, snapshot: Snapshot, end: Position) -> Position | None:
+        """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had.
+
+        Gives the position above which signals follow that are older than the snapshot, if any may.
+        """
+        feed, subscriber, bus = participation.feed, participation.subscriber, self._context.bus
+        # Whom the snapshot shows can be written to: the replica must know them as well.
+        await feed.reached(snapshot.sequence)
+        items: list[Push | Delivery] = []
+        undelivered_from: Position | None = None
+        if subscriber.moved_at:
+            own = next(seat for seat in snapshot.seats if seat.participant.id == subscriber.participant_id)
+            undelivered_from = Position(own.unheard_from)
+            items += await read_undelivered(bus, own, snapshot)
+        if end > snapshot.sequence:
+            at = Cursor(snapshot.incarnation, snapshot.sequence)
+            backlog = await read_backlog(bus, at, subscriber.participant_id, snapshot, end)
+            if backlog is None:
+                raise unavailable("the room")
+            items += backlog.items
+        subscriber.catch_up(end, [frame for item in items if (frame := feed.frame_of(item)) is not None])
+        return undelivered_from

@@ -1,0 +1,24 @@
+"""Which signals are passed on: the rules of SDP and candidates, with this gateway's limits."""
+
+from services.gateway.settings import GatewaySettings
+from services.gateway.signaling.messages import Description, Signal
+from shared.wire.candidate import CandidatePolicy, check_candidate
+from shared.wire.sdp import check_sdp
+
+
+class SignalValidator:
+    """The limits, and what is checked against them."""
+
+    __slots__ = ("_candidate_bytes", "_policy", "_sdp_bytes")
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._sdp_bytes = settings.sdp_bytes
+        self._candidate_bytes = settings.candidate_bytes
+        self._policy = CandidatePolicy(allow_loopback=settings.loopback_candidates)
+
+    def check(self, message: Signal) -> None:
+        """Accept verbatim or raise Refused; nothing of it is ever logged."""
+        if isinstance(message, Description):
+            check_sdp(message.sdp, message.type, max_bytes=self._sdp_bytes, policy=self._policy)
+        elif message.candidate is not None:
+            check_candidate(message.candidate.candidate, max_bytes=self._candidate_bytes, policy=self._policy)

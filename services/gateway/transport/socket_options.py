@@ -1,0 +1,26 @@
+"""What a client's TCP socket is told: how much the kernel may hold, when the other end is gone, and how to be gone at once."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
+PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that long means that nobody is there
+
+
+def tune(transport: asyncio.BaseTransport) -> None:
+    """Bound what the kernel holds, and notice a peer whose network vanished."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
+
+
+def discard(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel throw away, when the transport is aborted, what it still holds for the client."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
