@@ -42,12 +42,15 @@ class GatewayContext:
     ) -> "GatewayContext":
         """The one place where a gateway's parts are put together."""
         sealer = Sealer(settings.sealing_keys(), chance)
+        feeds = RoomFeeds(bus, sealer, settings.signal_seconds)
+        lease = Lease(bus, settings.lease_seconds, clock, chance)
+        lease.recovered = feeds.resync
         return cls(
             settings=settings,
             bus=bus,
-            feeds=RoomFeeds(bus, sealer, settings.signal_seconds),
+            feeds=feeds,
             departures=Departures(bus),
-            lease=Lease(bus, settings.lease_seconds, clock, chance),
+            lease=lease,
             ice=IceServers(bus, clock),
             sealer=sealer,
             failed_logins=FailedLogins(settings.failed_logins, ticks),

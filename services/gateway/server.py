@@ -108,7 +108,6 @@ class GatewayServer:
         """Serve in the background."""
         context = self.context
         context.lease.lost = self._fence
-        context.lease.recovered = context.feeds.resync
         self._tasks = [
             asyncio.create_task(self._uvicorn.run_on(self._socket), name="port"),
             asyncio.create_task(context.lease.run(), name="lease"),

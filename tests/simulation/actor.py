@@ -61,10 +61,10 @@ class Actor:
         self, answered: "asyncio.Future[Message | None]", also: frozenset[str] = frozenset()
     ) -> Message | None:
         """The answer. Whoever is connected all the time gets one."""
-        line = self.client.line
+        socket = self.client.socket
         await asyncio.wait({answered}, timeout=REPLY_SECONDS)
         if not answered.done():
-            if self.client.line is line:
+            if self.client.socket is socket:
                 self.client.network.blame(f"{self.client.name} was not answered in {REPLY_SECONDS} s")
             return None
         reply = answered.result()
@@ -146,8 +146,8 @@ class Actor:
         self.client.reload()
 
     async def _stall(self) -> None:
-        if self.client.line is not None:
-            self.client.line.stall(self._chance.choice((0.5, 3.0, 12.0)))
+        if self.client.socket is not None:
+            self.client.socket.stall(self._chance.choice((0.5, 3.0, 12.0)))
 
     async def _manage(self) -> None:
         """As the owner does by REST."""

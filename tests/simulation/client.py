@@ -10,9 +10,9 @@ from shared.values.errors import CloseCode
 from tests.simulation.clock import EPOCH
 from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import Ledger, Message, Request
-from tests.simulation.line import Line
 from tests.simulation.network import Network
 from tests.simulation.sight import Sight
+from tests.simulation.websocket import VirtualWebSocket
 from tests.support.view import View
 
 LOGIN_SECONDS = 15.0
@@ -29,7 +29,7 @@ class Client:
         self.ledger = ledger
         self._cluster = cluster
         self._token = agent_token(name)
-        self.line: Line | None = None
+        self.socket: VirtualWebSocket | None = None
         self.ready = asyncio.Event()  # it is in, and knows what became of its rooms
         self.sight = Sight(ledger)
         self.pending: dict[str, tuple[Request, asyncio.Future[Message | None]]] = {}
@@ -55,22 +55,22 @@ class Client:
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             await self._hung_up.wait()
-            self.line = None
+            self.socket = None
             self.ready.clear()
             away, self.away = self.away, 0.0
             await asyncio.sleep(away or self.network.chance.uniform(0.0, AGAIN_SECONDS))
 
     async def _enter(self) -> bool:
         gateway = self._cluster.gateway()
-        line = gateway.connect(self, self.name) if gateway else None
-        if line is None:
+        socket = gateway.connect(self, self.name) if gateway else None
+        if socket is None:
             return False
-        self.line = line
+        self.socket = socket
         self._hung_up.clear()
         loop = asyncio.get_running_loop()
         self._login = loop.create_future()
         self.sight.returning = dict.fromkeys(self.sight.cursors) if self._secret else {}
-        line.say(self._authenticate())
+        socket.say(self._authenticate())
         await asyncio.wait({self._login}, timeout=LOGIN_SECONDS)
         reply = self._login.result() if self._login.done() else None
         if reply is None or reply["type"] != "auth_ok":
@@ -104,7 +104,7 @@ class Client:
 
     def _settle(self) -> None:
         """All rooms are back: ask again what was not answered."""
-        if self.ready.is_set() or not self._entered or self.sight.returning or self.line is None:
+        if self.ready.is_set() or not self._entered or self.sight.returning or self.socket is None:
             return
         self.ready.set()
         for request, _ in self.pending.values():
@@ -112,14 +112,14 @@ class Client:
 
     def hang_up(self, *, silently: bool) -> None:
         """Lose the connection."""
-        if self.line is not None:
-            self.line.drop(silently=silently)
+        if self.socket is not None:
+            self.socket.drop(silently=silently)
             self._gone()
 
     def move(self) -> None:
         """Come back on another connection although this one is fine, and hear nothing more of it."""
-        if self.line is not None:
-            self.line = None
+        if self.socket is not None:
+            self.socket = None
             self._gone()
 
     def reload(self) -> None:
@@ -135,9 +135,9 @@ class Client:
         if self._login is not None and not self._login.done():
             self._login.set_result(None)
 
-    def closed(self, line: Line, code: int) -> None:
+    def closed(self, socket: VirtualWebSocket, code: int) -> None:
         """See Ear."""
-        if line is not self.line:
+        if socket is not self.socket:
             return
         self._note(f"closed with {code}")
         if code >= CloseCode.BAD_CLIENT:
@@ -163,16 +163,16 @@ class Client:
         return answered
 
     def _send(self, request: Request) -> None:
-        if self.line is not None:
+        if self.socket is not None:
             self.ledger.ask(request)
             self._note(f"asks {request.message}")
-            self.line.say(request.message)
+            self.socket.say(request.message)
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
-    def heard(self, line: Line, message: Message) -> None:
+    def heard(self, socket: VirtualWebSocket, message: Message) -> None:
         """See Ear."""
-        if line is not self.line:
+        if socket is not self.socket:
             return
         self._note(f"hears {message}")
         try:
@@ -195,14 +195,14 @@ class Client:
         elif type_ == "room_resumed":
             self.sight.resumed(message)
         elif type_ == "go_away":
-            self.network.later(message["reconnectAfterMs"] / 1000, self._asked_away, self.line)
+            self.network.later(message["reconnectAfterMs"] / 1000, self._asked_away, self.socket)
         elif type_ == "error":
             self.sight.ended(message)
         elif "revision" in message:
             self.sight.changed(message)
 
-    def _asked_away(self, line: Line | None) -> None:
-        if line is self.line:
+    def _asked_away(self, socket: VirtualWebSocket | None) -> None:
+        if socket is self.socket:
             self.move()
 
     def _answered(self, message: Message) -> None:

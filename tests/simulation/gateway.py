@@ -1,4 +1,4 @@
-"""A gateway without a port: what `GatewayContext.compose` puts together, with lines in place of sockets."""
+"""A gateway without a port: what `GatewayContext.compose` puts together, with virtual sockets."""
 
 import asyncio
 from typing import cast
@@ -13,9 +13,9 @@ from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import Connection
 from shared.broker.bus import Bus
-from tests.simulation.line import Ear, Line
 from tests.simulation.network import Network
 from tests.simulation.process import Process
+from tests.simulation.websocket import Ear, VirtualWebSocket
 
 
 class Gateway:
@@ -27,7 +27,7 @@ class Gateway:
         self.bus = bus
         self.stopping = False
         self._network = network
-        self._sessions: dict[Line, Session] = {}
+        self._sessions: dict[VirtualWebSocket, Session] = {}
         loop = network.loop
         self._context = GatewayContext.compose(
             settings, bus, clock=loop.wall, ticks=loop.time, chance=network.chance.randbytes
@@ -36,23 +36,23 @@ class Gateway:
         self._heartbeat = Heartbeat(self._sessions.values, settings, loop.wall)
         self._tasks: list[asyncio.Task[None]] = []
 
-    # -- Host of the lines ---------------------------------------------------------------------------------------------
+    # -- Host of the sockets ---------------------------------------------------------------------------------------------
 
-    def opened(self, line: Line) -> Session:
+    def opened(self, socket: VirtualWebSocket) -> Session:
         """See Host."""
-        line.next_ping = line.opened_at + self._network.chance.uniform(0.5, 1) * self.settings.ping_seconds
-        session = self._sessions[line] = Session(self._context, self._dispatcher, cast("Connection", line))
+        socket.next_ping = socket.opened_at + self._network.chance.uniform(0.5, 1) * self.settings.ping_seconds
+        session = self._sessions[socket] = Session(self._context, self._dispatcher, cast("Connection", socket))
         return session
 
-    def gone(self, line: Line) -> None:
+    def gone(self, socket: VirtualWebSocket) -> None:
         """See Host."""
-        self._sessions.pop(line, None)
+        self._sessions.pop(socket, None)
 
-    def connect(self, ear: Ear, address: str) -> Line | None:
-        """A client's new line, if there is a gateway to open it."""
+    def connect(self, ear: Ear, address: str) -> VirtualWebSocket | None:
+        """A client's new socket, if there is a gateway to open it."""
         if self.stopping or self.process.dead:
             return None
-        return Line(self._network, self, ear, address)
+        return VirtualWebSocket(self._network, self, ear, address)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -60,7 +60,6 @@ class Gateway:
         """As GatewayServer.start."""
         context = self._context
         context.lease.lost = self._fence
-        context.lease.recovered = context.feeds.resync
         self._tasks = [
             self.process.spawn(context.lease.run()),
             self.process.spawn(self._heartbeat.run()),
@@ -75,15 +74,15 @@ class Gateway:
         """As GatewayServer.stop."""
         self.stopping = True
         await drain(self._sessions.values, seconds)
-        for line in list(self._sessions):
-            line.abort()
+        for socket in list(self._sessions):
+            socket.abort()
         await asyncio.sleep(0)
         await self._context.departures.finish(FAREWELL_SECONDS)
         for task in self._tasks:
             task.cancel()
 
     def die(self) -> None:
-        """Killed: its lines break, and it does nothing about that."""
-        for line in list(self._sessions):
-            line.die()
+        """Killed: its sockets break, and it does nothing about that."""
+        for socket in list(self._sessions):
+            socket.die()
         self.process.kill()

@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
 from shared.values.errors import CloseCode
-
-if TYPE_CHECKING:
-    from services.gateway.session.session import Session
 
 TICK_SECONDS = 0.5
 
@@ -17,7 +14,7 @@ class Heartbeat:
     """Looks at every connection twice a second."""
 
     def __init__(
-        self, sessions: Callable[[], Iterable["Session"]], settings: GatewaySettings, clock: Callable[[], float]
+        self, sessions: Callable[[], Iterable[Session]], settings: GatewaySettings, clock: Callable[[], float]
     ) -> None:
         self._sessions = sessions
         self._settings = settings
@@ -32,7 +29,7 @@ class Heartbeat:
             for session in list(self._sessions()):
                 self._look_at(session, now, wall)
 
-    def _look_at(self, session: "Session", now: float, wall: float) -> None:
+    def _look_at(self, session: Session, now: float, wall: float) -> None:
         connection, settings = session.connection, self._settings
         stuck = connection.outbox.stuck_since
         if stuck is not None and now - stuck >= settings.stall_seconds:

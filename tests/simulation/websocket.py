@@ -19,10 +19,10 @@ ABNORMAL = 1006
 class Ear(Protocol):
     """The client's end."""
 
-    def heard(self, line: "Line", message: dict[str, Any]) -> None:
+    def heard(self, socket: "VirtualWebSocket", message: dict[str, Any]) -> None:
         """A message."""
 
-    def closed(self, line: "Line", code: int) -> None:
+    def closed(self, socket: "VirtualWebSocket", code: int) -> None:
         """Nothing comes any more. Called once."""
 
 
@@ -32,14 +32,14 @@ class Host(Protocol):
     settings: GatewaySettings
     process: Process
 
-    def opened(self, line: "Line") -> Listener:
+    def opened(self, socket: "VirtualWebSocket") -> Listener:
         """A client is here."""
 
-    def gone(self, line: "Line") -> None:
+    def gone(self, socket: "VirtualWebSocket") -> None:
         """It is no longer."""
 
 
-class Line:
+class VirtualWebSocket:
     """What the gateway writes goes through its real outbox; what it closes is closed when the client has heard so."""
 
     def __init__(self, network: Network, host: Host, ear: Ear, address: str) -> None:
