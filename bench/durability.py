@@ -14,8 +14,8 @@ from pathlib import Path
 from nats.aio.client import Client
 
 from bench.__main__ import percentile
-from services.embedded_cluster import EmbeddedCluster, here
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_cluster import EmbeddedCluster, here
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.nats import streams as nats_streams
 from shared.broker.nats.streams import Streams
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from services.__main__ import main
-from services.plan import SERVICES
+from services.launcher.plan import SERVICES
 from shared.runtime.settings import PREFIX, ServiceSettings
 
 DOCUMENT = Path(__file__).with_name("configuration.md")

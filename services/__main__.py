@@ -10,10 +10,10 @@ from pathlib import Path
 import typer
 from typer.exceptions import TyperException
 
-from services.embedded_nats import SYNC
-from services.launcher import Launcher
-from services.lines import errors
-from services.plan import CannotStart, Plan, environment
+from services.launcher.embedded_nats import SYNC
+from services.launcher.launcher import Launcher
+from services.launcher.lines import errors
+from services.launcher.plan import CannotStart, Plan, environment
 from shared.runtime.settings import SettingsError
 
 MOST = 16  # replicas of a service, of which one machine has use for fewer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.memory.bus import MemoryBroker, MemoryBus
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus, Conflict
 from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
 from shared.values.errors import Code, Refused, unavailable

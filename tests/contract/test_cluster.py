@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded_cluster import EmbeddedCluster
-from services.embedded_nats import EmbeddedNats, Place
+from services.launcher.embedded_cluster import EmbeddedCluster
+from services.launcher.embedded_nats import EmbeddedNats, Place
 from shared.broker.bus import Bus
 from shared.broker.subjects import room_log
 from shared.values.ids import RoomId

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus, Conflict
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.connection import Broker, BrokerError

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from services.embedded_cluster import EmbeddedCluster, here
-from services.embedded_nats import Place
+from services.launcher.embedded_cluster import EmbeddedCluster, here
+from services.launcher.embedded_nats import Place
 from shared.broker.nats.bus import NatsBus
 from shared.broker.subjects import LOG_STREAM
 from tests.faults.figures import Row

@@ -14,8 +14,8 @@ import httpx
 
 from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
+from services.launcher.tether import tethered
 from services.rooms.settings import RoomsSettings
-from services.tether import tethered
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.bus import NatsBus
 from shared.broker.nats.connection import Broker

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from tests.faults.figures import Row
 from tests.faults.fleet import Fleet
 from tests.faults.size import Size

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from tests.faults.figures import Row
 from tests.faults.fleet import CURRENT, Release
 from tests.faults.previous import VERSION, NoHistory, previous

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from tests.faults.evidence import of_missed_signals
 from tests.faults.figures import Row, spread
 from tests.faults.fleet import CURRENT, HOST, Fleet, Release, Server

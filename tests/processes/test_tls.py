@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from services.addresses import own_addresses
-from services.certificate import certificate, names_of
+from services.launcher.addresses import own_addresses
+from services.launcher.certificate import certificate, names_of
 from tests.support.client import Client
 from tests.support.launched import Launched, bearer, refusal
 from tests.support.needed import needed

@@ -10,7 +10,7 @@ import pytest
 
 from docs.examples import follow_durable, follow_live
 from docs.examples.follow_durable import HoleError, Taken
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from tests.support.broker import ContainerNats, connector
 from tests.support.client import Client
 from tests.support.system import System

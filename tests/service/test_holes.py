@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.embedded_nats import EmbeddedNats
 from services.gateway.replica.room_feed import RoomFeed
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Following, LogEntry
 from shared.values.ids import RoomId
 from tests.support.broker import connector

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT, CREATE_ROOM, LIST_ROOMS
 from shared.rooms.commands import ListRooms

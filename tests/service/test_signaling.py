@@ -7,8 +7,8 @@ from typing import Any
 import nats
 import pytest
 
-from services.embedded_nats import EmbeddedNats
 from services.gateway.session.idempotency import REMEMBERED
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Posted, Signal
 from tests.support.broker import connector, container_engine
 from tests.support.buses import in_memory

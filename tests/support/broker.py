@@ -4,7 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.embedded_nats import ACCOUNTS, EmbeddedNats
+from services.launcher.embedded_nats import ACCOUNTS, EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.connection import Broker

@@ -8,8 +8,8 @@ from pathlib import Path
 import nats.errors
 from nats.aio.client import Client
 
-from services.embedded_cluster import EmbeddedCluster, here
-from services.embedded_nats import SYNC, Place
+from services.launcher.embedded_cluster import EmbeddedCluster, here
+from services.launcher.embedded_nats import SYNC, Place
 from shared.broker import subjects
 from shared.values.errors import unavailable
 from tests.support.netns import Network

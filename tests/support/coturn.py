@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from services.certificate import CERTIFICATE, certificate, names_of
+from services.launcher.certificate import CERTIFICATE, certificate, names_of
 from tests.support.needed import needed
 from tests.support.processes import ROOT, Process
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from services.embedded_nats import server_binary
+from services.launcher.embedded_nats import server_binary
 from tests.support.processes import ROOT, Process, started_with
 
 

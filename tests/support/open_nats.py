@@ -1,6 +1,6 @@
 """A NATS server without accounts, on which anybody may do anything: for tests that play the stranger."""
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 
 
 class OpenNats(EmbeddedNats):

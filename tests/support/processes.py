@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from services import plan
-from services.embedded_nats import EmbeddedNats
+from services.launcher import plan
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.bus import NatsBus
 from shared.broker.nats.connection import Broker

@@ -15,10 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from services.addresses import own_addresses, reachable
-from services.certificate import EARLY, LIFE, Names, certificate, names_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.tls import tls_context
+from services.launcher.addresses import own_addresses, reachable
+from services.launcher.certificate import EARLY, LIFE, Names, certificate, names_of
 from shared.runtime.lifecycle import Failed
 
 NOW = datetime.datetime(2026, 2, 11, 10, tzinfo=datetime.UTC)

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 import services
 import shared
 from docs import configuration
-from services.plan import SERVICES
+from services.launcher.plan import SERVICES
 from shared.runtime.settings import OF_CLIENTS, SettingsError
 from shared.version import __version__
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.welcome import Welcome
+from services.launcher.welcome import Welcome
 
 # Nobody answers there, as in production mode: then no token is said.
 HERE, PHONE = "http://127.0.0.1:9", "http://192.168.1.5:9"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from tests.clients.cli.runner import Cli
 from tests.support.coturn import Coturn
 from tests.support.launched import Launched, free_ports

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.certificate import CERTIFICATE
+from services.launcher.certificate import CERTIFICATE
 from tests.clients.cli.runner import Cli
 from tests.support.launched import Launched
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.certificate import certificate, names_of
+from services.launcher.certificate import certificate, names_of
 from tests.support.system import System
 
 try:

@@ -5,7 +5,7 @@ import asyncio
 import nats
 import nats.errors
 
-from services.plan import CannotStart
+from services.launcher.plan import CannotStart
 from shared.broker.nats.connection import OLDEST_SERVER
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from services.addresses import EVERYWHERE, Address
+from services.launcher.addresses import EVERYWHERE, Address
 
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 LIFE = datetime.timedelta(days=397)  # browsers refuse longer ones

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.embedded_nats import SYNC, USERS, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
-from services.ports import Ports
+from services.launcher.embedded_nats import SYNC, USERS, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
+from services.launcher.ports import Ports
 
 READY_SECONDS = 40.0  # an election takes two seconds, or nine when the first fails
 ROUTE_USER = "route"

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
-from services.tether import tethered
+from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from services.launcher.tether import tethered
 from shared.runtime.settings import PREFIX
 
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats

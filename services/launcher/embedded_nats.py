@@ -19,14 +19,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.tether import tethered
+from services.launcher.tether import tethered
 
 if sys.platform != "win32":
     import fcntl
 
 USERS = ("gateway", "rooms", "auth", "observer")
 SYNC = "always"  # an acknowledgement means that it is on the disk
-ACCOUNTS = Path(__file__).parent.parent / "deploy" / "nats" / "accounts.conf"
+ACCOUNTS = Path(__file__).parents[2] / "deploy" / "nats" / "accounts.conf"
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.lines import console
+from services.launcher.lines import console
 
 
 @dataclass(frozen=True, slots=True)

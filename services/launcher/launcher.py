@@ -11,16 +11,16 @@ from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from services.addresses import own_addresses, reachable
-from services.certificate import certificate, names_of
-from services.embedded_cluster import EmbeddedCluster, here
-from services.embedded_nats import EmbeddedNats, EmbeddedNatsError
-from services.existing_nats import check_server
-from services.lines import Lines
-from services.parts import NatsPart, Part, ServicePart, keep
-from services.plan import SERVICES, CannotStart, Plan
-from services.ports import Ports
-from services.welcome import Welcome
+from services.launcher.addresses import own_addresses, reachable
+from services.launcher.certificate import certificate, names_of
+from services.launcher.embedded_cluster import EmbeddedCluster, here
+from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from services.launcher.existing_nats import check_server
+from services.launcher.lines import Lines
+from services.launcher.parts import NatsPart, Part, ServicePart, keep
+from services.launcher.plan import SERVICES, CannotStart, Plan
+from services.launcher.ports import Ports
+from services.launcher.welcome import Welcome
 from shared.runtime.settings import PREFIX
 
 STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them

@@ -5,11 +5,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.addresses import EVERYWHERE
 from services.auth.settings import AuthSettings
-from services.certificate import CERTIFICATE, KEY
-from services.embedded_nats import SYNC
 from services.gateway.settings import GatewaySettings
+from services.launcher.addresses import EVERYWHERE
+from services.launcher.certificate import CERTIFICATE, KEY
+from services.launcher.embedded_nats import SYNC
 from services.rooms.settings import RoomsSettings
 from shared.runtime.settings import OF_CLIENTS, PREFIX, ServiceSettings, SettingsError
 
