@@ -1,17 +1,20 @@
-"""What every service's process has: the bus, the internal port, and an orderly end."""
+"""One process of a service: settings, the internal port, the broker, the service's own parts, and an orderly end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
+from shared.broker.bus import Bus
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.bus import NatsBus
 from shared.broker.nats.connection import Broker, BrokerError
 from shared.broker.nats.streams import Streams
+from shared.runtime import lifecycle
 from shared.runtime.lifecycle import Failed, Stopped, until
 from shared.runtime.ops import OpsServer, Ready
+from shared.runtime.service import ServiceInstance
 from shared.runtime.settings import ServiceSettings
 from shared.telemetry import metrics
 from shared.values.errors import unavailable
@@ -20,62 +23,97 @@ log = structlog.get_logger()
 
 LAG_SECONDS = 0.1  # between two looks at how late the event loop is
 
+Settings = TypeVar("Settings", bound=ServiceSettings)
+Build = Callable[[Settings, Bus], ServiceInstance]
+"""`services/<name>/service.py: build`: puts the parts together and starts nothing. Raises Failed."""
 
-class Running:
-    """A service that is connected. Not ready until `until_stopped` is reached."""
 
-    def __init__(self, name: str, bus: NatsBus, stop: asyncio.Event) -> None:
-        self.bus = bus
+def run(
+    name: str,
+    settings_class: type[Settings],
+    build: Build[Settings],
+    *,
+    uses_log: bool = False,
+    streams: Callable[[Settings], Streams] | None = None,
+) -> None:
+    """Be a process of this service until told to stop; exit status 1 with one sentence when it cannot be.
+
+    `uses_log`: it waits for the streams before it starts. `streams`: those it owns, so that it makes them.
+    """
+
+    async def serve(settings: Settings, stop: asyncio.Event) -> None:
+        owned = streams(settings) if streams is not None else None
+        password = settings.nats_password
+        broker = Broker(
+            url=settings.nats_url,
+            user=settings.nats_user,
+            password=password.get_secret_value() if password else None,
+            timeout=settings.request_timeout,
+            uses_log=uses_log,
+            streams=owned,
+        )
+        await Process(name, settings, stop).serve(broker, build)
+
+    lifecycle.run(name, settings_class, serve)
+
+
+class Process:
+    """A process of a service. `/healthz` is true from the start, `/readyz` while the service serves."""
+
+    def __init__(self, name: str, settings: ServiceSettings, stop: asyncio.Event) -> None:
         self._name = name
+        self._settings = settings
         self._stop = stop
-        self.serving = False
-        self.also: list[Callable[[], Awaitable[None]]] = []  # what else has to hold for being ready
+        self._bus: NatsBus | None = None
+        self._serving: ServiceInstance | None = None
+
+    async def serve(self, broker: Broker, build: Callable[..., ServiceInstance]) -> None:
+        """Connect, serve until told to stop, disconnect. Raises Failed, Stopped, Refused."""
+        ops = await _ops(self._settings, self.ready)
+        lag = asyncio.create_task(_measure_lag(), name="loop lag")
+        try:
+            bus = self._bus = await self._connect(broker)
+            try:
+                await self._live(build(self._settings, bus), bus)
+            finally:
+                await bus.close()
+        finally:
+            lag.cancel()
+            await ops.stop()
 
     async def ready(self) -> None:
-        """Raises Refused while the service cannot serve."""
-        if not self.serving:
+        """Raises Refused while the process cannot serve."""
+        if self._bus is None:
+            raise unavailable("the broker")
+        if self._serving is None:
             raise unavailable(self._name)
-        for check in self.also:
-            await check()
-        await self.bus.check()
+        await self._serving.ready()
+        await self._bus.check()
 
-    async def until_stopped(self) -> None:
-        """Serve until told to stop. Raises Failed when the broker is of no use any more."""
-        self.serving = True
+    async def _connect(self, broker: Broker) -> NatsBus:
+        connecting = asyncio.ensure_future(nats_bus.connect(broker, f"parley-{self._name}"))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not connecting.done():
+            connecting.cancel()
+            raise Stopped
+        try:
+            return connecting.result()
+        except BrokerError as error:
+            raise Failed(str(error)) from None
+
+    async def _live(self, service: ServiceInstance, bus: NatsBus) -> None:
+        """The service's own life. Raises Failed when the broker is of no use any more."""
+        await service.start()
+        self._serving = service
         log.info("ready")
         try:
-            await until(self._stop, self.bus.failed)
+            await until(self._stop, bus.failed)
+            log.info("stopping")
         finally:
-            self.serving = False
-        log.info("stopping")
-
-
-@asynccontextmanager
-async def on_the_bus(
-    name: str, settings: ServiceSettings, stop: asyncio.Event, streams: Streams | None = None
-) -> AsyncIterator[Running]:
-    """Connect, with `/healthz` true and `/readyz` false meanwhile; disconnect at the end. Raises Failed."""
-    running: Running | None = None
-
-    async def ready() -> None:
-        if running is None:
-            raise unavailable("the broker")
-        await running.ready()
-
-    ops = await _ops(settings, ready)
-    lag = asyncio.create_task(_measure_lag(), name="loop lag")
-    try:
-        bus = await _connect(name, settings, stop, streams)
-        if bus is None:
-            raise Stopped
-        running = Running(name, bus, stop)
-        try:
-            yield running
-        finally:
-            await bus.close()
-    finally:
-        lag.cancel()
-        await ops.stop()
+            self._serving = None
+            await service.stop()
 
 
 async def _measure_lag() -> None:
@@ -94,28 +132,3 @@ async def _ops(settings: ServiceSettings, ready: Ready) -> OpsServer:
         raise Failed(f"cannot listen on {where} for the internal port ({error.strerror})") from None
     await ops.start()
     return ops
-
-
-async def _connect(
-    name: str, settings: ServiceSettings, stop: asyncio.Event, streams: Streams | None
-) -> NatsBus | None:
-    password = settings.nats_password
-    broker = Broker(
-        url=settings.nats_url,
-        user=settings.nats_user,
-        password=password.get_secret_value() if password else None,
-        timeout=settings.request_timeout,
-        uses_log=name != "auth",
-        streams=streams,
-    )
-    connecting = asyncio.ensure_future(nats_bus.connect(broker, f"parley-{name}"))
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not connecting.done():
-        connecting.cancel()
-        return None
-    try:
-        return connecting.result()
-    except BrokerError as error:
-        raise Failed(str(error)) from None

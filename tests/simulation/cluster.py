@@ -3,13 +3,13 @@
 import random
 from collections.abc import Awaitable, Callable
 
-from services.auth.handlers import AuthHandlers, endpoints
-from services.auth.jwks import key_source
+from services.auth import service as auth_service
+from services.auth.handlers import AuthHandlers
 from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
-from services.rooms.__main__ import Rooms
+from services.rooms import service as rooms_service
 from services.rooms.settings import RoomsSettings
-from shared.broker.bus import Service
+from shared.runtime.service import ServiceInstance
 from shared.values.errors import Refused
 from tests.simulation.broker import Broker
 from tests.simulation.bus import FaultyBus
@@ -111,7 +111,7 @@ class Cluster:
 
     async def _start_rooms(self, place: Place) -> None:
         process, bus = _parts(place)
-        rooms = Rooms(self._rooms_settings, bus, self._network.loop.wall)
+        rooms = rooms_service.build(self._rooms_settings, bus, clock=self._network.loop.wall)
         process.spawn(self._begin(place, rooms))
 
         async def stop() -> None:
@@ -120,10 +120,10 @@ class Cluster:
 
         place.stop = stop
 
-    async def _begin(self, place: Place, rooms: Rooms) -> None:
+    async def _begin(self, place: Place, service: ServiceInstance) -> None:
         """A process that cannot begin ends, and whatever watches over it starts another one."""
         try:
-            await rooms.start()
+            await service.start()
         except Refused:
             self._network.later(1.0, self.revive, place)
             self.kill(place)
@@ -133,12 +133,11 @@ class Cluster:
         self._network.spawn(self.bring_up(place))
 
     async def _start_auth(self, place: Place) -> None:
-        _, bus = _parts(place)
+        process, bus = _parts(place)
         chance: Callable[[int], bytes] = self._network.chance.randbytes
-        source = key_source(self._auth_settings)
-        handlers = AuthHandlers(self._auth_settings, source, clock=self._network.loop.wall, chance=chance)
-        self.auth_handlers = handlers
-        await bus.serve(Service("auth", "auth", endpoints(handlers)))
+        auth = auth_service.build(self._auth_settings, bus, clock=self._network.loop.wall, chance=chance)
+        self.auth_handlers = auth.handlers
+        process.spawn(self._begin(place, auth))
 
 
 def _parts(place: Place) -> tuple[Process, FaultyBus]:

@@ -8,15 +8,16 @@ from typing import Any
 
 import jwt
 
-from services.auth.handlers import AuthHandlers, endpoints
-from services.auth.jwks import key_source
+from services.auth import service as auth_service
+from services.auth.service import Auth
 from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
-from services.gateway.__main__ import compose
+from services.gateway import service as gateway_service
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
-from services.rooms.__main__ import Rooms
+from services.rooms import service as rooms_service
+from services.rooms.service import Rooms
 from services.rooms.settings import RoomsSettings
-from shared.broker.bus import Bus, Service
+from shared.broker.bus import Bus
 from tests.support.client import Client
 
 MakeBus = Callable[[str], Awaitable[Bus]]
@@ -45,6 +46,7 @@ class System:
         self._make_bus = make_bus
         self.gateways: list[GatewayServer] = []
         self.rooms: list[Rooms] = []
+        self._auths: list[Auth] = []
         self.buses: list[Bus] = []
         self._clients: list[Client] = []
 
@@ -63,24 +65,24 @@ class System:
 
     async def start_rooms(self, **own: Any) -> None:
         """One more replica of rooms."""
-        rooms = Rooms(RoomsSettings(mode="development", **own), await self._bus("rooms"))
+        rooms = rooms_service.build(RoomsSettings(mode="development", **own), await self._bus("rooms"))
         await rooms.start()
         self.rooms.append(rooms)
 
     async def start_auth(self, **own: Any) -> None:
         """auth, the first time or again."""
-        settings = AuthSettings(mode="development", **own)
-        handlers = AuthHandlers(settings, key_source(settings), clock=time.time, chance=os.urandom)
-        await (await self._bus("auth")).serve(Service("auth", "auth", endpoints(handlers)))
+        auth = auth_service.build(AuthSettings(mode="development", **own), await self._bus("auth"))
+        await auth.start()
+        self._auths.append(auth)
 
     async def start_gateway(self, **own: Any) -> GatewayServer:
         """One more gateway."""
         bus = await self._bus("gateway")
         settings = GatewaySettings(**{"mode": "development", "port": 0, **own})
-        server = compose(settings, bus, bus.check)
-        await server.start()
-        self.gateways.append(server)
-        return server
+        gateway = gateway_service.build(settings, bus)
+        await gateway.start()
+        self.gateways.append(gateway.server)
+        return gateway.server
 
     @property
     def url(self) -> str:
@@ -105,6 +107,8 @@ class System:
         await asyncio.gather(*(server.stop(1) for server in self.gateways))
         for rooms in self.rooms:
             await rooms.stop()
+        for auth in self._auths:
+            await auth.stop()
         for bus in reversed(self.buses):
             await bus.close()
 

@@ -1,0 +1,58 @@
+"""auth, put together: settings → keys → handlers; nothing else."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+
+from services.auth.handlers import AuthHandlers, endpoints
+from services.auth.jwks import KeySource, key_source
+from services.auth.settings import AuthSettings
+from shared.broker.bus import Bus, Service
+from shared.runtime.lifecycle import Failed
+from shared.runtime.settings import SettingsError
+from shared.values.errors import unavailable
+
+DESCRIPTION = "Validates agent-link tokens and issues join and resume tokens; the only holder of their keys."
+
+
+class Auth:
+    """One process of auth."""
+
+    def __init__(self, keys: KeySource, handlers: AuthHandlers, ports: Bus) -> None:
+        self.handlers = handlers
+        self._keys = keys
+        self._ports = ports
+        self._stop = asyncio.Event()
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Keep the keys current, and answer."""
+        self._refreshing = asyncio.create_task(self._keys.run(self._stop), name="keys")
+        await self._ports.serve(Service("auth", DESCRIPTION, endpoints(self.handlers)))
+
+    async def ready(self) -> None:
+        """There are keys. Raises Refused."""
+        if not self._keys.ready:
+            raise unavailable("the issuer's key document")
+
+    async def stop(self) -> None:
+        """Fetch no more keys; what was asked is answered with those there are."""
+        self._stop.set()
+        if self._refreshing is not None:
+            await self._refreshing
+
+
+def build(
+    settings: AuthSettings,
+    ports: Bus,
+    *,
+    clock: Callable[[], float] = time.time,
+    chance: Callable[[int], bytes] = os.urandom,
+) -> Auth:
+    """One process of auth, not started. `clock` gives Unix seconds. Raises Failed when a key cannot be used."""
+    try:
+        keys = key_source(settings)
+    except SettingsError as error:
+        raise Failed(str(error)) from None
+    return Auth(keys, AuthHandlers(settings, keys, clock=clock, chance=chance), ports)

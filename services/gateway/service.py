@@ -1,0 +1,73 @@
+"""The gateway, put together: settings → context → port, server; nothing else."""
+
+import os
+import time
+
+import structlog
+
+from services.gateway.context import Chance, Clock, GatewayContext
+from services.gateway.rest.app import rest_app
+from services.gateway.server import GatewayServer, url_of
+from services.gateway.settings import GatewaySettings
+from services.gateway.transport.tls import tls_context
+from shared.broker.bus import Bus, Service
+from shared.runtime import ops
+from shared.runtime.lifecycle import Failed
+from shared.values.errors import unavailable
+
+log = structlog.get_logger()
+
+DESCRIPTION = "Holds the clients' WebSockets; thin, and without any state of its own."
+
+
+class Gateway:
+    """One gateway."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        settings = context.settings
+        tls = tls_context(settings)
+        try:
+            listening = ops.listen(settings.host, settings.port)
+        except OSError as error:
+            raise Failed(
+                f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another"
+            ) from None
+        app = rest_app(context, lambda: url_of(listening, settings.scheme), self._public_ready)
+        self.server = GatewayServer(context, app, listening, tls)
+        self._context = context
+        self._serving = False
+
+    async def start(self) -> None:
+        """Listen, and be found by NATS' discovery."""
+        await self.server.start()
+        log.info("listening", url=self.server.url())
+        await self._context.bus.serve(Service("gateway", DESCRIPTION, []))
+        self._serving = True
+
+    async def ready(self) -> None:
+        """It serves, and its lease is held. Raises Refused."""
+        if not self._serving:
+            raise unavailable("gateway")
+        await self.server.check()
+
+    async def _public_ready(self) -> None:
+        """As the internal port says it."""
+        await self.ready()
+        await self._context.bus.check()
+
+    async def stop(self) -> None:
+        """Send its clients elsewhere, and close."""
+        self._serving = False
+        await self.server.stop(self._context.settings.drain_window)
+
+
+def build(
+    settings: GatewaySettings,
+    ports: Bus,
+    *,
+    clock: Clock = time.time,
+    ticks: Clock = time.monotonic,
+    chance: Chance = os.urandom,
+) -> Gateway:
+    """One gateway, not started. Raises Failed when the port or its certificate cannot be had."""
+    return Gateway(GatewayContext.compose(settings, ports, clock=clock, ticks=ticks, chance=chance))
