@@ -5,6 +5,9 @@ Pure: entries in, state out. The events alone are enough; applying an entry twic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict
 
 from shared.rooms.events import RoomEvent, Stamp
 from shared.rooms.model import Participant, Room
@@ -18,6 +21,8 @@ OPERATION_MEMORY = 2000  # operations at most; a room this busy forgets sooner
 DEPARTED_SECONDS = 600.0  # for so long a session that comes back is told why its participant left
 DEPARTED_MEMORY = 1000
 
+ONLY_ROOMS: Final = "only rooms needs it"  # marks a field: what leaves rooms has its default there
+
 
 class Seat(Tolerant):
     """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
@@ -30,7 +35,7 @@ class Seat(Tolerant):
     """
 
     participant: Participant
-    session: SessionKey | None = None
+    session: Annotated[SessionKey | None, ONLY_ROOMS] = None
     gateway: GatewayId | None = None
     epoch: int = 0
     since: float = 0.0
@@ -51,23 +56,44 @@ class Departure(Tolerant):
     at: float
 
 
-class Snapshot(Tolerant):
-    """A roster at one position of the log: the state after the entry with stream sequence `sequence`."""
+class RosterState(Tolerant):
+    """What the fold of a log knows of a room beside its properties and seats: the one list of these fields.
+
+    `sequence` is the stream sequence of the last event entry it contains, 0 for none; `last_order` the highest order
+    ever given; `started_at` when the first participant ever joined, `empty_since` since when nobody is in (RFC 3339);
+    `closed` why the room was; `origin` the operation that created it; `operations` those of the last minute, with Unix
+    seconds; `grants` the consumed join tokens' fingerprints, with Unix seconds of their end; `departed` who left in the
+    last minutes, oldest first.
+    """
 
     room_id: RoomId
     incarnation: str
-    sequence: int
-    revision: int
-    room: Room
-    seats: list[Seat]
+    sequence: int = 0
+    revision: int = 0
     last_order: int = 0
     started_at: str | None = None
-    closed: str | None = None
-    origin: str = ""
-    operations: dict[str, float] = {}
-    grants: dict[str, int] = {}
     empty_since: str | None = None
-    departed: dict[SessionKey, Departure] = {}
+    closed: str | None = None
+    origin: Annotated[str, ONLY_ROOMS] = ""
+    operations: Annotated[dict[str, float], ONLY_ROOMS] = {}
+    grants: Annotated[dict[str, int], ONLY_ROOMS] = {}
+    departed: Annotated[dict[SessionKey, Departure], ONLY_ROOMS] = {}
+
+
+def _hidden(model: type[BaseModel]) -> dict[str, Any]:
+    """What stands in a model for the fields that do not leave rooms."""
+    return {name: field.default for name, field in model.model_fields.items() if ONLY_ROOMS in field.metadata}
+
+
+_HIDDEN_STATE: Final = _hidden(RosterState)
+_HIDDEN_SEAT: Final = _hidden(Seat)
+
+
+class Snapshot(RosterState):
+    """A roster at one position of the log: the state after the entry with stream sequence `sequence`."""
+
+    room: Room
+    seats: list[Seat]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,41 +105,16 @@ class Entry:
     stamp: Stamp
 
 
-class Roster:
-    """The state of one room. `sequence` is the stream sequence of the last event entry it contains, 0 for none."""
+class Roster(RosterState):
+    """The state of one room, kept by the entries of its log."""
 
-    __slots__ = (
-        "closed",
-        "departed",
-        "empty_since",
-        "grants",
-        "incarnation",
-        "last_order",
-        "operations",
-        "origin",
-        "revision",
-        "room",
-        "room_id",
-        "seats",
-        "sequence",
-        "started_at",
-    )
+    model_config = ConfigDict(frozen=False)
 
-    def __init__(self, room_id: RoomId, incarnation: str) -> None:
-        self.room_id = room_id
-        self.incarnation = incarnation
-        self.room: Room | None = None
-        self.seats: dict[ParticipantId, Seat] = {}
-        self.sequence = 0
-        self.revision = 0
-        self.last_order = 0
-        self.started_at: str | None = None  # when the first participant ever joined
-        self.closed: str | None = None
-        self.origin = ""  # the operation that created the room
-        self.operations: dict[str, float] = {}  # operation id -> Unix seconds, of the last minute
-        self.grants: dict[str, int] = {}  # fingerprint of a consumed join token -> Unix seconds of its end
-        self.empty_since: str | None = None  # since when nobody is in (RFC 3339)
-        self.departed: dict[SessionKey, Departure] = {}  # those of the last minutes, oldest first
+    room: Room | None = None
+    seats: dict[ParticipantId, Seat] = {}
+
+    def __init__(self, room_id: RoomId, incarnation: str, **state: Any) -> None:
+        super().__init__(room_id=room_id, incarnation=incarnation, **state)
 
     def apply(self, entry: Entry) -> bool:
         """Take in the next entry. False when it changed nothing: already contained, or an operation already seen."""
@@ -224,41 +225,18 @@ class Roster:
         return None
 
     def snapshot(self, *, whole: bool = False) -> Snapshot:
-        """This state as a message. `whole` adds what only rooms needs (operations, grants, sessions)."""
+        """This state as a message. `whole` adds what only rooms needs (operations, join tokens, sessions)."""
         if self.room is None:
             raise ValueError("a room without events has no snapshot")
+        state = {name: getattr(self, name) for name in RosterState.model_fields}
         seats = list(self.seats.values())
-        return Snapshot(
-            room_id=self.room_id,
-            incarnation=self.incarnation,
-            sequence=self.sequence,
-            revision=self.revision,
-            room=self.room,
-            seats=seats if whole else [seat.model_copy(update={"session": None}) for seat in seats],
-            last_order=self.last_order,
-            started_at=self.started_at,
-            closed=self.closed,
-            origin=self.origin if whole else "",
-            operations=self.operations if whole else {},
-            grants=self.grants if whole else {},
-            empty_since=self.empty_since,
-            departed=self.departed if whole else {},
-        )
+        if not whole:
+            state |= _HIDDEN_STATE
+            seats = [seat.model_copy(update=_HIDDEN_SEAT) for seat in seats]
+        return Snapshot(room=self.room, seats=seats, **state)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Roster":
         """The state a snapshot holds."""
-        roster = cls(snapshot.room_id, snapshot.incarnation)
-        roster.room = snapshot.room
-        roster.seats = {seat.participant.id: seat for seat in snapshot.seats}
-        roster.sequence = snapshot.sequence
-        roster.revision = snapshot.revision
-        roster.last_order = snapshot.last_order
-        roster.started_at = snapshot.started_at
-        roster.closed = snapshot.closed
-        roster.origin = snapshot.origin
-        roster.operations = dict(snapshot.operations)
-        roster.grants = dict(snapshot.grants)
-        roster.empty_since = snapshot.empty_since
-        roster.departed = dict(snapshot.departed)
-        return roster
+        state = {name: getattr(snapshot, name) for name in RosterState.model_fields}
+        return cls(room=snapshot.room, seats={seat.participant.id: seat for seat in snapshot.seats}, **state)
