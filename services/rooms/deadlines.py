@@ -5,11 +5,11 @@ Each looks at the room as it is now. A timer that comes too early, too late or t
 
 from dataclasses import dataclass
 
-from services.rooms.decision import Decision, EntryBuilder, Rules
+from services.rooms.decision import Context, Decision, EntryBuilder, Rule
 from shared.rooms.events import Stamp
 from shared.rooms.model import Room
 from shared.rooms.roster import Roster
-from shared.rooms.timers import GraceEnds, RoomEmpty, RoomEnds
+from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds
 from shared.values import moment
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 
@@ -25,35 +25,36 @@ class GatewayLost:
     gateway: GatewayId
 
 
-def gateway_lost(roster: Roster, lost: GatewayLost, now: float, rules: Rules) -> Decision:
+def gateway_lost(roster: Roster, lost: GatewayLost, context: Context) -> Decision:
     """All its participants at once: one entry."""
-    entry = EntryBuilder(roster, now)
+    entry = EntryBuilder(roster, context.now)
     decision = Decision(Stamp(f"lost:{lost.gateway}:{roster.sequence}"))
     for seat in roster.seats.values():
         participant = seat.participant
         if seat.gateway == lost.gateway and participant.connection == "connected":
             entry.add("participant_updated", participant.model_copy(update={"connection": "reconnecting"}))
-            decision.timers.append(grace(lost.room_id, participant.id, seat.epoch, now, rules))
+            decision.timers.append(grace(lost.room_id, participant.id, seat.epoch, context))
     decision.events = entry.events
     return decision
 
 
-def grace(room_id: RoomId, participant_id: ParticipantId, epoch: int, now: float, rules: Rules) -> GraceEnds:
+def grace(room_id: RoomId, participant_id: ParticipantId, epoch: int, context: Context) -> GraceEnds:
     """The timer that ends a participant's grace."""
-    return GraceEnds(due=now + rules.grace_seconds, room_id=room_id, participant_id=participant_id, epoch=epoch)
+    due = context.now + context.rules.grace_seconds
+    return GraceEnds(due=due, room_id=room_id, participant_id=participant_id, epoch=epoch)
 
 
-def grace_ends(roster: Roster, ends: GraceEnds, now: float, rules: Rules) -> Decision:
+def grace_ends(roster: Roster, ends: GraceEnds, context: Context) -> Decision:
     """Whoever did not come back leaves, unless coming back was not possible: then there is a fresh grace."""
     decision = Decision(Stamp(f"timeout:{ends.participant_id}"))
     seat = roster.seats.get(ends.participant_id)
     if seat is None or seat.epoch != ends.epoch or seat.participant.connection != "reconnecting":
         return decision
-    if now - ends.due > LATE_SECONDS:
-        decision.timers.append(grace(ends.room_id, ends.participant_id, ends.epoch, now, rules))
+    if context.now - ends.due > LATE_SECONDS:
+        decision.timers.append(grace(ends.room_id, ends.participant_id, ends.epoch, context))
         return decision
     decision.stamp = Stamp(decision.stamp.operation, participant=ends.participant_id, epoch=seat.epoch)
-    entry = EntryBuilder(roster, now)
+    entry = EntryBuilder(roster, context.now)
     entry.add("participant_left", seat.participant, "timeout")
     decision.events = entry.events
     return decision
@@ -65,32 +66,60 @@ def end_of(room: Room, started: float) -> float | None:
     return None if minutes is None else started + 60.0 * minutes
 
 
-def room_ends(roster: Roster, ends: RoomEnds, now: float) -> Decision:
+def room_ends(roster: Roster, ends: RoomEnds, context: Context) -> Decision:
     """The room closes when its `maxDuration` is over; when that was changed meanwhile, the clock is set anew."""
     decision = Decision(Stamp(f"max_duration:{ends.room_id}"))
     if roster.room is None or roster.closed is not None or roster.started_at is None:
         return decision
     end = end_of(roster.room, moment.unix(roster.started_at))
-    if end is not None and now < end - EARLY_SECONDS:
+    if end is not None and context.now < end - EARLY_SECONDS:
         decision.timers.append(RoomEnds(due=end, room_id=ends.room_id))
     elif end is not None:
-        entry = EntryBuilder(roster, now)
+        entry = EntryBuilder(roster, context.now)
         entry.close([seat.participant for seat in roster.seats.values()], "max_duration")
         decision.events = entry.events
     return decision
 
 
-def room_empty(roster: Roster, empty: RoomEmpty, now: float, rules: Rules) -> Decision:
+def room_empty(roster: Roster, empty: RoomEmpty, context: Context) -> Decision:
     """The room closes when nobody has been in it for the set time."""
     decision = Decision(Stamp(f"empty:{empty.room_id}"))
-    if roster.room is None or roster.closed is not None or roster.seats or not rules.empty_room_seconds:
+    if roster.room is None or roster.closed is not None or roster.seats or not context.rules.empty_room_seconds:
         return decision
     since = roster.empty_since or roster.room.created_at
-    end = moment.unix(since) + rules.empty_room_seconds
-    if now < end - EARLY_SECONDS:
+    end = moment.unix(since) + context.rules.empty_room_seconds
+    if context.now < end - EARLY_SECONDS:
         decision.timers.append(RoomEmpty(due=end, room_id=empty.room_id))
         return decision
-    entry = EntryBuilder(roster, now)
+    entry = EntryBuilder(roster, context.now)
     entry.close([], "empty")
     decision.events = entry.events
     return decision
+
+
+def clocks(roster: Roster, decision: Decision, context: Context) -> None:
+    """Add the timers that a change of the room itself starts, or starts anew. `roster` is the room before it."""
+    if not decision.events:
+        return
+    now, rules = context.now, context.rules
+    room = decision.events[-1].change.room
+    types = {event.type for event in decision.events}
+    if "closed" in types:
+        if rules.closed_log_seconds:
+            decision.timers.append(LogKept(due=now + rules.closed_log_seconds, room_id=room.room_id))
+        return
+    if types & {"created", "participant_left"} and not room.participant_count and rules.empty_room_seconds:
+        decision.timers.append(RoomEmpty(due=now + rules.empty_room_seconds, room_id=room.room_id))
+    joined_first = roster.started_at is None and "participant_joined" in types
+    if joined_first or ("updated" in types and roster.started_at is not None):
+        started = moment.unix(roster.started_at) if roster.started_at else now
+        if (end := end_of(room, started)) is not None:
+            decision.timers.append(RoomEnds(due=end, room_id=room.room_id))
+
+
+RULES = (
+    Rule(GatewayLost, gateway_lost, "GatewayLost"),
+    Rule(GraceEnds, grace_ends, "GraceEnds"),
+    Rule(RoomEnds, room_ends, "RoomEnds"),
+    Rule(RoomEmpty, room_empty, "RoomEmpty"),
+)

@@ -1,14 +1,15 @@
-"""What a rule decides: the events of one entry in the log, and the timers to arm before it is appended. Pure."""
+"""What a rule is, and what it decides: the events of one entry in the log, and the timers to arm before it. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from shared.rooms.events import Change, EventType, RoomEvent, Stamp
 from shared.rooms.model import NAME_CHARACTERS, Participant
 from shared.rooms.roster import Roster
 from shared.rooms.timers import Timer
 from shared.values import moment
-from shared.values.ids import AgentId
+from shared.values.ids import AgentId, RoomId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,22 @@ class Rules:
     mesh_participants: int = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a rule may know besides the room and the command: `now` is Unix seconds, `rules` is from the settings."""
+
+    now: float
+    rules: Rules
+
+
+class RoomInput(Protocol):
+    """What a rule is about: a command of a gateway, a timer that is due, or what the timekeeper found of one room."""
+
+    @property
+    def room_id(self) -> RoomId:
+        """The room it is for."""
+
+
 @dataclass(slots=True)
 class Decision:
     """What is to be appended, as one entry. Without events the command changes nothing (it was done before).
@@ -35,6 +52,21 @@ class Decision:
     stamp: Stamp
     events: list[RoomEvent] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
+
+
+Asked = TypeVar("Asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Asked]):
+    """A kind of command and what it does to a room: a row of the table that `rules.decide` looks it up in.
+
+    `decide` raises Refused. `label` names the command in metrics. That is an interface: it stays when a class is renamed.
+    """
+
+    command: type[Asked]
+    decide: Callable[[Roster, Asked, Context], Decision]
+    label: str
 
 
 class EntryBuilder:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from prometheus_client import Histogram
 
-from services.rooms.decision import Rules
+from services.rooms.decision import Context, RoomInput, Rules
 from services.rooms.log import RoomLog
-from services.rooms.room import RoomInput, decide
+from services.rooms.rules import decide, rule_of
 from shared.rooms.roster import Roster
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
@@ -27,14 +27,14 @@ class RoomExecutor:
         self._rules = rules
         self._clock = clock
 
-    async def execute(self, room_id: RoomId, command: RoomInput) -> Roster:
+    async def execute(self, command: RoomInput) -> Roster:
         """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
-        async with self._log.turn(room_id):
-            roster = await self._log.load(room_id)
+        async with self._log.turn(command.room_id):
+            roster = await self._log.load(command.room_id)
             attempts = 0
             while True:
                 try:
-                    decision = decide(roster, command, self._clock(), self._rules)
+                    decision = decide(roster, command, Context(self._clock(), self._rules))
                 except Refused:
                     if await self._log.refresh(roster):
                         continue  # the state was old: decide again
@@ -44,7 +44,7 @@ class RoomExecutor:
                 attempts += 1
                 if await self._log.append(roster, decision):
                     if decision.events:
-                        ATTEMPTS.labels(type(command).__name__).observe(attempts)
+                        ATTEMPTS.labels(rule_of(command).label).observe(attempts)
                     return roster
 
     async def read(self, room_id: RoomId) -> Roster:

@@ -1,9 +1,11 @@
-"""The endpoints of rooms: what gateways ask, and what they are answered."""
+"""The endpoints of rooms: what gateways ask, and how the answer is made. One table, one handler."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic
 
 from prometheus_client import Counter
 
@@ -13,27 +15,18 @@ from services.rooms.executor import RoomExecutor
 from services.rooms.room import managed_room, open_room
 from shared.broker import subjects as s
 from shared.broker.bus import Handler
-from shared.broker.subjects import Endpoint
+from shared.broker.subjects import Endpoint, Reply, Request
 from shared.rooms.commands import (
     AddParticipant,
     CheckGrant,
-    CloseRoom,
-    CreateRoom,
     Done,
-    DropParticipant,
     Joined,
-    ListRooms,
     ReadRoom,
-    ReadSnapshot,
-    RemoveParticipant,
     Resumed,
     ResumeParticipant,
-    RoomList,
     RoomState,
-    UpdateParticipant,
-    UpdateRoom,
 )
-from shared.rooms.roster import Roster, Snapshot
+from shared.rooms.roster import Roster, Seat, Snapshot
 from shared.values.errors import Code, Refused
 
 JOINS = Counter("parley_joins_total", "Joins by result.", ["result"])
@@ -41,16 +34,19 @@ JOINS = Counter("parley_joins_total", "Joins by result.", ["result"])
 NOT_FOUND_SECONDS = 0.025
 
 
-@asynccontextmanager
-async def _unrevealing() -> AsyncIterator[None]:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    try:
-        yield
-    except Refused as refused:
-        if refused.code is Code.ROOM_NOT_FOUND:
-            await asyncio.sleep(max(0.0, NOT_FOUND_SECONDS - (loop.time() - started)))
-        raise
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[Request, Reply]):
+    """An endpoint about one room, and how its answer is made from the room's roster; `answer` raises Refused.
+
+    With `changes` the request is a command, and the roster is as of its entry or later; otherwise the room is read. With
+    `unrevealing` a refusal takes as long whether the room exists or not. `results` counts the outcomes by code.
+    """
+
+    endpoint: Endpoint[Request, Reply]
+    answer: Callable[[Roster, Request], Reply]
+    changes: bool = True
+    unrevealing: bool = False
+    results: Counter | None = None
 
 
 class RoomsHandlers:
@@ -60,114 +56,114 @@ class RoomsHandlers:
         self._executor = executor
         self._directory = directory
 
-    async def create(self, command: CreateRoom) -> RoomState:
-        """See CreateRoom."""
-        return _state(await self._executor.execute(command.room_id, command))
-
-    @_unrevealing()
-    async def join(self, command: AddParticipant) -> Joined:
-        """See AddParticipant. The answer is the room as of the join's entry, or later."""
-        try:
-            roster = await self._executor.execute(command.room_id, command)
-        except Refused as refused:
-            JOINS.labels(refused.code).inc()
-            raise
-        seat = roster.of_session(command.session)
-        if seat is None or seat.gateway != command.gateway:
-            raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
-        JOINS.labels("ok").inc()
-        return Joined(participant_id=seat.participant.id, snapshot=roster.snapshot())
-
-    async def resume(self, command: ResumeParticipant) -> Resumed:
-        """See ResumeParticipant. The answer is the room as of the resume's entry, or later."""
-        roster = await self._executor.execute(command.room_id, command)
-        seat = roster.of_session(command.session)
-        if seat is None or seat.gateway != command.gateway:
-            raise Refused(Code.BAD_STATE, "the session was resumed elsewhere")
-        return Resumed(
-            participant_id=seat.participant.id,
-            epoch=seat.epoch,
-            moved_at=seat.moved_at,
-            snapshot=roster.snapshot(),
-            dropped_at=seat.dropped_at,
-        )
-
-    async def drop(self, command: DropParticipant) -> Done:
-        """See DropParticipant."""
-        await self._executor.execute(command.room_id, command)
-        return Done()
-
-    async def leave(self, command: RemoveParticipant) -> Done:
-        """See RemoveParticipant."""
-        await self._executor.execute(command.room_id, command)
-        return Done()
-
-    async def update_participant(self, command: UpdateParticipant) -> Done:
-        """See UpdateParticipant."""
-        await self._executor.execute(command.room_id, command)
-        return Done()
-
-    @_unrevealing()
-    async def update(self, command: UpdateRoom) -> RoomState:
-        """See UpdateRoom."""
-        return _state(await self._executor.execute(command.room_id, command))
-
-    @_unrevealing()
-    async def close(self, command: CloseRoom) -> Done:
-        """See CloseRoom."""
-        await self._executor.execute(command.room_id, command)
-        return Done()
-
-    @_unrevealing()
-    async def read(self, query: ReadRoom) -> RoomState:
-        """See ReadRoom."""
-        roster = await self._executor.read(query.room_id)
-        open_room(roster, query.caller)
-        return _state(roster)
-
-    @_unrevealing()
-    async def snapshot(self, query: ReadSnapshot) -> Snapshot:
-        """See ReadSnapshot. Of a closed room it is empty."""
-        roster = await self._executor.read(query.room_id)
-        if roster.room is None:
-            raise access.not_found()
-        return roster.snapshot()
-
-    async def list_rooms(self, query: ListRooms) -> RoomList:
-        """See ListRooms."""
-        return await self._directory.page(query)
-
-    @_unrevealing()
-    async def check_grant(self, query: CheckGrant) -> Done:
-        """See CheckGrant: for oneself whoever may join; for others, or with a role, owner and managers."""
-        roster = await self._executor.read(query.room_id)
-        room = open_room(roster, query.caller)
-        if query.agent_id != query.caller.agent_id or query.role != "participant":
-            managed_room(roster, query.caller)
-        elif not access.may_join(query.caller, room):
-            raise Refused(Code.FORBIDDEN, "your token does not allow joining this room")
-        return Done()
-
     def endpoints(self) -> list[tuple[Endpoint[Any, Any], Handler]]:
-        """Which subject each is asked on."""
-        return [
-            (s.CREATE_ROOM, self.create),
-            (s.ADD_PARTICIPANT, self.join),
-            (s.RESUME_PARTICIPANT, self.resume),
-            (s.DROP_PARTICIPANT, self.drop),
-            (s.REMOVE_PARTICIPANT, self.leave),
-            (s.UPDATE_PARTICIPANT, self.update_participant),
-            (s.UPDATE_ROOM, self.update),
-            (s.CLOSE_ROOM, self.close),
-            (s.READ_ROOM, self.read),
-            (s.READ_SNAPSHOT, self.snapshot),
-            (s.LIST_ROOMS, self.list_rooms),
-            (s.CHECK_GRANT, self.check_grant),
-        ]
+        """Who answers what is asked on each subject. Only the list is not about one room."""
+        rows: list[tuple[Endpoint[Any, Any], Handler]] = [(s.LIST_ROOMS, self._directory.page)]
+        return rows + [(row.endpoint, partial(self._handle, row)) for row in ANSWERED]
+
+    async def _handle(self, row: Answered[Any, Any], request: Any) -> Any:
+        async with _unrevealing(row.unrevealing), _counting(row.results):
+            if row.changes:
+                roster = await self._executor.execute(request)
+            else:
+                roster = await self._executor.read(request.room_id)
+            return row.answer(roster, request)
 
 
-def _state(roster: Roster) -> RoomState:
+@asynccontextmanager
+async def _unrevealing(wanted: bool) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    try:
+        yield
+    except Refused as refused:
+        if wanted and refused.code is Code.ROOM_NOT_FOUND:
+            await asyncio.sleep(max(0.0, NOT_FOUND_SECONDS - (loop.time() - started)))
+        raise
+
+
+@asynccontextmanager
+async def _counting(results: Counter | None) -> AsyncIterator[None]:
+    result = "ok"
+    try:
+        yield
+    except Refused as refused:
+        result = refused.code
+        raise
+    except BaseException:
+        results = None  # a bug, or nobody waits any more: no result
+        raise
+    finally:
+        if results is not None:
+            results.labels(result).inc()
+
+
+def _done(_roster: Roster, _request: object) -> Done:
+    return Done()
+
+
+def _state(roster: Roster, _request: object) -> RoomState:
     if roster.room is None:
         raise ValueError("a room that was just created exists")
     participants = [seat.participant for seat in roster.seats.values()]
     return RoomState(room=roster.room, revision=roster.revision, participants=participants)
+
+
+def _own_seat(roster: Roster, command: AddParticipant | ResumeParticipant, otherwise: str) -> Seat:
+    seat = roster.of_session(command.session)
+    if seat is None or seat.gateway != command.gateway:
+        raise Refused(Code.BAD_STATE, otherwise)
+    return seat
+
+
+def _joined(roster: Roster, command: AddParticipant) -> Joined:
+    seat = _own_seat(roster, command, "this stay has ended; join anew")
+    return Joined(participant_id=seat.participant.id, snapshot=roster.snapshot())
+
+
+def _resumed(roster: Roster, command: ResumeParticipant) -> Resumed:
+    seat = _own_seat(roster, command, "the session was resumed elsewhere")
+    return Resumed(
+        participant_id=seat.participant.id,
+        epoch=seat.epoch,
+        moved_at=seat.moved_at,
+        snapshot=roster.snapshot(),
+        dropped_at=seat.dropped_at,
+    )
+
+
+def _read(roster: Roster, query: ReadRoom) -> RoomState:
+    open_room(roster, query.caller)
+    return _state(roster, query)
+
+
+def _snapshot(roster: Roster, _query: object) -> Snapshot:
+    """Of a closed room it is empty."""
+    if roster.room is None:
+        raise access.not_found()
+    return roster.snapshot()
+
+
+def _grantable(roster: Roster, query: CheckGrant) -> Done:
+    """For oneself whoever may join; for others, or with a role, owner and managers."""
+    room = open_room(roster, query.caller)
+    if query.agent_id != query.caller.agent_id or query.role != "participant":
+        managed_room(roster, query.caller)
+    elif not access.may_join(query.caller, room):
+        raise Refused(Code.FORBIDDEN, "your token does not allow joining this room")
+    return Done()
+
+
+ANSWERED: tuple[Answered[Any, Any], ...] = (
+    Answered(s.CREATE_ROOM, _state),
+    Answered(s.ADD_PARTICIPANT, _joined, unrevealing=True, results=JOINS),
+    Answered(s.RESUME_PARTICIPANT, _resumed),
+    Answered(s.DROP_PARTICIPANT, _done),
+    Answered(s.REMOVE_PARTICIPANT, _done),
+    Answered(s.UPDATE_PARTICIPANT, _done),
+    Answered(s.UPDATE_ROOM, _state, unrevealing=True),
+    Answered(s.CLOSE_ROOM, _done, unrevealing=True),
+    Answered(s.READ_ROOM, _read, changes=False, unrevealing=True),
+    Answered(s.READ_SNAPSHOT, _snapshot, changes=False, unrevealing=True),
+    Answered(s.CHECK_GRANT, _grantable, changes=False, unrevealing=True),
+)

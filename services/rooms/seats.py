@@ -3,9 +3,11 @@
 from typing import Any
 
 from services.rooms import access, deadlines
-from services.rooms.decision import Decision, EntryBuilder, Rules
+from services.rooms.decision import Context, Decision, EntryBuilder, Rule, Rules
+from services.rooms.room import new_room
 from shared.rooms.commands import (
     AddParticipant,
+    CreateRoom,
     DropParticipant,
     RemoveParticipant,
     ResumeParticipant,
@@ -18,12 +20,13 @@ from shared.values import moment
 from shared.values.errors import Code, Refused
 
 
-def join(roster: Roster, command: AddParticipant, room: Room, now: float, rules: Rules) -> Decision:
-    """Take a seat in `room`, which this join creates if there is none yet."""
+def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
+    """Take a seat in the room, which this join creates if there is none yet and the settings allow it."""
+    room = _room_to_join(roster, command, context)
     seat = roster.of_session(command.session)
     if seat is not None:  # the same join asked again, or one on another connection
         # It never had an answer, however often it asked.
-        return _move(roster, seat, command.participant_id, command, now, unheard_from=seat.unheard_from)
+        return _move(roster, seat, command.participant_id, command, context, unheard_from=seat.unheard_from)
     grant = command.grant
     stamp = Stamp(
         operation=command.participant_id,
@@ -35,7 +38,7 @@ def join(roster: Roster, command: AddParticipant, room: Room, now: float, rules:
         grant=grant.key if grant else None,
         grant_until=grant.until if grant else 0,
     )
-    entry = EntryBuilder(roster, now, command.caller.agent_id)
+    entry = EntryBuilder(roster, context.now, command.caller.agent_id)
     if roster.room is None:
         entry.room = room
         entry.add("created")
@@ -50,8 +53,21 @@ def join(roster: Roster, command: AddParticipant, room: Room, now: float, rules:
         )
     if replaced is not None:
         entry.add("participant_left", replaced.participant, "replaced")
-    entry.add("participant_joined", _newcomer(roster, command, room, now, rules))
+    entry.add("participant_joined", _newcomer(roster, command, room, context))
     return Decision(stamp, entry.events)
+
+
+def _room_to_join(roster: Roster, command: AddParticipant, context: Context) -> Room:
+    """The room, or the one that this join creates on its way."""
+    if roster.room is not None:
+        return roster.room
+    caller = command.caller
+    if not context.rules.creates_on_join or command.grant or not {access.CREATE, access.JOIN} <= caller.permissions:
+        raise access.not_found()
+    create = CreateRoom(
+        caller=caller, operation=command.participant_id, room_id=command.room_id, name=command.room_id, type="video"
+    )
+    return new_room(create, context)
 
 
 def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> None:
@@ -71,7 +87,7 @@ def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> Non
         raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
 
 
-def _newcomer(roster: Roster, command: AddParticipant, room: Room, now: float, rules: Rules) -> Participant:
+def _newcomer(roster: Roster, command: AddParticipant, room: Room, context: Context) -> Participant:
     caller = command.caller
     media = command.media
     if room.settings.mute_on_entry and media.audio.state == "on":
@@ -85,13 +101,13 @@ def _newcomer(roster: Roster, command: AddParticipant, room: Room, now: float, r
         id=command.participant_id,
         agent_id=caller.agent_id,
         device_id=command.device_id,
-        name=_name(command.name or caller.name, rules),
+        name=_name(command.name or caller.name, context.rules),
         kind=caller.kind,
         role=role,
         order=roster.last_order + 1,
-        joined_at=moment.rfc3339(now),
+        joined_at=moment.rfc3339(context.now),
         media=media,
-        metadata=_metadata({}, command.metadata, rules),
+        metadata=_metadata({}, command.metadata, context.rules),
     )
 
 
@@ -108,7 +124,7 @@ def _metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> di
     return merged
 
 
-def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
+def resume(roster: Roster, command: ResumeParticipant, context: Context) -> Decision:
     """Take the session's seat to another connection. Without a seat, `details` say how the stay ended, if that is known."""
     seat = roster.of_session(command.session)
     if seat is None or roster.room is None:
@@ -116,7 +132,7 @@ def resume(roster: Roster, command: ResumeParticipant, now: float) -> Decision:
         details = departure.wire() if departure is not None else {}
         raise Refused(Code.NOT_IN_ROOM, "you are not in this room", details=details)
     access.check_return(command.caller, roster.room, seat.participant)
-    return _move(roster, seat, command.operation, command, now)
+    return _move(roster, seat, command.operation, command, context)
 
 
 def _move(
@@ -124,7 +140,7 @@ def _move(
     seat: Seat,
     operation: str,
     command: AddParticipant | ResumeParticipant,
-    now: float,
+    context: Context,
     *,
     unheard_from: int = 0,
 ) -> Decision:
@@ -147,13 +163,13 @@ def _move(
         since=command.since,
         unheard_from=unheard_from,
     )
-    entry = EntryBuilder(roster, now, seat.participant.agent_id)
+    entry = EntryBuilder(roster, context.now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "connected"}))
     decision.events = entry.events
     return decision
 
 
-def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> Decision:
+def drop(roster: Roster, command: DropParticipant, context: Context) -> Decision:
     """Hold the seat for who is away: the others see `reconnecting`, and the grace begins."""
     seat = roster.of_session(command.session)
     if seat is None or seat.gateway != command.gateway or (command.epoch is not None and command.epoch != seat.epoch):
@@ -163,10 +179,10 @@ def drop(roster: Roster, command: DropParticipant, now: float, rules: Rules) -> 
     decision = Decision(Stamp(f"drop:{seat.participant.id}:{seat.epoch}"))
     if seat.participant.connection == "reconnecting":
         return decision
-    entry = EntryBuilder(roster, now, seat.participant.agent_id)
+    entry = EntryBuilder(roster, context.now, seat.participant.agent_id)
     entry.add("participant_updated", seat.participant.model_copy(update={"connection": "reconnecting"}))
     decision.events = entry.events
-    decision.timers = [deadlines.grace(command.room_id, seat.participant.id, seat.epoch, now, rules)]
+    decision.timers = [deadlines.grace(command.room_id, seat.participant.id, seat.epoch, context)]
     return decision
 
 
@@ -178,21 +194,21 @@ def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Sea
     return seat
 
 
-def leave(roster: Roster, command: RemoveParticipant, now: float) -> Decision:
+def leave(roster: Roster, command: RemoveParticipant, context: Context) -> Decision:
     """Give the seat up."""
     seat = _seat(roster, command)
     participant = seat.participant
-    entry = EntryBuilder(roster, now, participant.agent_id)
+    entry = EntryBuilder(roster, context.now, participant.agent_id)
     entry.add("participant_left", participant, command.reason)
     operation = f"leave:{participant.id}"
     stamp = Stamp(operation, participant=participant.id, epoch=seat.epoch, grant=command.gives_back)
     return Decision(stamp, entry.events)
 
 
-def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules) -> Decision:
+def update(roster: Roster, command: UpdateParticipant, context: Context) -> Decision:
     """Change what a participant says of itself."""
     seat = _seat(roster, command)
-    before = seat.participant
+    before, rules = seat.participant, context.rules
     if command.asked_at and command.asked_at < seat.said_at and command.operation not in roster.operations:
         raise Refused(Code.UNAVAILABLE, "a later change was faster; try again")
     after = before.model_copy(
@@ -204,7 +220,16 @@ def update(roster: Roster, command: UpdateParticipant, now: float, rules: Rules)
     )
     decision = Decision(Stamp(command.operation, asked_at=command.asked_at))
     if after != before and command.operation not in roster.operations:
-        entry = EntryBuilder(roster, now, before.agent_id)
+        entry = EntryBuilder(roster, context.now, before.agent_id)
         entry.add("participant_updated", after)
         decision.events = entry.events
     return decision
+
+
+RULES = (
+    Rule(AddParticipant, join, "JoinRoom"),
+    Rule(ResumeParticipant, resume, "ResumeParticipant"),
+    Rule(DropParticipant, drop, "DropParticipant"),
+    Rule(RemoveParticipant, leave, "LeaveRoom"),
+    Rule(UpdateParticipant, update, "UpdateParticipant"),
+)

@@ -1,7 +1,8 @@
 """Takes the timers that are due, one replica each, and does to the rooms what the time asks for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -9,7 +10,7 @@ from prometheus_client import Counter
 from services.rooms.deadlines import GatewayLost
 from services.rooms.executor import RoomExecutor
 from shared.broker.bus import Bus, Following
-from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
 from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
@@ -29,6 +30,12 @@ class Timekeeper:
         self._executor = executor
         self._clock = clock
         self._taking: Following | None = None
+        # Every other timer is about one room, and has a rule.
+        self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
+            LeaseEnds: self._lease_ended,
+            Sweep: self._sweep,
+            LogKept: self._trim,
+        }
 
     async def start(self) -> None:
         """Take what is due from now on."""
@@ -42,24 +49,25 @@ class Timekeeper:
     async def handle(self, timer: Timer) -> None:
         """Do what a timer asks for. Raises Refused when that is not possible now: it comes again."""
         DUE.labels(timer.kind).inc()
-        match timer:
-            case LeaseEnds():
-                log.info("a gateway's lease ended", gateway=timer.gateway)
-                await self._bus.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
-                await self._lost(timer.gateway)
-            case Sweep():
-                await self._lost(timer.gateway)
-                await self._bus.forget_rooms(timer.gateway)
-            case GraceEnds() | RoomEnds() | RoomEmpty():
-                await self._executor.execute(timer.room_id, timer)
-            case LogKept():
-                await self._executor.trim(timer.room_id)
+        await self._handlers.get(type(timer), self._executor.execute)(timer)
+
+    async def _lease_ended(self, timer: LeaseEnds) -> None:
+        log.info("a gateway's lease ended", gateway=timer.gateway)
+        await self._bus.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
+        await self._lost(timer.gateway)
+
+    async def _sweep(self, timer: Sweep) -> None:
+        await self._lost(timer.gateway)
+        await self._bus.forget_rooms(timer.gateway)
+
+    async def _trim(self, timer: LogKept) -> None:
+        await self._executor.trim(timer.room_id)
 
     async def _lost(self, gateway: GatewayId) -> None:
         turn = asyncio.Semaphore(ROOMS_AT_ONCE)
 
         async def one(room_id: RoomId) -> None:
             async with turn:
-                await self._executor.execute(room_id, GatewayLost(room_id, gateway))
+                await self._executor.execute(GatewayLost(room_id, gateway))
 
         await asyncio.gather(*(one(room_id) for room_id in await self._bus.noted_rooms(gateway)))

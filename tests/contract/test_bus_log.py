@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.rooms.decision import Rules
-from services.rooms.room import decide
+from services.rooms.decision import Context, Rules
+from services.rooms.rules import decide
 from shared.broker import subjects
 from shared.broker.bus import Bus, Conflict
 from shared.broker.subjects import LogSubject, event_log, live_room, room_log, signal_log
@@ -27,7 +27,7 @@ A, B = RoomId("room-a"), RoomId("room-b")
 async def test_an_append_is_stored_as_it_is(connect: Connect) -> None:
     """Events and stamp are read back as they were appended, at the position the append told."""
     rooms = await connect("rooms")
-    decision = decide(Roster(A, ""), join("bob", A), NOW, Rules(creates_on_join=True))
+    decision = decide(Roster(A, ""), join("bob", A), Context(NOW, Rules(creates_on_join=True)))
     sequence = await rooms.append(A, decision.events, decision.stamp, after=0)
     (entry,) = await rooms.read(event_log(A), after=0, limit=10)
     assert (entry.sequence, entry.subject) == (sequence, LogSubject(A, "event"))

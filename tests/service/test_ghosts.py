@@ -218,11 +218,11 @@ async def test_a_lost_decision_takes_nobodys_grace() -> None:
     now = time.time()
     broker = MemoryBroker(clock=lambda: now)
     behind, ahead = Replica(broker, now), Replica(broker, now)
-    await behind.executor.execute(orders.ROOM, orders.create())
-    await behind.executor.execute(orders.ROOM, orders.join("ann"))
-    await ahead.executor.execute(orders.ROOM, resume("ann", G2))
-    await ahead.executor.execute(orders.ROOM, drop("ann", G2, epoch=2))
-    await behind.executor.execute(orders.ROOM, GatewayLost(orders.ROOM, G1))
+    await behind.executor.execute(orders.create())
+    await behind.executor.execute(orders.join("ann"))
+    await ahead.executor.execute(resume("ann", G2))
+    await ahead.executor.execute(drop("ann", G2, epoch=2))
+    await behind.executor.execute(GatewayLost(orders.ROOM, G1))
     waiting = [timer for _, timer in broker.timers._waiting.values() if isinstance(timer, GraceEnds)]
     assert 2 in {timer.epoch for timer in waiting}
 
@@ -232,9 +232,9 @@ async def test_a_lost_decision_lets_no_room_live_longer() -> None:
     now = time.time()
     broker = MemoryBroker(clock=lambda: now)
     behind, ahead = Replica(broker, now + 3000), Replica(broker, now)
-    await behind.executor.execute(orders.ROOM, orders.create(settings=RoomSettings(max_duration=60)))
-    await ahead.executor.execute(orders.ROOM, orders.join("ann"))
-    await behind.executor.execute(orders.ROOM, orders.join("bob"))
+    await behind.executor.execute(orders.create(settings=RoomSettings(max_duration=60)))
+    await ahead.executor.execute(orders.join("ann"))
+    await behind.executor.execute(orders.join("bob"))
     due = [timer.due for _, timer in broker.timers._waiting.values() if isinstance(timer, RoomEnds)]
     assert min(due) == pytest.approx(now + 3600, abs=1)
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from services.rooms.decision import Decision, Rules
-from services.rooms.room import RoomInput
+from services.rooms.decision import Decision, RoomInput, Rules
 from shared.rooms.commands import DropParticipant, ResumeParticipant
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds

@@ -1,7 +1,7 @@
 """The largest room there can be: every seat taken, every field as long as its limit lets it be."""
 
-from services.rooms.decision import Decision, Rules
-from services.rooms.room import RoomInput, decide
+from services.rooms.decision import Context, Decision, RoomInput, Rules
+from services.rooms.rules import decide
 from shared.rooms.commands import Caller
 from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
 from shared.rooms.roster import Entry, Roster
@@ -43,6 +43,6 @@ class LargestRoom:
 
     def do(self, command: RoomInput) -> Decision:
         """Decide and append."""
-        decision = decide(self.fold, command, NOW, RULES)
+        decision = decide(self.fold, command, Context(NOW, RULES))
         self.fold.apply(Entry(self.fold.sequence + 1, decision.events, decision.stamp))
         return decision

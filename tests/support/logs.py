@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from services.rooms.decision import Decision, Rules
-from services.rooms.room import decide
+from services.rooms.decision import Context, Decision, Rules
+from services.rooms.rules import decide
 from shared.broker.bus import Bus, LogEntry, Signal
 from shared.rooms.roster import Roster
 from shared.values.ids import ParticipantId, RoomId
@@ -13,7 +13,7 @@ from tests.support.orders import NOW, create
 
 def created(room_id: str, **fields: Any) -> Decision:
     """The first entry of a room's log."""
-    return decide(Roster(RoomId(room_id), ""), create(room_id, **fields), NOW, Rules())
+    return decide(Roster(RoomId(room_id), ""), create(room_id, **fields), Context(NOW, Rules()))
 
 
 async def begin(bus: Bus, room_id: str, *, after: int = 0, **fields: Any) -> int:

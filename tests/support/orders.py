@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from services.rooms.decision import Decision, Rules
-from services.rooms.room import RoomInput, decide
+from services.rooms.decision import Context, Decision, RoomInput, Rules
+from services.rooms.rules import decide
 from shared.rooms.commands import (
     AddParticipant,
     Caller,
@@ -94,7 +94,7 @@ class LoggedRoom:
 
     def do(self, command: RoomInput) -> Decision:
         """Decide and append. Raises Refused. The promises of the log are checked after every change."""
-        decision = decide(self.fold, command, self.now, self.rules)
+        decision = decide(self.fold, command, Context(self.now, self.rules))
         if decision.events:
             stamp = Stamp.read(decision.stamp.headers())
             entry = Entry(len(self.log) + 1, decode(encode(decision.events)), stamp)

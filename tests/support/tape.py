@@ -1,7 +1,7 @@
 """A room's log as gateways get it: entries with headers and bodies, made by the real rules."""
 
-from services.rooms.decision import Rules
-from services.rooms.room import RoomInput, decide
+from services.rooms.decision import Context, RoomInput, Rules
+from services.rooms.rules import decide
 from shared.broker.bus import LogEntry, Signal
 from shared.broker.subjects import LogSubject
 from shared.rooms.events import encode
@@ -30,7 +30,7 @@ class Tape:
 
     def do(self, command: RoomInput) -> LogEntry:
         """Decide and append. The command must change something."""
-        decision = decide(self.fold, command, NOW + len(self.entries), Rules())
+        decision = decide(self.fold, command, Context(NOW + len(self.entries), Rules()))
         assert decision.events
         entry = self._add(LogSubject(ROOM, "event"), decision.stamp.headers(), encode(decision.events))
         self.fold.apply(entry.events())

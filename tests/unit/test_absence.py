@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from services.rooms.deadlines import LATE_SECONDS, GatewayLost
-from services.rooms.room import RoomInput
+from services.rooms.decision import RoomInput
 from shared.rooms.commands import DropParticipant
 from shared.rooms.roster import DEPARTED_SECONDS, Departure
 from shared.values import moment

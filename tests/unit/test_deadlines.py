@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.rooms.deadlines import EARLY_SECONDS, GatewayLost
-from services.rooms.decision import Decision
-from services.rooms.room import RoomInput
+from services.rooms.decision import Decision, RoomInput
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import LogKept, RoomEmpty, RoomEnds, Timer, decode, encode
 from shared.values.errors import Code

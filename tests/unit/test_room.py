@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.rooms.decision import Rules
-from services.rooms.room import RoomInput
+from services.rooms.decision import RoomInput, Rules
 from shared.rooms.model import Media, RoomSettings, Track
 from shared.values.errors import Code, Refused
 from tests.support.absence import resume

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.rooms.decision import Decision, Rules
-from services.rooms.room import RoomInput, decide
+from services.rooms.decision import Context, Decision, RoomInput, Rules
+from services.rooms.rules import decide
 from shared.rooms.commands import Caller
 from shared.rooms.events import Stamp, decode, encode
 from shared.rooms.model import Media, MediaPatch, Track
@@ -89,7 +89,7 @@ class Rooms(RuleBasedStateMachine):
         with contextlib.suppress(Refused):
             while True:
                 try:
-                    decision = decide(fold, command, self.now, RULES)
+                    decision = decide(fold, command, Context(self.now, RULES))
                 except Refused:
                     if self.read(fold, reads):
                         continue
