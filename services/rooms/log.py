@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 from services.rooms.decision import Decision
 from shared.broker import subjects
 from shared.broker.bus import Bus, Conflict
-from shared.rooms.roster import Entry, Roster
+from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.errors import Refused, unavailable
 from shared.values.ids import GatewayId, RoomId
 
@@ -79,7 +79,7 @@ class RoomLog:
         """The fold of a room's log: from the cache, or from its snapshot and what came after. Empty if there is none."""
         fold = self._folds.get(room_id)
         if fold is None or fold.incarnation != self._bus.incarnation:
-            snapshot = await self._bus.load_snapshot(room_id)
+            snapshot = await self._snapshot(room_id)
             fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._bus.incarnation)
             self._since_snapshot[room_id] = 0
             await self.catch_up(fold)
@@ -89,6 +89,14 @@ class RoomLog:
             self._keep(fold)
         self._folds.move_to_end(room_id)
         return fold
+
+    async def _snapshot(self, room_id: RoomId) -> Snapshot | None:
+        """The room's snapshot, if this fold made it: another version may have passed over what it did not know."""
+        try:
+            snapshot = await self._bus.load_snapshot(room_id)
+        except ValueError:  # a newer version's, which cannot even be read
+            return None
+        return snapshot if snapshot is not None and snapshot.fold_version == Roster.fold_version else None
 
     def _keep(self, fold: Roster) -> None:
         self._folds[fold.room_id] = fold

@@ -5,7 +5,7 @@ Pure: entries in, state out. The events alone are enough; applying an entry twic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +14,10 @@ from shared.rooms.model import Participant, Room
 from shared.values import moment
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from shared.values.model import Tolerant
+
+# Counts up whenever the same log leads to another state than before: a new event that changes something, a new field.
+# 0 is that of releases before 0.4.0, which did not say (docs/adr/0016).
+FOLD_VERSION: Final = 1
 
 OPERATION_MEMORY_SECONDS = 60.0
 GRANT_MEMORY_SECONDS = 60.0  # beyond its end: the clocks of auth and rooms differ, and a join may be on its way
@@ -90,8 +94,12 @@ _HIDDEN_SEAT: Final = _hidden(Seat)
 
 
 class Snapshot(RosterState):
-    """A roster at one position of the log: the state after the entry with stream sequence `sequence`."""
+    """A roster at one position of the log: the state after the entry with stream sequence `sequence`.
 
+    `fold_version` says which fold made it: another one may have passed over events that this one knows.
+    """
+
+    fold_version: int = 0
     room: Room
     seats: list[Seat]
 
@@ -109,6 +117,7 @@ class Roster(RosterState):
     """The state of one room, kept by the entries of its log."""
 
     model_config = ConfigDict(frozen=False)
+    fold_version: ClassVar[int] = FOLD_VERSION
 
     room: Room | None = None
     seats: dict[ParticipantId, Seat] = {}
@@ -233,7 +242,7 @@ class Roster(RosterState):
         if not whole:
             state |= _HIDDEN_STATE
             seats = [seat.model_copy(update=_HIDDEN_SEAT) for seat in seats]
-        return Snapshot(room=self.room, seats=seats, **state)
+        return Snapshot(fold_version=self.fold_version, room=self.room, seats=seats, **state)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Roster":

@@ -1,0 +1,108 @@
+"""Two releases with different folds at one log: what the older passes over must not be lost to the newer."""
+
+import json
+
+import pytest
+
+from services.rooms import log as rooms_log
+from services.rooms.decision import RoomInput
+from services.rooms.log import RoomLog
+from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.rooms.events import Change, RoomEvent, Stamp
+from shared.rooms.roster import FOLD_VERSION, Roster, Snapshot
+from tests.support.orders import ROOM, LoggedRoom, create, join
+
+
+class NewerRoster(Roster):
+    """The fold of a later release, which knows one event more: somebody is removed, and the seat is free."""
+
+    fold_version = FOLD_VERSION + 1
+
+    def _take(self, event: RoomEvent, stamp: Stamp) -> None:
+        super()._take(event, stamp)
+        if event.type == "participant_removed" and event.change.participant is not None:
+            self.seats.pop(event.change.participant.id, None)
+
+
+class ForgetfulRoster(NewerRoster):
+    """The same without saying so, as it was before snapshots had a version."""
+
+    fold_version = FOLD_VERSION
+
+
+@pytest.fixture
+def bus() -> MemoryBus:
+    return MemoryBus(MemoryBroker())
+
+
+def rooms_of(bus: MemoryBus) -> RoomLog:
+    """A replica of rooms that writes a snapshot after every entry."""
+    return RoomLog(bus, capacity=10, snapshot_every=1, waiting=10)
+
+
+async def append(bus: MemoryBus, *commands: RoomInput) -> LoggedRoom:
+    """A room in the broker's log."""
+    room = LoggedRoom(*commands)
+    after = 0
+    for entry in room.log:
+        after = await bus.append(ROOM, entry.events, entry.stamp, after=after)
+    return room
+
+
+async def remove(bus: MemoryBus, room: LoggedRoom) -> None:
+    """The newer release's event, about the first participant."""
+    assert room.fold.room is not None
+    seat = next(iter(room.fold.seats.values()))
+    change = Change(revision=room.fold.revision + 1, room=room.fold.room, participant=seat.participant)
+    event = RoomEvent(type="participant_removed", time="2026-02-11T10:00:01.000Z", change=change)
+    await bus.append(ROOM, [event], Stamp("remove"), after=len(room.log))
+
+
+@pytest.mark.parametrize(("newer", "lost"), [(ForgetfulRoster, True), (NewerRoster, False)])
+async def test_what_an_older_replica_passed_over_is_not_lost(
+    bus: MemoryBus, monkeypatch: pytest.MonkeyPatch, newer: type[Roster], lost: bool
+) -> None:
+    """The older one folds past an event that it does not know, and saves a snapshot. A newer one that took it would never
+    learn of the event; it sees that another fold made it, and reads the log.
+    """
+    await remove(bus, await append(bus, create(), join("a"), join("b")))
+    assert list((await rooms_of(bus).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
+    snapshot = await bus.load_snapshot(ROOM)
+    assert snapshot is not None
+    assert (snapshot.revision, snapshot.fold_version) == (4, FOLD_VERSION)
+    monkeypatch.setattr(rooms_log, "Roster", newer)
+    assert ("p_a_1" in (await rooms_of(bus).load(ROOM)).seats) == lost
+
+
+async def test_an_older_replica_reads_the_log_itself(bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot of a newer fold is none of an older one's either: fields that it skips would be missing afterwards."""
+    await append(bus, create(), join("a"))
+    monkeypatch.setattr(rooms_log, "Roster", NewerRoster)
+    await rooms_of(bus).load(ROOM)
+    monkeypatch.undo()
+    marked = json.loads(bus.broker.snapshots[ROOM]) | {"origin": "read from the snapshot"}
+    assert marked["foldVersion"] == FOLD_VERSION + 1
+    bus.broker.snapshots[ROOM] = json.dumps(marked).encode()
+    assert (await rooms_of(bus).load(ROOM)).origin == "create-voice-1"
+
+
+@pytest.mark.parametrize("kept", ["0.3.0", "newer"])
+async def test_snapshots_that_say_nothing_or_cannot_be_read(bus: MemoryBus, kept: str) -> None:
+    """What 0.3.0 left in the cache has no version, and what a newer release wrote may not even fit: the log is read."""
+    room = await append(bus, create(), join("a"), join("b"))
+    stored = json.loads(room.fold.snapshot(whole=True).model_dump_json(by_alias=True))
+    stored |= {"incarnation": bus.incarnation, "seats": []}
+    if kept == "0.3.0":
+        del stored["foldVersion"]
+    else:
+        stored |= {"foldVersion": FOLD_VERSION + 1, "room": stored["room"] | {"type": "holographic"}}
+    bus.broker.snapshots[ROOM] = json.dumps(stored).encode()
+    assert list((await rooms_of(bus).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
+
+
+async def test_ones_own_snapshot_is_taken(bus: MemoryBus) -> None:
+    """A snapshot of this fold still shortens loading: what it says is believed, and only the tail is read."""
+    room = await append(bus, create(), join("a"))
+    mine = room.fold.snapshot(whole=True).model_copy(update={"incarnation": bus.incarnation, "origin": "believed"})
+    await bus.save_snapshot(Snapshot.model_validate(mine.model_dump()))
+    assert (await rooms_of(bus).load(ROOM)).origin == "believed"
