@@ -37,6 +37,27 @@ GATHERED = """async (server) => {
   connection.close();
   return found;
 }"""
+# Counts ICE restarts, and keeps the sockets.
+WATCHED = """() => {
+  globalThis.restarts = 0;
+  const native = RTCPeerConnection.prototype.restartIce;
+  RTCPeerConnection.prototype.restartIce = function () {
+    globalThis.restarts += 1;
+    return native.call(this);
+  };
+  globalThis.sockets = [];
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      sockets.push(this);
+    }
+  };
+}"""
+# What a gateway says whose auth cannot be asked.
+NO_SERVERS = """() => {
+  const data = JSON.stringify({ type: "ice_servers", roomId: bare.room.id, iceServers: [] });
+  sockets.at(-1).dispatchEvent(new MessageEvent("message", { data }));
+}"""
 # How this end reaches its relays.
 RELAY_PROTOCOLS = """async () => {
   const [peer] = bare.call.peers.values();
@@ -64,9 +85,11 @@ def relayed(turn: Coturn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 async def test_relayed_call_outlives_its_credentials(chromium: Chromium, relayed: Launched, room: str) -> None:
     """Two pages that may use relays only are connected, by a relay on both sides. At half of the credentials' life new
-    ones are pushed and used by an ICE restart; pictures and sound go on over the same connection, relayed as before."""
+    ones are pushed and used by an ICE restart; pictures and sound go on over the same connection, relayed as before. One of them
+    hears meanwhile of servers without credentials: its relay is left alone, and when its credentials end stays known."""
     ada, ben = [await BarePage.open(chromium, relayed.urls[:1], name) for name in ("ada", "ben")]
     for page in (ada, ben):
+        await page.run(WATCHED)
         await page.enter(room, rtcConfiguration=RELAY_ONLY)
     await asyncio.gather(ada.until_flowing(1), ben.until_flowing(1))
     before = {}
@@ -76,10 +99,12 @@ async def test_relayed_call_outlives_its_credentials(chromium: Chromium, relayed
         expiry, _, agent = before[page]["username"].partition(":")
         assert agent == f"bare-{page.name}"
         assert 0 < int(expiry) - time.time() <= LIFE_SECONDS
+    await ben.run(NO_SERVERS)
+    assert "ice servers until null" in await ben.heard()
     for page in (ada, ben):
         await page.until(
             """async ({ username, ufrag }) => (await recorded.sums()).some((one) =>
-                 one.username !== username && one.ufrag !== ufrag && one.signaling === "stable")""",
+                 one.username && one.username !== username && one.ufrag !== ufrag && one.signaling === "stable")""",
             before[page],
         )
     await asyncio.gather(ada.until_flowing(1), ben.until_flowing(1))
@@ -87,7 +112,8 @@ async def test_relayed_call_outlives_its_credentials(chromium: Chromium, relayed
         (now,) = await page.sums()
         assert (now["local"], now["remote"]) == ("relay", "relay")
         assert await page.run("() => recorded.connections.length") == 1
-        assert any(line.startswith("ice servers until") for line in await page.heard())
+        assert await page.run("() => restarts") == 1
+        assert any(line.startswith("ice servers until 2") for line in await page.heard())
 
 
 async def test_the_turn_server_is_restarted(chromium: Chromium, relayed: Launched, turn: Coturn, room: str) -> None:

@@ -161,9 +161,9 @@ export class Call extends TypedEventTarget {
     this.dispatchEvent(event("closed", {}));
   }
 
-  /** @internal There are other ICE servers. @param {string | null} before when the credentials of the last ones end */
-  _iceServers(before) {
-    this._mesh.configure(this.#configuration, before);
+  /** @internal There are other ICE servers. */
+  _iceServers() {
+    this._mesh.configure(this.#configuration);
   }
 
   /** What a peer needs of us. @returns {ConstructorParameters<typeof Mesh>[1]} */

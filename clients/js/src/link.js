@@ -1,13 +1,17 @@
-/** What keeps a session connected: authenticates, comes back when the connection is lost, moves when a gateway goes away. */
+/** What keeps a session connected: does what the table of `linkstate.js` says, with connections, tokens and a timer. */
 
 import { backoff } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { closed, ParleyError } from "./errors.js";
+import { lossOf, refusalOf, step } from "./linkstate.js";
 import { CloseCodes } from "./messages.js";
 
 /** @typedef {import("./messages.js").AuthOk} AuthOk */
 /** @typedef {import("./connection.js").SocketClass} SocketClass */
 /** @typedef {import("./tokens.js").Tokens} Tokens */
+/** @typedef {import("./linkstate.js").LinkState} LinkState */
+/** @typedef {import("./linkstate.js").LinkEvent} LinkEvent */
+/** @typedef {import("./linkstate.js").LinkAction} LinkAction */
 
 /**
  * @typedef {object} Owner what the link asks and tells
@@ -19,20 +23,18 @@ import { CloseCodes } from "./messages.js";
  * @property {(error: ParleyError) => void} failed something that may yet go well
  */
 
-const ENTER_MS = 10_000;
-const TOKEN_MS = 30_000;
-const RENEW_AGAIN_MS = 5000;
-const NO_WAY_BACK = [1003, 1007, 1009];
-/** @type {number[]} */
-const HANDED_OVER = [CloseCodes.REPLACED, CloseCodes.SERVICE_RESTART];
-
 /**
- * Whether a close code says not to come back.
- * @param {number} code
+ * What comes with an event, for the actions.
+ * @typedef {object} Facts
+ * @property {AuthOk} [entry] with `entered`
+ * @property {number} [milliseconds] with `go_away`
+ * @property {number} [code] why a connection was closed, or the link is
+ * @property {string} [reason]
+ * @property {ParleyError} [error] why there is no token
  */
-export function final(code) {
-  return (code >= 4500 && code <= 4999) || NO_WAY_BACK.includes(code);
-}
+
+const ENTER_MS = 10_000;
+const RENEW_AGAIN_MS = 5000;
 
 /** The link between a session and whichever gateway has it. */
 export class Link {
@@ -41,18 +43,17 @@ export class Link {
   #deviceId;
   #socketClass;
   #owner;
+  /** @type {LinkState} */ #state = "idle";
   /** @type {Connection | null} the one that has the session */ #current = null;
   /** @type {Connection | null} the one that is coming in */ #next = null;
-  /** @type {any[] | null} what the current one says while the next one resumes */ #held = null;
+  /** @type {any[]} what the current one says while the next one resumes */ #held = [];
+  /** What the next one authenticates with. */ #token = { token: "", fresh: false };
   /** @type {string | null} */ #resumeToken = null;
-  /** @type {ParleyError | null} */ #refusal = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
+  /** @type {ParleyError | null} what the gateway said before it closed */ #refusal = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} until the next attempt */ #timer;
   #attempt = 0;
   #turn = 0;
   #count = 0;
-  #fresh = false;
-  #dialling = false;
-  #over = false;
 
   /**
    * @param {{urls: string[], tokens: Tokens, deviceId?: string, socketClass: SocketClass}} to
@@ -67,47 +68,18 @@ export class Link {
   }
 
   /** Connect, now. */
-  async dial() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#dialling || this.#next || this.#over) return;
-    this.#dialling = true;
-    try {
-      const { token, fresh } = await within(TOKEN_MS, this.#tokens.current(Date.now()));
-      if (!this.#over) this.#open(token, fresh);
-    } catch (error) {
-      this.#noToken(error);
-    } finally {
-      this.#dialling = false;
-    }
-  }
-
-  /**
-   * Try again later, unless whoever issues tokens has said that it is of no use.
-   * @param {unknown} error
-   */
-  #noToken(error) {
-    if (error instanceof ParleyError && !error.retryable && !this.#current) {
-      this.#refusal = error;
-      return this.#end(CloseCodes.UNAUTHENTICATED, error.code);
-    }
-    this.#owner.failed(new ParleyError("unavailable", "there is no token", { retryable: true, cause: error }));
-    this.#later();
+  dial() {
+    this.#happen("dial");
   }
 
   /** The network is back: what was begun without it is worth nothing, what was there before it must prove itself. */
   online() {
-    if (!this.#current) {
-      this.#next?.close();
-      this.#next = null;
-    }
-    this.wake();
+    this.#happen("online");
   }
 
   /** The page was asleep: do not wait, and do not believe. */
   wake() {
-    if (this.#current) this.#current.probe();
-    else void this.dial();
+    this.#happen("wake");
   }
 
   /** @param {string} text */
@@ -117,24 +89,89 @@ export class Link {
 
   /** The end: nothing is heard any more. */
   close() {
-    this.#over = true;
-    clearTimeout(this.#timer);
-    this.#current?.close();
-    this.#next?.close();
-    this.#current = this.#next = null;
+    this.#happen("close");
   }
 
   /**
-   * @param {string} token
-   * @param {boolean} fresh
+   * @param {LinkEvent} event
+   * @param {Facts} [facts]
    */
-  #open(token, fresh) {
+  #happen(event, facts = {}) {
+    const { to, actions } = step(this.#state, event);
+    this.#state = to;
+    for (const action of actions) {
+      this.#do(action, facts);
+      // The owner was told something, and something else happened for it: the rest is void.
+      if (this.#state !== to) return;
+    }
+  }
+
+  /**
+   * @param {LinkAction} action
+   * @param {Facts} facts
+   */
+  #do(action, facts) {
+    switch (action) {
+      case "get_token":
+        return void this.#getToken();
+      case "open":
+        return this.#open();
+      case "authenticate":
+        return this.#next?.send(this.#greeting());
+      case "enter":
+        return this.#enter(/** @type {AuthOk} */ (facts.entry));
+      case "retry":
+        return this.#dialAfter(backoff(this.#attempt++, Math.random()));
+      case "move_later":
+        return this.#dialAfter(/** @type {number} */ (facts.milliseconds));
+      case "probe":
+        return this.#current?.probe();
+      case "release":
+        return this.#held.splice(0).forEach((message) => this.#heard(message));
+      case "discard":
+        return void this.#held.splice(0);
+      case "drop_next":
+        return this.#dropNext();
+      case "spoil_token":
+        return this.#tokens.spoil();
+      case "lost":
+        return this.#owner.lost();
+      case "report":
+        return this.#report(facts.error ?? this.#refusal);
+      case "close":
+        return this.#close();
+      case "end":
+        return this.#end(facts);
+    }
+  }
+
+  async #getToken() {
+    clearTimeout(this.#timer);
+    try {
+      this.#token = await this.#tokens.current(Date.now());
+    } catch (error) {
+      return this.#noToken(error);
+    }
+    this.#happen("token");
+  }
+
+  /**
+   * Whoever issues tokens may have said that asking again is of no use.
+   * @param {unknown} error
+   */
+  #noToken(error) {
+    if (error instanceof ParleyError && !error.retryable) {
+      return this.#happen("token_refused", { code: CloseCodes.UNAUTHENTICATED, reason: error.code, error });
+    }
+    this.#happen("no_token", { error: new ParleyError("unavailable", "there is no token", { retryable: true, cause: error }) });
+  }
+
+  #open() {
     const url = /** @type {string} */ (this.#urls[this.#turn % this.#urls.length]);
     this.#refusal = null;
-    this.#fresh = fresh;
     /** @type {Connection} */
     const connection = new Connection(url, this.#socketClass, {
-      opened: () => connection.send(this.#greeting(token)),
+      opened: () => this.#happen("opened"),
       heard: (message) => (connection === this.#next ? this.#entering(message) : this.#heard(message)),
       closed: (code, reason) => (connection === this.#next ? this.#refused(code, reason) : this.#lost(code, reason)),
     });
@@ -142,28 +179,23 @@ export class Link {
     this.#next = connection;
   }
 
-  /** @param {string} token */
-  #greeting(token) {
-    const id = `a${++this.#count}`;
-    if (this.#resumeToken === null) return JSON.stringify({ type: "authenticate", id, token, deviceId: this.#deviceId });
-    // From here on the current connection's messages come again on the new one.
-    if (this.#current) this.#held = [];
-    const resume = { token: this.#resumeToken, cursors: this.#owner.cursors() };
-    return JSON.stringify({ type: "authenticate", id, token, deviceId: this.#deviceId, resume });
+  #greeting() {
+    const message = { type: "authenticate", id: `a${++this.#count}`, token: this.#token.token, deviceId: this.#deviceId };
+    if (this.#resumeToken === null) return JSON.stringify(message);
+    return JSON.stringify({ ...message, resume: { token: this.#resumeToken, cursors: this.#owner.cursors() } });
   }
 
   /** @param {any} message */
   #entering(message) {
-    if (message.type === "auth_ok") this.#entered(message);
+    if (message.type === "auth_ok") this.#happen("entered", { entry: message });
     else if (message.type === "auth_error" || message.type === "error") this.#refusal = ParleyError.from(message);
   }
 
   /** @param {AuthOk} message */
-  #entered(message) {
+  #enter(message) {
     const before = this.#current;
     this.#current = this.#next;
     this.#next = null;
-    this.#held = null;
     this.#attempt = 0;
     before?.close();
     this.#know(message);
@@ -179,7 +211,7 @@ export class Link {
 
   /** @param {any} message */
   #heard(message) {
-    if (this.#held) return void this.#held.push(message);
+    if (this.#state === "resuming") return void this.#held.push(message);
     switch (message.type) {
       case "auth_ok":
         return this.#know(message);
@@ -189,8 +221,7 @@ export class Link {
       case "token_expiring":
         return void this.#renew();
       case "go_away":
-        this.#move(message.reconnectAfterMs);
-        return;
+        return this.#happen("go_away", { milliseconds: message.reconnectAfterMs });
       case "pong":
         return;
       default:
@@ -198,13 +229,6 @@ export class Link {
         if (message.type === "error" && message.id === undefined) this.#refusal = ParleyError.from(message);
         this.#owner.heard(message);
     }
-  }
-
-  /** A new connection while the old one still works. @param {number} milliseconds */
-  #move(milliseconds) {
-    this.#turn += 1;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.dial(), milliseconds);
   }
 
   async #renew() {
@@ -215,7 +239,7 @@ export class Link {
       connection?.send(JSON.stringify({ type: "authenticate", id: `a${++this.#count}`, token }));
     } catch (error) {
       this.#owner.failed(new ParleyError("unavailable", "there is no new token", { retryable: true, cause: error }));
-      setTimeout(() => connection === this.#current && !this.#over && void this.#renew(), RENEW_AGAIN_MS);
+      setTimeout(() => connection && connection === this.#current && void this.#renew(), RENEW_AGAIN_MS);
     }
   }
 
@@ -226,59 +250,48 @@ export class Link {
    */
   #refused(code, reason) {
     this.#next = null;
-    const held = this.#held ?? [];
-    this.#held = null;
-    if (this.#current) for (const message of held) this.#heard(message);
-    else if (this.#resumeToken !== null) this.#owner.lost();
-    const stale = this.#refusal?.code === "expired_token" && !this.#fresh && this.#tokens.renewable;
-    if (stale) this.#tokens.spoil();
-    if (final(code) && !stale && this.#refusal?.code !== "throttled") return this.#end(code, reason);
-    if (this.#refusal) this.#owner.failed(this.#refusal);
-    this.#later();
+    const renewable = !this.#token.fresh && this.#tokens.renewable;
+    this.#happen(refusalOf(code, this.#refusal?.code, renewable), { code, reason });
   }
 
   /**
-   * The one that had the session is closed: by the next one's coming in, or else lost.
+   * The one that had the session is closed.
    * @param {number} code
    * @param {string} reason
    */
   #lost(code, reason) {
-    const resuming = this.#held !== null;
     this.#current = null;
-    this.#held = null;
-    // A gateway lets go of a session as soon as another connection has it, so this can be heard before its `auth_ok`.
-    if (resuming && HANDED_OVER.includes(code)) return;
-    if (final(code)) return this.#end(code, reason);
-    this.#owner.lost();
-    if (!this.#next && !this.#dialling) this.#later();
+    this.#happen(lossOf(code), { code, reason });
   }
 
-  #later() {
+  /** The next attempt: at the next URL. @param {number} milliseconds */
+  #dialAfter(milliseconds) {
     this.#turn += 1;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.dial(), backoff(this.#attempt++, Math.random()));
+    this.#timer = setTimeout(() => this.#happen("timer"), milliseconds);
   }
 
-  /**
-   * @param {number} code
-   * @param {string} reason
-   */
-  #end(code, reason) {
-    const error = this.#refusal ?? closed(`the gateway closed the connection with ${code}`);
-    this.close();
-    this.#owner.over(code, reason, error);
+  #dropNext() {
+    this.#next?.close();
+    this.#next = null;
   }
-}
 
-/**
- * @template T
- * @param {number} milliseconds
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
- */
-function within(milliseconds, promise) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new ParleyError("timeout", "no token came in time")), milliseconds);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
+  /** @param {ParleyError | null} error */
+  #report(error) {
+    if (error) this.#owner.failed(error);
+  }
+
+  #close() {
+    clearTimeout(this.#timer);
+    this.#dropNext();
+    this.#current?.close();
+    this.#current = null;
+  }
+
+  /** @param {Facts} facts */
+  #end({ code = 1006, reason = "", error }) {
+    const why = error ?? this.#refusal ?? closed(`the gateway closed the connection with ${code}`);
+    this.#close();
+    this.#owner.over(code, reason, why);
+  }
 }

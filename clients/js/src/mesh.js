@@ -1,6 +1,7 @@
 /** The peers of a call: one for each other participant of the room, made when it comes and closed when it goes. */
 
-import { generationOf, outlived } from "./negotiation.js";
+import { renewed } from "./icecredentials.js";
+import { generationOf } from "./negotiation.js";
 import { Peer } from "./peer.js";
 
 /** @typedef {import("./messages.js").Participant} Participant */
@@ -21,6 +22,7 @@ export class Mesh {
   #host;
   #company;
   /** @type {Map<string, number>} */ #generations;
+  /** @type {string | null} when the TURN credentials that are in use end */ #credentialsEnd;
   /** By participant id. @readonly @type {Map<string, Peer>} */ peers = new Map();
 
   /**
@@ -32,6 +34,7 @@ export class Mesh {
     this.#room = room;
     this.#company = company;
     this.#generations = room._generations;
+    this.#credentialsEnd = room.iceServersExpireAt;
     this.#host = { ...host, polite: (/** @type {string} */ id) => this.#polite(id), opened: (/** @type {Peer} */ peer) => this.#opened(peer) };
   }
 
@@ -95,15 +98,12 @@ export class Mesh {
     for (const id of [...this.peers.keys()]) this.#drop(id, reason);
   }
 
-  /**
-   * There are other ICE servers.
-   * @param {RTCConfiguration} configuration
-   * @param {string | null} before when the credentials of the last ones end
-   */
-  configure(configuration, before) {
-    const old = outlived(before, this.#room.iceServersExpireAt, Date.now());
+  /** There are other ICE servers. @param {RTCConfiguration} configuration */
+  configure(configuration) {
+    const { restart, ends } = renewed(this.#credentialsEnd, this.#room.iceServersExpireAt, Date.now());
+    this.#credentialsEnd = ends;
     for (const peer of this.peers.values()) {
-      peer._configure(configuration, old).catch((error) => this.#company.failed(peer, error));
+      peer._configure(configuration, restart).catch((error) => this.#company.failed(peer, error));
     }
   }
 

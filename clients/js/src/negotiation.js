@@ -11,7 +11,7 @@
  * @property {string | null} pending the `negotiation` of our offer that has no answer yet
  */
 
-/** @typedef {"apply" | "ignore" | "drop" | "rebuild"} Verdict */
+/** @typedef {"apply" | "ignore" | "drop" | "replace"} Verdict */
 
 /**
  * `<generation>.<round>`; the round counts the sender's offers.
@@ -33,33 +33,22 @@ export function generationOf(negotiation) {
 }
 
 /**
- * What is done with a description: `apply` it; `ignore` it, as it collides with our own offer, which wins; `drop` it, as
- * it belongs to something that is gone; or `rebuild` the RTCPeerConnection and apply it to the new one.
- * @param {{type: string, negotiation?: string | null}} description
+ * What is done with a signal: `apply` it; `ignore` it, as it collides with our own offer, which wins; `drop` it, as it
+ * belongs to something that is gone; or `replace` the RTCPeerConnection and apply it to the new one.
+ * @param {{type: string, negotiation?: string | null}} signal
  * @param {Standing} standing
  * @returns {Verdict}
  */
 export function judge({ type, negotiation }, standing) {
   const generation = generationOf(negotiation) ?? standing.generation;
   if (generation < standing.generation) return "drop";
+  if (type === "candidate") return generation === standing.generation ? "apply" : "drop";
   if (type === "answer") {
     if (generation > standing.generation || standing.signalingState !== "have-local-offer") return "drop";
     return negotiation == null || negotiation === standing.pending ? "apply" : "drop";
   }
-  if (generation > standing.generation) return "rebuild";
+  if (generation > standing.generation) return "replace";
   // W3C webrtc-pc, perfect negotiation example.
   const ready = !standing.makingOffer && (standing.signalingState === "stable" || standing.settingAnswer);
   return ready || standing.polite ? "apply" : "ignore";
-}
-
-/**
- * Whether new credentials are worth an ICE restart of a connection that is relayed with the old ones: these end well
- * before the new ones do.
- * @param {string | null} before when the old ones end; null if that is not known
- * @param {string | null} after when the new ones end
- * @param {number} now milliseconds since 1970
- */
-export function outlived(before, after, now) {
-  if (before === null || after === null) return true;
-  return Date.parse(before) - now < 0.75 * (Date.parse(after) - now);
 }

@@ -62,8 +62,8 @@ export class Negotiator {
     return this.#making || this.#connection.signalingState !== "stable";
   }
 
-  /** @param {SignalPush} signal */
-  #verdict(signal) {
+  /** What is to be done with a signal now. @param {SignalPush} signal */
+  verdict(signal) {
     return judge(signal, {
       generation: this.#terms.generation,
       polite: this.#terms.polite,
@@ -74,8 +74,9 @@ export class Negotiator {
     });
   }
 
-  /** @param {SignalPush} signal of this generation */
+  /** @param {SignalPush} signal */
   async hear(signal) {
+    if (this.verdict(signal) !== "apply") return;
     try {
       if (signal.type === "candidate") await this.#candidate(signal);
       else await this.#description(signal);
@@ -162,7 +163,6 @@ export class Negotiator {
 
   /** @param {SignalPush} signal */
   async #description(signal) {
-    if (this.#verdict(signal) !== "apply") return;
     const type = /** @type {"offer" | "answer"} */ (signal.type);
     this.#described = true;
     if (type === "offer") this.#holding = false;

@@ -103,9 +103,8 @@ export class Peer {
 
   /** @internal @param {SignalPush} signal */
   _hear(signal) {
-    const generation = generationOf(signal.negotiation) ?? this.#generation;
-    if (signal.type === "offer" && generation > this.#generation) this.#build(generation, true);
-    if (generation === this.#generation) void this.#negotiator.hear(signal);
+    if (this.#negotiator.verdict(signal) === "replace") this.#build(/** @type {number} */ (generationOf(signal.negotiation)), true);
+    void this.#negotiator.hear(signal);
   }
 
   /** @internal @param {Participant} participant */
@@ -127,13 +126,13 @@ export class Peer {
   /**
    * @internal
    * @param {RTCConfiguration} configuration
-   * @param {boolean} outlived whether the credentials that are in use end soon
+   * @param {boolean} renewed whether a connection that is relayed needs the new credentials
    */
-  async _configure(configuration, outlived) {
+  async _configure(configuration, renewed) {
     const connection = this.#connection;
     connection.setConfiguration(configuration);
     if (connection.signalingState === "closed") return;
-    if (this.state !== "connected" || (outlived && (await relayed(connection)))) connection.restartIce();
+    if (this.state !== "connected" || (renewed && (await relayed(connection)))) connection.restartIce();
   }
 
   /** @internal */

@@ -351,11 +351,10 @@ export class Room extends TypedEventTarget {
 
   /** @param {{iceServers: import("./messages.js").IceServer[], expiresAt?: string | null}} message */
   #serve({ iceServers, expiresAt = null }) {
-    const before = this.#iceExpiresAt;
-    if (before === expiresAt && JSON.stringify(this.#iceServers) === JSON.stringify(iceServers)) return;
+    if (this.#iceExpiresAt === expiresAt && JSON.stringify(this.#iceServers) === JSON.stringify(iceServers)) return;
     this.#iceServers = /** @type {RTCIceServer[]} */ (iceServers);
     this.#iceExpiresAt = expiresAt;
-    this.#call?._iceServers(before);
+    this.#call?._iceServers();
     this.dispatchEvent(event("iceservers", { iceServers: this.#iceServers, expiresAt }));
   }
 

@@ -52,12 +52,15 @@ export class Roster {
   }
 
   /**
-   * Everything anew; what is different from before. Our own stay may be another one: then `updated` has it.
+   * Everything anew; what is different from before. Our own stay may be another one: then `updated` has it. A snapshot that
+   * is older than what is known changes nothing, unless the room's log is another one (`recovered` is false).
    * @param {RoomUsers} snapshot
    * @returns {Change[]}
    */
   replace(snapshot) {
     const { participants: before, selfId, info } = this;
+    const older = snapshot.self === selfId && snapshot.revision < this.revision;
+    if (older && snapshot.recovered !== false) return [];
     this.revision = snapshot.revision;
     this.selfId = snapshot.self;
     this.info = frozen(snapshot.room);
@@ -81,7 +84,7 @@ export class Roster {
    */
   #put(participant) {
     const previous = this.participants.get(participant.id);
-    this.participants = new Map(this.participants).set(participant.id, participant);
+    this.participants = ordered([...this.participants.values()].filter((one) => one.id !== participant.id).concat(participant));
     return [previous ? { change: "updated", participant, previous } : { change: "joined", participant }];
   }
 

@@ -174,7 +174,7 @@ export class Session extends TypedEventTarget {
       if (this.#state === "connecting") this.#end(1006, "", this.#lastError ?? error);
     }, timeoutMs);
     signal?.addEventListener("abort", () => void this.close(), { once: true });
-    void this.#link.dial();
+    this.#link.dial();
     if (signal?.aborted) void this.close();
     return opened.finally(() => clearTimeout(timer));
   }

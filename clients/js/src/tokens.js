@@ -1,8 +1,11 @@
 /** The agent-link token: given once, or asked for when it is needed and when the last one ends. */
 
+import { ParleyError } from "./errors.js";
+
 /** @typedef {string | (() => string | Promise<string>)} TokenSource */
 
 const MARGIN_MS = 5000;
+const WAIT_MS = 30_000;
 
 /** Where tokens come from. */
 export class Tokens {
@@ -23,11 +26,11 @@ export class Tokens {
   /**
    * The one there is, or a new one if it has ended.
    * @param {number} now milliseconds since 1970
-   * @returns {Promise<{token: string, fresh: boolean}>}
+   * @returns {Promise<{token: string, fresh: boolean}>} rejects when none comes in time, and with what its source throws
    */
   async current(now) {
     if (this.#last !== null && now < this.#endsAt - MARGIN_MS) return { token: this.#last, fresh: false };
-    return { token: await this.fresh(), fresh: true };
+    return { token: await within(WAIT_MS, this.fresh()), fresh: true };
   }
 
   /** A new one. */
@@ -47,4 +50,17 @@ export class Tokens {
   spoil() {
     this.#last = null;
   }
+}
+
+/**
+ * @template T
+ * @param {number} milliseconds
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function within(milliseconds, promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ParleyError("timeout", "no token came in time")), milliseconds);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

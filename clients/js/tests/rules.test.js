@@ -1,8 +1,8 @@
 /** The pure parts. */
 import { describe, expect, test } from "vitest";
 import { backoff, BASE_MS, CAP_MS } from "../src/backoff.js";
-import { final } from "../src/link.js";
-import { generationOf, judge, label, outlived } from "../src/negotiation.js";
+import { final, refusalOf } from "../src/linkstate.js";
+import { label } from "../src/negotiation.js";
 import { mergePatch } from "../src/patch.js";
 import { Requests, WAITING_AT_MOST } from "../src/requests.js";
 import { Roster } from "../src/roster.js";
@@ -21,6 +21,13 @@ describe("back-off", () => {
     expect([4500, 4504, 4999, 1003, 1007, 1009].every(final)).toBe(true);
     expect([1000, 1001, 1006, 1011, 1012, 4000, 4001, 4002, 4499].some(final)).toBe(false);
   });
+});
+
+test("a refusal is for good by its code; not for an ended token that can be replaced, nor when there were too many", () => {
+  const refusals = [[4501, "invalid_token"], [4501, "expired_token"], [4501, "throttled"], [4002, "unavailable"], [1006, undefined], [4500, undefined]];
+  const means = (renewable) => refusals.map(([code, error]) => refusalOf(code, error, renewable));
+  expect(means(true)).toEqual(["refused_for_good", "stale", "refused", "refused", "refused", "refused_for_good"]);
+  expect(means(false)).toEqual(["refused_for_good", "refused_for_good", "refused", "refused", "refused", "refused_for_good"]);
 });
 
 const person = (id, order, more = {}) => ({ id, order, name: id, media: { audio: { state: "off" } }, metadata: {}, ...more });
@@ -64,45 +71,7 @@ describe("roster", () => {
   });
 });
 
-describe("negotiation", () => {
-  const standing = { generation: 1, polite: false, makingOffer: false, settingAnswer: false, signalingState: "stable", pending: null };
-  const offer = { type: "offer", negotiation: "1.0" };
-
-  test("labels are generation and round; others are not ours to read", () => {
-    expect(label(2, 7)).toBe("2.7");
-    expect([generationOf("2.7"), generationOf("n1"), generationOf(null), generationOf("-1.0")]).toEqual([2, null, null, null]);
-  });
-
-  test("of two offers that collide the impolite one's wins", () => {
-    for (const busy of [{ makingOffer: true }, { signalingState: "have-local-offer" }]) {
-      expect(judge(offer, { ...standing, ...busy })).toBe("ignore");
-      expect(judge(offer, { ...standing, ...busy, polite: true })).toBe("apply");
-    }
-    expect(judge(offer, { ...standing, signalingState: "have-local-offer", settingAnswer: true })).toBe("apply");
-  });
-
-  test("an older generation is dropped, a newer offer rebuilds, one without a label is of this one", () => {
-    expect(judge({ type: "offer", negotiation: "0.9" }, standing)).toBe("drop");
-    expect(judge({ type: "offer", negotiation: "2.0" }, standing)).toBe("rebuild");
-    expect(judge({ type: "offer" }, standing)).toBe("apply");
-  });
-
-  test("only the answer to the offer that waits is taken", () => {
-    const waiting = { ...standing, signalingState: "have-local-offer", pending: "1.4" };
-    expect(judge({ type: "answer", negotiation: "1.4" }, waiting)).toBe("apply");
-    expect(judge({ type: "answer" }, waiting)).toBe("apply");
-    expect(judge({ type: "answer", negotiation: "1.3" }, waiting)).toBe("drop");
-    expect(judge({ type: "answer", negotiation: "2.4" }, waiting)).toBe("drop");
-    expect(judge({ type: "answer", negotiation: "1.4" }, { ...waiting, signalingState: "stable" })).toBe("drop");
-  });
-
-  test("new credentials are worth a restart when the old ones have less than three quarters of their time left", () => {
-    const at = (seconds) => new Date(seconds * 1000).toISOString();
-    expect(outlived(at(100), at(200), 0)).toBe(true);
-    expect(outlived(at(160), at(200), 0)).toBe(false);
-    expect(outlived(null, at(200), 0)).toBe(true);
-  });
-});
+test("a label is generation and round", () => expect(label(2, 7)).toBe("2.7"));
 
 describe("signals without a call", () => {
   test("of each sender the last offer is kept, with its candidates", () => {

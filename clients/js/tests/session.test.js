@@ -170,6 +170,24 @@ test("when the session is lost, rooms are joined anew with what we said of ourse
   expect(await alice.join(id)).toBe(room);
 });
 
+test.each([
+  ["error", (room) => ({ type: "error", code: "not_in_room", message: "the session is not in that room", details: { roomId: room.id } })],
+  ["user_left", (room) => ({ type: "user_left", roomId: room.id, revision: room.revision + 1, participantId: room.self.id, reason: "timeout" })],
+])("a room that timed out while another was resumed is joined again (%s)", async (_, gone) => {
+  line = await Line.to(urls[0]);
+  const alice = await session("alice", { url: line.url });
+  const [room, other] = [await alice.join(freshRoom(), { name: "Alice" }), await alice.join(freshRoom())];
+  const { sessionId } = alice;
+  const ended = listen(room, "left");
+  line.fromServer = (message) => (message.type === "room_resumed" && message.roomId === room.id ? gone(room) : message);
+  const resumed = Promise.all([next(room, "resumed"), next(other, "resumed")]);
+  line.cut();
+  expect(await resumed).toMatchObject([{ recovered: false }, { recovered: true }]);
+  await room.update({ metadata: { still: "here" } });
+  await until(() => room.self.metadata.still === "here");
+  expect([alice.sessionId, room.self.name, ended, alice.rooms.get(room.id)]).toEqual([sessionId, "Alice", [], room]);
+});
+
 test("a gateway that says nothing any more is taken for dead", async () => {
   line = await Line.to(urls[0]);
   line.fromServer = (message) => (message.type === "auth_ok" ? { ...message, heartbeatMs: 300 } : message);
