@@ -216,10 +216,10 @@ async def test_a_gateway_that_dies_after_it_asked_us_away(system: System) -> Non
         alice.join("r") as room,
     ):
         events = room.events()
-        link = alice._lifeline._link
-        assert link is not None
-        alice._lifeline._concerns_connection(
-            link, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000}
+        connection = alice._link._connection
+        assert connection is not None
+        alice._link._concerns_connection(
+            connection, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000}
         )
         line.cut()
         assert (await until(events, Resumed)).recovered
@@ -250,9 +250,9 @@ async def test_a_dead_connection_is_noticed(system: System) -> None:
         alice.join("r") as room,
     ):
         events, states = room.events(), alice.events()
-        link = alice._lifeline._link
-        assert link is not None
-        link.heartbeat = 0.3  # what the gateway says is at least a second
+        connection = alice._link._connection
+        assert connection is not None
+        connection.heartbeat = 0.3  # what the gateway says is at least a second
         line.deaf = True
         await until(states, StateChanged, state="reconnecting")
         line.deaf = False

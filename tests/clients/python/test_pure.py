@@ -13,19 +13,19 @@ import parley
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parley.backoff import Backoff
 from parley.credentials import Credentials
-from parley.endpoint import endpoint
 from parley.events import Missed, ParticipantJoined, ParticipantLeft
 from parley.feed import Feed
 from parley.ice_server import ice_servers
-from parley.lifeline import is_final
 from parley.merge_patch import merge_patch
+from parley.profile import Profile
 from parley.requests import CAPACITY, Requests
 from parley.roster import Roster
 from parley.rtc.negotiation import Negotiation, Verdict
 from parley.rtc.sections import sections, ufrags
-from parley.standing import Standing
+from parley.transport.backoff import Backoff
+from parley.transport.endpoint import endpoint
+from parley.transport.link import is_final
 
 from shared.rooms import model as wire
 from shared.values.errors import CloseCode
@@ -45,8 +45,8 @@ def users(revision: int, *who: dict[str, Any], me: str = "p1") -> dict[str, Any]
 
 def test_the_core_needs_nothing_but_websockets() -> None:
     """No module outside rtc and cli imports anything but the standard library, websockets and the package itself."""
-    for path in SOURCES.glob("*.py"):
-        if path.name == "__main__.py":
+    for path in SOURCES.rglob("*.py"):
+        if path.name == "__main__.py" or {"rtc", "cli"} & set(path.relative_to(SOURCES).parts):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -92,13 +92,13 @@ def test_metadata_merges_as_the_services_merge_it(target: dict[str, Any], patch:
     assert merge_patch(target, patch) == wire.merge_patch(target, patch)
 
 
-def test_standing_folds_updates() -> None:
+def test_profile_folds_updates() -> None:
     """What is said of oneself is kept for the next join: metadata merged, media by kind, the last name."""
-    standing = Standing("r", "A", {"a": 1, "b": {"c": 2}}, {"audio": {"state": "on"}})
-    standing.fold(
+    profile = Profile("r", "A", {"a": 1, "b": {"c": 2}}, {"audio": {"state": "on"}})
+    profile.fold(
         {"name": None, "metadata": {"a": None, "b": {"d": 3}}, "media": {"audio": None, "video": {"state": "on"}}}
     )
-    assert asyncio.run(standing.fields()) == {
+    assert asyncio.run(profile.fields()) == {
         "roomId": "r",
         "metadata": {"b": {"c": 2, "d": 3}},
         "media": {"video": {"state": "on"}},
@@ -254,7 +254,7 @@ def test_nothing_secret_shows() -> None:
     """Neither a join token, nor a request's text, nor a TURN credential is in a repr."""
     secret = "s3cret"
     shown = [
-        repr(Standing("r", token=secret)),
+        repr(Profile("r", token=secret)),
         repr(Requests().add("join_room", {"token": secret})),
         repr(ice_servers([{"urls": "turn:t", "username": "u", "credential": secret}])),
         repr(Credentials(secret)),

@@ -102,7 +102,7 @@ async def test_replaced(launched: Launched, room_id: str) -> None:
     session = await parley.connect(launched.url, token=token("alice"))
     room = await session.join(room_id)
     other = await Client.open(launched.url)
-    resume_token, cursor = session._conversation._resume_token, room.cursor
+    resume_token, cursor = session._core._resume_token, room.cursor
     await other.login(token("alice"), resume={"token": resume_token, "cursors": {room_id: cursor}})
     async with asyncio.timeout(PATIENCE):
         closed = await session.wait_closed()
@@ -196,7 +196,7 @@ async def test_no_token_in_any_log(launched: Launched, room_id: str, caplog: pyt
             await until(events, Resumed)
             assert secret not in repr(session)
     assert secret not in caplog.text
-    assert str(session._conversation._resume_token) not in caplog.text
+    assert str(session._core._resume_token) not in caplog.text
 
 
 async def test_cancelled_in_the_middle(launched: Launched, room_id: str) -> None:

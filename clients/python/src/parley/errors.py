@@ -48,3 +48,8 @@ class ParleyError(Exception):
             retry_after=after / 1000 if isinstance(after, int | float) else None,
             details=message.get("details"),
         )
+
+
+def closed() -> ParleyError:
+    """What everything is answered after the end of a session."""
+    return ParleyError(CLOSED, "the session is over", retryable=False)

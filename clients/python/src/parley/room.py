@@ -7,19 +7,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from parley.errors import NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
 from parley.events import IceServers, Left, Resumed, RoomEvent
 from parley.feed import Events, Feed
 from parley.ice_server import IceServer, ice_servers
 from parley.participant import Participant
+from parley.profile import Profile
 from parley.room_info import RoomInfo
 from parley.roster import Roster
-from parley.standing import Standing
-
-if TYPE_CHECKING:
-    from parley.conversation import Conversation
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +35,25 @@ UNSET = Unset.UNSET
 Message = Mapping[str, Any]
 
 
+class RoomSession(Protocol):
+    """What a room needs of the session it belongs to."""
+
+    async def ask(self, type_: str, fields: Mapping[str, Any]) -> Message:
+        """Ask, now or when there is a connection again; the reply. Raises the ParleyError that came instead."""
+
+    def ask_anew(self, room_id: str) -> None:
+        """Ask for the room as it is: changes of it were missed."""
+
+    def forget(self, room: "Room") -> None:
+        """Our stay in it is over."""
+
+
 class Room:
     """One's stay in a room. It stays the same object through lost connections and lost sessions, until `Left`."""
 
-    def __init__(self, conversation: "Conversation", standing: Standing, users: Message) -> None:
-        self._conversation = conversation
-        self._standing = standing
+    def __init__(self, session: RoomSession, profile: Profile, users: Message) -> None:
+        self._session = session
+        self._profile = profile
         self._roster = Roster(users)
         self._feed: Feed[RoomEvent] = Feed()
         self._cursor: str | None = users["cursor"]
@@ -63,7 +73,7 @@ class Room:
     @property
     def id(self) -> str:
         """The room's id."""
-        return self._standing.room_id
+        return self._profile.room_id
 
     @property
     def name(self) -> str:
@@ -141,8 +151,8 @@ class Room:
             fields["metadata"] = dict(metadata)
         await self._here.wait()
         self._check()
-        await self._conversation.ask("update_self", fields)
-        self._standing.fold(fields)
+        await self._session.ask("update_self", fields)
+        self._profile.fold(fields)
 
     async def leave(self) -> None:
         """Leave the room; returns when that is so. Leaving twice is no error."""
@@ -152,7 +162,7 @@ class Room:
             self.end(Left("left"))  # the session that was in it is gone; the join on its way is undone when answered
             return
         try:
-            await self._conversation.ask("leave_room", {"roomId": self.id})
+            await self._session.ask("leave_room", {"roomId": self.id})
         except ParleyError as error:
             if error.code != NOT_IN_ROOM and not self._left.done():
                 raise
@@ -170,7 +180,7 @@ class Room:
         self._check()
         if not self._here.is_set():
             raise ParleyError(PARTICIPANT_NOT_FOUND, "nobody knows us in the room at the moment", retryable=False)
-        await self._conversation.ask(type_, {"roomId": self.id, "to": to, **fields})
+        await self._session.ask(type_, {"roomId": self.id, "to": to, **fields})
 
     def on_signal(self, callback: Callable[[Message], object] | None) -> None:
         """Call this with every signal for us, as it comes on the wire, and at once with those that came already."""
@@ -198,7 +208,7 @@ class Room:
         if left is not None:
             raise ParleyError(NOT_IN_ROOM, f"our stay in {self.id} is over: {left.reason}", retryable=False)
 
-    # What the conversation calls.
+    # What the session calls.
 
     @property
     def cursor(self) -> str | None:
@@ -206,9 +216,9 @@ class Room:
         return self._cursor
 
     @property
-    def standing(self) -> Standing:
+    def profile(self) -> Profile:
         """As what to join."""
-        return self._standing
+        return self._profile
 
     def outlived(self) -> None:
         """The session is lost, and the cursor with it: what comes next is the room_users of another join."""
@@ -242,7 +252,7 @@ class Room:
             self._feed.tell(event)
         if change.hole and not self._asked_anew:
             self._asked_anew = True
-            self._conversation.ask_anew(self.id)
+            self._session.ask_anew(self.id)
 
     def _take_users(self, message: Message) -> None:
         rejoined = message["self"] != self._roster.self_id
@@ -277,6 +287,6 @@ class Room:
             return
         self._left.set_result(left)
         self._here.set()
-        self._conversation.forget(self)
+        self._session.forget(self)
         self._feed.tell(left)
         self._feed.end()

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from parley.conversation import CONNECTED, OVER, Conversation
 from parley.credentials import Credentials, TokenSource
-from parley.endpoint import endpoint
 from parley.events import Closed, SessionEvent
 from parley.feed import Events
-from parley.lifeline import Lifeline
-from parley.link import Transport
 from parley.opening import Opening
+from parley.profile import Profile
 from parley.room import Room
-from parley.standing import Standing
+from parley.session_core import CONNECTED, OVER, SessionCore
+from parley.transport.connection import ConnectOptions
+from parley.transport.endpoint import endpoint
+from parley.transport.link import Link
 
 FAREWELL = 2.0  # seconds that a closing session waits for its rooms to hear that it leaves
 
@@ -24,9 +24,9 @@ FAREWELL = 2.0  # seconds that a closing session waits for its rooms to hear tha
 class Session:
     """An authenticated session; `connect` makes them."""
 
-    def __init__(self, conversation: Conversation, lifeline: Lifeline) -> None:
-        self._conversation = conversation
-        self._lifeline = lifeline
+    def __init__(self, core: SessionCore, link: Link) -> None:
+        self._core = core
+        self._link = link
 
     def __repr__(self) -> str:
         return f"<Session {self.session_id!r} of {self.agent_id!r}, {self.state}>"
@@ -34,27 +34,27 @@ class Session:
     @property
     def state(self) -> str:
         """`connecting`, `connected`, `reconnecting` or `closed`."""
-        return self._conversation.state
+        return self._core.state
 
     @property
     def agent_id(self) -> str:
         """Whom the token names."""
-        return self._conversation.agent_id
+        return self._core.agent_id
 
     @property
     def session_id(self) -> str:
         """The session's id; another one after a session was lost."""
-        return self._conversation.session_id
+        return self._core.session_id
 
     @property
     def limits(self) -> Mapping[str, int]:
         """The gateway's limits, by the protocol's names."""
-        return MappingProxyType(self._conversation.limits)
+        return MappingProxyType(self._core.limits)
 
     @property
     def rooms(self) -> Mapping[str, Room]:
         """The rooms we are in, by id. It is a live view."""
-        return MappingProxyType(self._conversation.rooms)
+        return MappingProxyType(self._core.rooms)
 
     def join(
         self,
@@ -72,22 +72,22 @@ class Session:
         """
 
         def enter() -> Any:
-            standing = Standing(room_id, name, dict(metadata or {}), dict(media or {}), token)
-            return self._conversation.enter(standing)
+            profile = Profile(room_id, name, dict(metadata or {}), dict(media or {}), token)
+            return self._core.enter(profile)
 
         return Opening(enter, Room.leave_soon)
 
     def events(self) -> Events[SessionEvent]:
         """An iterator over what happens from this call on; its last event is `Closed`."""
-        return self._conversation.feed.events()
+        return self._core.feed.events()
 
     def on(self, callback: Callable[[SessionEvent], object]) -> Callable[[], None]:
         """Call this with every event, at once; returns what ends that."""
-        return self._conversation.feed.on(callback)
+        return self._core.feed.on(callback)
 
     async def wait_closed(self) -> Closed:
         """Wait until the session is over, and how it ended."""
-        return await asyncio.shield(self._conversation.closed)
+        return await asyncio.shield(self._core.closed)
 
     async def close(self) -> None:
         """Leave all rooms, if there is a connection, and end the session. Closing twice is no error."""
@@ -97,12 +97,12 @@ class Session:
             if self.state == CONNECTED:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FAREWELL):
-                        await self._conversation.farewell()
+                        await self._core.farewell()
         finally:
             try:
-                await self._lifeline.close()
+                await self._link.close()
             finally:
-                self._conversation.over(None, "closed by the program", None)
+                self._core.over(None, "closed by the program", None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,15 +134,15 @@ def connect(
         raise ValueError("no URL")
 
     async def enter() -> Session:
-        conversation = Conversation()
-        transport = Transport(ssl, open_timeout)
-        lifeline = Lifeline(urls, Credentials(token), device_id, transport, conversation)
-        conversation.lifeline = lifeline
+        core = SessionCore()
+        options = ConnectOptions(ssl, open_timeout)
+        link = Link(urls, Credentials(token), device_id, options, core)
+        core.link = link
         try:
-            await lifeline.start(keep_trying=keep_trying)
+            await link.start(keep_trying=keep_trying)
         except BaseException:
-            await lifeline.close()
+            await link.close()
             raise
-        return Session(conversation, lifeline)
+        return Session(core, link)
 
     return Opening(enter, Session.close)

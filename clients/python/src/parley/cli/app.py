@@ -68,7 +68,7 @@ def run() -> int:
             stream.reconfigure(errors="replace")  # a terminal that cannot show every character still shows the rest
     try:
         if is_asked():
-            answer(app)
+            answer(typer.main.get_command(app))
         status = app(prog_name="parley", standalone_mode=False)
     except Stop as stop:
         return _end(stop)

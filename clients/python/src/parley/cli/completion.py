@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -30,16 +31,16 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.", show_default=False)]) -> None:
+def completion(
+    context: typer.Context, shell: Annotated[Shell, typer.Argument(help="Your shell.", show_default=False)]
+) -> None:
     """Print the shell's completion script.
 
     bash: source <(parley completion bash)
     """
-    from parley.cli.app import app  # which knows this command
-
     os.environ[VARIABLE] = f"source_{shell}"
     with contextlib.redirect_stdout(io.StringIO()) as script, contextlib.suppress(SystemExit):
-        answer(app)
+        answer(context.find_root().command)
     text = script.getvalue().strip()  # zsh wants `#compdef` in the first line of a file
     sys.stdout.write(text.replace(REGISTER, REGISTER_OR_ANSWER) + "\n")
 
@@ -49,7 +50,7 @@ def is_asked() -> bool:
     return VARIABLE in os.environ
 
 
-def answer(app: typer.Typer) -> None:
-    """Answer the shell, by the way typer has for it (the variable says what is asked), and exit."""
+def answer(command: Callable[..., object]) -> None:
+    """Answer the shell for this command (the whole command line), and exit. The variable says what is asked."""
     shells.get_completion_inspect_parameters()  # makes the shells known, which `add_completion=False` does not
-    typer.main.get_command(app)(args=[], prog_name="parley", complete_var=VARIABLE)
+    command(args=[], prog_name="parley", complete_var=VARIABLE)

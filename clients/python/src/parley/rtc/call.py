@@ -15,7 +15,6 @@ from parley.events import IceServers, Left, ParticipantJoined, ParticipantLeft, 
 from parley.feed import Events, Feed
 from parley.participant import Participant
 from parley.room import Room
-from parley.rtc.connection import Connection
 from parley.rtc.data_channel import ChannelOptions, DataChannel
 from parley.rtc.events import (
     CallEvent,
@@ -29,6 +28,7 @@ from parley.rtc.events import (
 )
 from parley.rtc.ice import configuration
 from parley.rtc.peer import Peer
+from parley.rtc.peer_connection import PeerConnection
 from parley.rtc.source import Source
 from parley.rtc.stats import PeerStats, stats_of
 
@@ -244,10 +244,10 @@ class Call:
         """Whether there is anything to send."""
         return any(source.live for source in self._sources.values())
 
-    def new_connection(self, open_channels: Callable[[Connection], None]) -> Connection:
+    def new_connection(self, open_channels: Callable[[PeerConnection], None]) -> PeerConnection:
         """One with the servers of the moment."""
         settings = configuration(self.room.ice_servers, relay_only=self._relay_only)
-        return Connection(settings, self._sources, self._receive, self._screen_stream, open_channels)
+        return PeerConnection(settings, self._sources, self._receive, self._screen_stream, open_channels)
 
     def own_channels(self) -> list[tuple[str, dict[str, Any]]]:
         """The data channels that every connection has from us."""
@@ -263,7 +263,7 @@ class Call:
         else:
             channel.on("open", lambda: self._feed.tell(DataChannelOpened(peer, shared)))
 
-    def heard_tracks(self, peer: Peer, connection: Connection) -> None:
+    def heard_tracks(self, peer: Peer, connection: PeerConnection) -> None:
         """A round of negotiation is over: what is new in it, and what is gone."""
 
         def ended(mid: str) -> None:
@@ -289,7 +289,7 @@ class Call:
                 one.kind = kind
                 self._feed.tell(Track(peer, kind, one.track))
 
-    def lost_connection(self, peer: Peer, connection: Connection) -> None:
+    def lost_connection(self, peer: Peer, connection: PeerConnection) -> None:
         """It is about to be replaced: its tracks end."""
         for one in connection.incoming.values():
             self._feed.tell(TrackEnded(peer, one.kind, one.track))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiortc import RTCDataChannel, RTCPeerConnection
 
-from parley.backoff import Backoff
 from parley.errors import CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
 from parley.participant import Participant
-from parley.rtc.connection import Connection, Incoming
 from parley.rtc.ice import relayed
 from parley.rtc.negotiation import Negotiation, Verdict
+from parley.rtc.peer_connection import Incoming, PeerConnection
 from parley.rtc.remote_track import RemoteTrack
+from parley.transport.backoff import Backoff
 
 if TYPE_CHECKING:
     from parley.rtc.call import Call
@@ -251,17 +251,17 @@ class Peer:
 
     # The connection.
 
-    def _has_something(self, connection: Connection) -> bool:
+    def _has_something(self, connection: PeerConnection) -> bool:
         """Whether a connection that has not begun should."""
         return not connection.begun and (self._call.sends or bool(self._call.own_channels()))
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> PeerConnection:
         connection = self._call.new_connection(self._open_channels)
         connection.pc.on("connectionstatechange", lambda: self._state_changed(connection))
         connection.pc.on("datachannel", lambda channel: self._call.use_channel(self, channel, own=False))
         return connection
 
-    def _open_channels(self, connection: Connection) -> None:
+    def _open_channels(self, connection: PeerConnection) -> None:
         for label, options in self._call.own_channels():
             self._call.use_channel(self, connection.open_channel(label, **options), own=True)
 
@@ -272,7 +272,7 @@ class Peer:
         self._become("new")
         self._call.in_background(old.close())
 
-    def _state_changed(self, connection: Connection) -> None:
+    def _state_changed(self, connection: PeerConnection) -> None:
         if connection is not self._connection:
             return
         if connection.state == "connected":

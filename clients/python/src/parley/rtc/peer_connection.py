@@ -39,7 +39,7 @@ class QuietConnection(RTCPeerConnection):
                 raise
 
 
-class Connection:
+class PeerConnection:
     """What is set up with another participant. Calls of its coroutines must not overlap.
 
     Transceivers and the data channels' transport are made in the order of their media sections: aiortc with max-bundle
@@ -52,7 +52,7 @@ class Connection:
         sources: Mapping[str, Source],
         receive: frozenset[str],
         screen_stream: str,
-        open_channels: Callable[["Connection"], None],
+        open_channels: Callable[["PeerConnection"], None],
     ) -> None:
         self.pc = QuietConnection(configuration)
         self.incoming: dict[str, Incoming] = {}  # by mid

@@ -28,7 +28,7 @@ quiet = logging.getLogger("parley.websocket")
 quiet.setLevel(logging.INFO)
 
 
-class LinkEnded(Exception):  # noqa: N818 - it says what happened; whether that is an error depends on the code
+class ConnectionEnded(Exception):  # noqa: N818 - it says what happened; whether that is an error depends on the code
     """The connection is gone, with this close code (1006 when nothing was said)."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -42,14 +42,14 @@ class Unreachable(ParleyError):  # noqa: N818 - it says where the trouble is
 
 
 @dataclass(frozen=True, slots=True)
-class Transport:
+class ConnectOptions:
     """How to connect: `ssl` for wss (None: the system's trust), and seconds for TCP, TLS and the handshake together."""
 
     ssl: ssl_module.SSLContext | None = None
     open_timeout: float = 10.0
 
 
-class Link:
+class Connection:
     """A connection. What is sent leaves in order; `receive` gives what comes, and sees when the other end is dead."""
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -62,15 +62,15 @@ class Link:
         self._writer = asyncio.create_task(self._write(), name="parley-writer")
 
     @classmethod
-    async def open(cls, url: str, transport: Transport) -> Self:
+    async def open(cls, url: str, options: ConnectOptions) -> Self:
         """Connect. Raises Unreachable."""
         try:
             socket = await connect_socket(
                 url,
-                ssl=transport.ssl if url.startswith("wss:") else None,
+                ssl=options.ssl if url.startswith("wss:") else None,
                 compression=None,
                 max_size=MAX_BYTES,
-                open_timeout=transport.open_timeout,
+                open_timeout=options.open_timeout,
                 ping_interval=None,  # the protocol's own ping does that, and sees a gateway whose loop is stuck
                 close_timeout=CLOSING,
                 logger=quiet,
@@ -96,7 +96,7 @@ class Link:
         await self._gone.wait()
 
     async def authenticate(self, message: Mapping[str, Any]) -> Message:
-        """Say who we are; the `auth_ok`. Raises the ParleyError that came instead, or LinkEnded."""
+        """Say who we are; the `auth_ok`. Raises the ParleyError that came instead, or ConnectionEnded."""
         self.send(json.dumps(message, separators=(",", ":")))
         while True:
             reply = await self.receive()
@@ -113,7 +113,7 @@ class Link:
         self._something.set()
 
     async def receive(self) -> Message:
-        """The next message. Raises LinkEnded."""
+        """The next message. Raises ConnectionEnded."""
         while True:
             try:
                 async with asyncio.timeout(self.heartbeat):
@@ -133,10 +133,10 @@ class Link:
             if isinstance(message, dict):
                 return message
 
-    def _over(self, code: int, reason: str) -> LinkEnded:
+    def _over(self, code: int, reason: str) -> ConnectionEnded:
         self._gone.set()
         self._writer.cancel()
-        return LinkEnded(code, reason)
+        return ConnectionEnded(code, reason)
 
     async def _write(self) -> None:
         with contextlib.suppress(ConnectionClosed):

@@ -12,10 +12,10 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from parley.backoff import Backoff
 from parley.credentials import Credentials
-from parley.errors import CLOSED, UNAVAILABLE, ParleyError
-from parley.link import Link, LinkEnded, Message, Transport, Unreachable
+from parley.errors import UNAVAILABLE, ParleyError
+from parley.transport.backoff import Backoff
+from parley.transport.connection import Connection, ConnectionEnded, ConnectOptions, Message, Unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -53,20 +53,25 @@ class Owner(Protocol):
         """There will be no other."""
 
 
-class Lifeline:
+class Link:
     """The connection of a session, whichever it is at the moment."""
 
     def __init__(
-        self, urls: Sequence[str], credentials: Credentials, device_id: str | None, transport: Transport, owner: Owner
+        self,
+        urls: Sequence[str],
+        credentials: Credentials,
+        device_id: str | None,
+        options: ConnectOptions,
+        owner: Owner,
     ) -> None:
         self._urls = urls
         self._turn = itertools.cycle(urls)
         self._credentials = credentials
         self._device_id = device_id
-        self._transport = transport
+        self._options = options
         self._owner = owner
         self._backoff = Backoff(random.random)
-        self._link: Link | None = None
+        self._connection: Connection | None = None
         self._held: list[Message] | None = None  # what the old connection said while a new one is being authenticated
         self._last_error: ParleyError | None = None
         self._numbers = itertools.count(1)
@@ -78,7 +83,7 @@ class Lifeline:
     async def start(self, *, keep_trying: bool) -> None:
         """Connect for the first time: each URL once, or until it works. Raises what the last attempt raised."""
         attempts = 0
-        while self._link is None:
+        while self._connection is None:
             try:
                 await self._enter()
             except ParleyError as error:
@@ -93,9 +98,9 @@ class Lifeline:
 
     def send(self, text: str) -> bool:
         """Send it now, if that is possible."""
-        if self._link is None or self._held is not None:
+        if self._connection is None or self._held is not None:
             return False
-        self._link.send(text)
+        self._connection.send(text)
         return True
 
     async def close(self) -> None:
@@ -103,14 +108,14 @@ class Lifeline:
         tasks = [task for task in (self._task, self._moving, self._renewing) if task is not None]
         for task in tasks:
             task.cancel()
-        link, self._link = self._link, None
+        connection, self._connection = self._connection, None
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
-            if link is not None:
-                await link.close()
+            if connection is not None:
+                await connection.close()
         except asyncio.CancelledError:
-            if link is not None:
-                link.abort()
+            if connection is not None:
+                connection.abort()
             raise
 
     async def _enter(self) -> None:
@@ -125,22 +130,22 @@ class Lifeline:
             await self._enter_with(await self._credentials.fresh(), url)
 
     async def _enter_with(self, token: str, url: str) -> None:
-        link = await Link.open(url, self._transport)
+        connection = await Connection.open(url, self._options)
         try:
             # From here on what the old connection says comes again on the new one, which resumes from this moment.
             self._held = []
-            async with asyncio.timeout(self._transport.open_timeout):
-                reply = await link.authenticate(self._authenticate(token, self._owner.resumption()))
+            async with asyncio.timeout(self._options.open_timeout):
+                reply = await connection.authenticate(self._authenticate(token, self._owner.resumption()))
         except BaseException as error:
-            link.abort()
+            connection.abort()
             self._release()
-            if isinstance(error, LinkEnded | TimeoutError):
+            if isinstance(error, ConnectionEnded | TimeoutError):
                 message = f"{url} ended the connection before it answered: {error}"
-                if isinstance(error, LinkEnded) and is_final(error.code):
+                if isinstance(error, ConnectionEnded) and is_final(error.code):
                     raise ParleyError("not_authenticated", message) from None
                 raise Unreachable(UNAVAILABLE, message) from None
             raise
-        old, self._link, self._held = self._link, link, None
+        old, self._connection, self._held = self._connection, connection, None
         self._credentials.accepted(reply["expiresAt"])
         self._owner.entered(reply)
         if old is not None:
@@ -150,7 +155,7 @@ class Lifeline:
         held, self._held = self._held, None
         for message in held or ():
             self._owner.received(message)
-        if self._link is not None:
+        if self._connection is not None:
             self._owner.flush()
 
     def _authenticate(self, token: str, resumption: Mapping[str, Any] | None) -> Message:
@@ -163,17 +168,17 @@ class Lifeline:
 
     async def _live(self) -> None:
         try:
-            while (link := self._link) is not None:
+            while (connection := self._connection) is not None:
                 started = asyncio.get_running_loop().time()
-                ended = await self._follow(link)
+                ended = await self._follow(connection)
                 if asyncio.get_running_loop().time() - started > STABLE:
                     self._backoff.reset()
                 if self._moving is not None:
                     await asyncio.wait([self._moving])
                     self._moving = None
-                if self._link is not link:
+                if self._connection is not connection:
                     continue
-                self._link = None
+                self._connection = None
                 if is_final(ended.code):
                     self._owner.over(ended.code, ended.reason, self._last_error)
                     return
@@ -185,29 +190,29 @@ class Lifeline:
             logger.exception("the session ends because of a bug")
             self._owner.over(None, type(error).__name__, ParleyError("internal", type(error).__name__))
 
-    async def _follow(self, link: Link) -> LinkEnded:
+    async def _follow(self, connection: Connection) -> ConnectionEnded:
         """Hand over what comes, until the connection ends."""
         while True:
             try:
-                message = await link.receive()
-            except LinkEnded as ended:
+                message = await connection.receive()
+            except ConnectionEnded as ended:
                 logger.debug("connection ended: %s", ended)
                 if self._renewal is not None and not self._renewal.done():
                     self._renewal.cancel()
                 return ended
             if self._held is not None:
                 self._held.append(message)
-            elif not self._concerns_connection(link, message):
+            elif not self._concerns_connection(connection, message):
                 self._owner.received(message)
 
-    def _concerns_connection(self, link: Link, message: Message) -> bool:
+    def _concerns_connection(self, connection: Connection, message: Message) -> bool:
         type_, renews = str(message.get("type")), str(message.get("id", "")).startswith("auth-")
         if type_ == "go_away":
             if self._moving is None:
                 after = message.get("reconnectAfterMs", 0) / 1000
-                self._moving = asyncio.create_task(self._move(link, after), name="parley-move")
+                self._moving = asyncio.create_task(self._move(connection, after), name="parley-move")
         elif type_ == "token_expiring":
-            self._renewing = asyncio.create_task(self._renew(link), name="parley-renewal")
+            self._renewing = asyncio.create_task(self._renew(connection), name="parley-renewal")
         elif type_ == "auth_ok" or renews:
             if self._renewal is not None and not self._renewal.done():
                 self._renewal.set_result(message)
@@ -218,11 +223,11 @@ class Lifeline:
             self._last_error = ParleyError.of(message)
         return type_ in ("go_away", "token_expiring", "auth_ok", "auth_error", "pong") or renews
 
-    async def _move(self, old: Link, after: float) -> None:
+    async def _move(self, old: Connection, after: float) -> None:
         """Make before break: the old connection is good until the new one has resumed."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(old.over(), after)
-        while self._link is old and not old.ended:
+        while self._connection is old and not old.ended:
             try:
                 await self._enter()
             except ParleyError as error:
@@ -230,23 +235,23 @@ class Lifeline:
                     return  # coming back will meet the same, and end the session
             except Exception as error:
                 logger.warning("the token function failed: %s", type(error).__name__)
-            if self._link is old:
+            if self._connection is old:
                 await asyncio.sleep(self._backoff.next())
 
-    async def _renew(self, link: Link) -> None:
+    async def _renew(self, connection: Connection) -> None:
         """Ask for another token and hand it in, as often as it takes while the connection lives."""
         if not self._credentials.renewable:
             logger.warning("the token is about to end, and there is no function to get another from")
             return
         pause = Backoff(random.random, first=1.0)
-        while self._link is link and not link.ended:
+        while self._connection is connection and not connection.ended:
             try:
                 token = await self._credentials.fresh()
             except Exception as error:
                 logger.warning("the token function failed: %s", type(error).__name__)
             else:
                 self._renewal = asyncio.get_running_loop().create_future()
-                link.send(json.dumps(self._authenticate(token, None)))
+                connection.send(json.dumps(self._authenticate(token, None)))
                 reply = await self._renewal
                 if reply["type"] == "auth_ok":
                     self._credentials.accepted(reply["expiresAt"])
@@ -257,7 +262,7 @@ class Lifeline:
 
     async def _come_back(self) -> None:
         """Until there is a connection again. Raises the ParleyError that makes it pointless."""
-        while self._link is None:
+        while self._connection is None:
             await asyncio.sleep(self._backoff.next())
             try:
                 await self._enter()
@@ -270,8 +275,3 @@ class Lifeline:
                 await asyncio.sleep(error.retry_after or 0.0)
             except Exception as error:
                 logger.warning("the token function failed: %s", type(error).__name__)
-
-
-def closed() -> ParleyError:
-    """What everything is answered after the end."""
-    return ParleyError(CLOSED, "the session is over", retryable=False)

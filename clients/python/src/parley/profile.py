@@ -9,7 +9,7 @@ from parley.merge_patch import merge_patch
 
 
 @dataclass(slots=True)
-class Standing:
+class Profile:
     """Name, metadata and media of the own participant, and the join token's source."""
 
     room_id: str

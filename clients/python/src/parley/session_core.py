@@ -6,26 +6,26 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from parley.backoff import Backoff
-from parley.errors import CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
+from parley.errors import CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError, closed
 from parley.events import Closed, Left, Refused, SessionEvent, StateChanged
 from parley.feed import Feed
-from parley.lifeline import Lifeline, closed
-from parley.link import Message
+from parley.profile import Profile
 from parley.requests import Request, Requests
 from parley.room import SIGNALS, Room
-from parley.standing import Standing
+from parley.transport.backoff import Backoff
+from parley.transport.connection import Message
+from parley.transport.link import Link
 
 logger = logging.getLogger(__name__)
 
 CONNECTING, CONNECTED, RECONNECTING, OVER = "connecting", "connected", "reconnecting", "closed"
 
 
-class Conversation:
-    """The state of a session (the `Owner` of its lifeline)."""
+class SessionCore:
+    """The state of a session (the `Owner` of its link)."""
 
     def __init__(self) -> None:
-        self.lifeline: Lifeline | None = None
+        self.link: Link | None = None
         self.state = CONNECTING
         self.agent_id = ""
         self.session_id = ""
@@ -36,20 +36,20 @@ class Conversation:
         self._resume_token: str | None = None
         self._requests = Requests()
         self._answers: dict[str, asyncio.Future[Message]] = {}
-        self._entering: dict[str, Standing] = {}  # by the id of the join_room
+        self._entering: dict[str, Profile] = {}  # by the id of the join_room
         self._unwanted: set[str] = set()  # joins that were given up after they were sent
         self._resuming: set[str] = set()
         self._rejoining: dict[str, asyncio.Task[None]] = {}
 
     # What programs and rooms ask.
 
-    async def enter(self, standing: Standing) -> Room:
+    async def enter(self, profile: Profile) -> Room:
         """Join a room. Raises ParleyError."""
-        fields = await standing.fields()
+        fields = await profile.fields()
         request, answer = self._post("join_room", fields)
-        self._entering[request.id] = standing
+        self._entering[request.id] = profile
         await self._outcome(request, answer)
-        return self.rooms[standing.room_id]
+        return self.rooms[profile.room_id]
 
     async def ask(self, type_: str, fields: Mapping[str, Any]) -> Message:
         """Ask, now or when there is a connection again; the reply. Raises the ParleyError that came instead."""
@@ -87,7 +87,7 @@ class Conversation:
         return request, answer
 
     def _send(self, request: Request) -> None:
-        if self.state == CONNECTED and self.lifeline is not None and self.lifeline.send(request.text):
+        if self.state == CONNECTED and self.link is not None and self.link.send(request.text):
             request.sent = True
 
     async def _outcome(self, request: Request, answer: "asyncio.Future[Message]") -> Message:
@@ -101,7 +101,7 @@ class Conversation:
                 self._unwanted.add(request.id)
             raise
 
-    # What the lifeline tells.
+    # What the link tells.
 
     def resumption(self) -> Mapping[str, Any] | None:
         """The proof of the session and the last cursors."""
@@ -176,9 +176,9 @@ class Conversation:
         answer = self._answers.pop(request_id, None)
         if request is None:
             return
-        standing = self._entering.pop(request_id, None)
+        profile = self._entering.pop(request_id, None)
         if message["type"] == "room_users" and request_id not in self._unwanted:
-            self._users(message, standing)
+            self._users(message, profile)
         elif message["type"] == "room_users" and message["roomId"] not in self.rooms:
             self._unwanted.discard(request_id)
             self._post("leave_room", {"roomId": message["roomId"]})[1].add_done_callback(_heard)
@@ -189,12 +189,12 @@ class Conversation:
         else:
             answer.set_result(message)
 
-    def _users(self, message: Message, standing: Standing | None) -> None:
+    def _users(self, message: Message, profile: Profile | None) -> None:
         room = self.rooms.get(message["roomId"])
         if room is not None:
             room.take(message)
-        elif standing is not None:
-            self.rooms[standing.room_id] = Room(self, standing, message)
+        elif profile is not None:
+            self.rooms[profile.room_id] = Room(self, profile, message)
 
     def _refused(self, message: Message) -> None:
         error = ParleyError.of(message)
@@ -218,7 +218,7 @@ class Conversation:
             answer = self._answers.pop(request.id, None)
             room_of = self.rooms.get(request.room_id or "")
             if request.type == "update_self" and room_of is not None:
-                room_of.standing.fold(request.fields)
+                room_of.profile.fold(request.fields)
             elif request.type == "leave_room" and room_of is not None:
                 room_of.end(Left("left"))
             if answer is None or answer.done():
@@ -235,7 +235,7 @@ class Conversation:
         while self.rooms.get(room.id) is room:
             wait = 0.0
             try:
-                await self.ask("join_room", await room.standing.fields())
+                await self.ask("join_room", await room.profile.fields())
             except ParleyError as error:
                 if not error.retryable:
                     room.end(Left(error.code, error))

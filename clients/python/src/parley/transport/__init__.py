@@ -1,0 +1,1 @@
+"""How a session stays connected: one WebSocket after another, to any of its gateways."""
