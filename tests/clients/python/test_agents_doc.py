@@ -44,7 +44,7 @@ class Program:
 
 def test_all_are_tried() -> None:
     """There are as many programs in the documents as are tried here."""
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5
 
 
 async def test_be_in_a_room(launched: Launched, tmp_path: Path) -> None:
@@ -103,9 +103,23 @@ async def test_tokens(launched: Launched, tmp_path: Path) -> None:
         program.process.destroy()
 
 
+async def test_pushes(launched: Launched, tmp_path: Path) -> None:
+    """It hears who comes and goes as the protocol says it, with the room as it is then, and how its own stay ends."""
+    program = Program(3, tmp_path, launched)
+    try:
+        await program.process.hear("^observing$")
+        async with parley.connect(launched.url, token=token("sara")) as session, session.join(program.room_id):
+            await program.process.hear(r"^user_joined \d+ None 2$")
+        await program.process.hear(r"^user_left \d+ left 1$")
+        await program.end()
+        assert re.fullmatch(r"user_left \d+ room_closed 1", program.process.lines[-1])
+    finally:
+        program.process.destroy()
+
+
 async def test_the_readme(launched: Launched, tmp_path: Path) -> None:
     """It prints what happens in the call."""
-    program = Program(3, tmp_path, launched)
+    program = Program(4, tmp_path, launched)
     try:
         async with (
             asyncio.timeout(40),

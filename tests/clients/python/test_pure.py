@@ -2,10 +2,8 @@
 
 import ast
 import asyncio
-import random
 import re
 import sys
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parley.credentials import Credentials
-from parley.events import Missed, ParticipantJoined, ParticipantLeft
+from parley.events import Missed
 from parley.feed import Feed
 from parley.ice_server import ice_servers
 from parley.merge_patch import merge_patch
 from parley.profile import Profile
 from parley.requests import CAPACITY, Requests
-from parley.roster import Roster
-from parley.rtc.negotiation import Negotiation, Verdict
-from parley.rtc.sections import sections, ufrags
 from parley.transport.backoff import Backoff
 from parley.transport.endpoint import endpoint
 from parley.transport.link import is_final
@@ -31,16 +26,6 @@ from shared.rooms import model as wire
 from shared.values.errors import CloseCode
 
 SOURCES = Path(parley.__file__).parent
-
-
-def participant(n: int, **fields: Any) -> dict[str, Any]:
-    """As it stands on the wire."""
-    return {"id": f"p{n}", "agentId": f"agent-{n}", "order": n, "name": f"N{n}", "metadata": {}, **fields}
-
-
-def users(revision: int, *who: dict[str, Any], me: str = "p1") -> dict[str, Any]:
-    """A room_users."""
-    return {"type": "room_users", "room": {"roomId": "r"}, "self": me, "revision": revision, "participants": list(who)}
 
 
 def test_the_core_needs_nothing_but_websockets() -> None:
@@ -126,63 +111,6 @@ def test_no_endpoints(url: str) -> None:
         endpoint(url)
 
 
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Pushes from revision 1 on, and who is there at the end."""
-    there = {1: participant(1)}
-    pushes: list[dict[str, Any]] = []
-    for revision in range(2, draw(st.integers(2, 20))):
-        n = draw(st.integers(2, 5))
-        if n not in there:
-            there[n] = participant(n)
-            pushes.append({"type": "user_joined", "revision": revision, "participant": there[n]})
-        elif draw(st.booleans()):
-            there[n] = participant(n, metadata={"at": revision})
-            pushes.append({"type": "user_updated", "revision": revision, "participant": there[n]})
-        else:
-            del there[n]
-            pushes.append({"type": "user_left", "revision": revision, "participantId": f"p{n}", "reason": "left"})
-    return pushes, list(there.values())
-
-
-@given(histories(), st.data())
-def test_a_roster_is_the_same_by_pushes_or_by_snapshot(
-    history: tuple[list[dict[str, Any]], list[dict[str, Any]]], data: st.DataObject
-) -> None:
-    """Pushes one by one, a snapshot, or both with pushes twice, lead to the same participants; the events of a
-    snapshot turn what was known into what it says; a push that is left out is noticed as a hole."""
-    pushes, at_end = history
-    folded = Roster(users(1, participant(1)))
-    for push in pushes:
-        assert not folded.apply(push).hole
-        assert folded.apply(push).events == ()
-    whole = Roster(users(len(pushes) + 1, *at_end))
-    assert folded.participants == whole.participants
-    assert list(folded.participants) == sorted(folded.participants, key=lambda id_: folded.participants[id_].order)
-    cut = data.draw(st.integers(0, len(pushes)))
-    partial = Roster(users(1, participant(1)))
-    for push in pushes[:cut]:
-        partial.apply(push)
-    known = set(partial.participants)
-    for event in partial.replace(users(len(pushes) + 1, *at_end)):
-        if isinstance(event, ParticipantJoined):
-            known.add(event.participant.id)
-        elif isinstance(event, ParticipantLeft):
-            known.remove(event.participant.id)
-    assert known == set(whole.participants)
-    assert partial.participants == whole.participants
-    if len(pushes) >= 2:
-        holed = Roster(users(1, participant(1)))
-        assert holed.apply(pushes[1]).hole
-
-
-def test_an_old_snapshot_changes_nothing() -> None:
-    """A room_users that is older than what is known is not believed."""
-    roster = Roster(users(5, participant(1), participant(2)))
-    assert roster.replace(users(4, participant(1))) == ()
-    assert set(roster.participants) == {"p1", "p2"}
-
-
 def test_requests_keep_their_text_and_their_order_and_have_a_bound() -> None:
     """What waits is sent again as it was, in order; one more than may wait is refused; what was never sent can be
     withdrawn; a lost session takes everything out but joins."""
@@ -260,111 +188,3 @@ def test_nothing_secret_shows() -> None:
         repr(Credentials(secret)),
     ]
     assert not [text for text in shown if secret in text]
-
-
-def test_sections_of_a_description() -> None:
-    """Kinds, mids, directions, streams and ICE generations are read as they stand, session attributes as defaults."""
-    sdp = (
-        "v=0\r\na=ice-ufrag:one\r\na=sendonly\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=msid:cam track\r\n"
-        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\na=ice-ufrag:two\r\nm=video 0 X 1\r\na=sendrecv\r\n"
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\n"
-    )
-    found = sections(sdp)
-    assert [(one.kind, one.mid, one.sends, one.stream) for one in found] == [
-        ("audio", "0", True, "cam"),
-        ("video", "1", False, None),
-        ("video", "", False, None),
-        ("application", "d", False, None),
-    ]
-    assert ufrags(sdp) == {"one", "two"}
-
-
-class End:
-    """One end of a pair, as `Peer` acts on a Negotiation, with a connection that is no more than its generation."""
-
-    def __init__(self, *, polite: bool) -> None:
-        self.rules = Negotiation(polite=polite)
-        self.out: deque[tuple[str, str | None]] = deque()
-        self.wants = False
-
-    def step(self, message: tuple[str, str | None] | None) -> None:
-        """Take a message, or do what is due."""
-        if message is None:
-            if self.wants and self.rules.pending is None:
-                self.wants = False
-                self.out.append(("offer", self.rules.offer()))
-            return
-        type_, negotiation = message
-        if type_ == "answer":
-            self.rules.judge_answer(negotiation)
-            return
-        verdict = self.rules.judge_offer(negotiation)
-        if verdict is Verdict.REBUILD:
-            self.rules.rebuild()
-            self.out.append(("offer", self.rules.offer()))
-        elif verdict in (Verdict.ANSWER, Verdict.REPLACE):
-            self.out.append(("answer", negotiation))
-            self.rules.answering(negotiation)
-
-
-@given(st.integers(0, 2**32))
-def test_two_ends_always_agree(seed: int) -> None:
-    """However offers collide, rebuilds cross and messages are delayed: when all is delivered nobody waits for an
-    answer, and both are on the same connection."""
-    chance = random.Random(seed)
-    ends = (End(polite=True), End(polite=False))
-    for n in range(200):
-        end, other = chance.sample(ends, 2)
-        if n < 60 and chance.random() < 0.3:
-            end.wants = True
-        if n < 60 and chance.random() < 0.05:
-            end.rules.rebuild()
-            end.out.append(("offer", end.rules.offer()))
-        if chance.random() < 0.5:
-            end.step(None)
-        elif other.out:
-            end.step(other.out.popleft())
-    for _ in range(200):
-        for end, other in (ends, ends[::-1]):
-            end.step(other.out.popleft() if other.out else None)
-    assert [end.rules.pending for end in ends] == [None, None]
-    assert ends[0].rules.generation == ends[1].rules.generation
-    assert not any(end.out for end in ends)
-
-
-def test_what_is_of_another_round_is_dropped() -> None:
-    """Lower generations, answers to other offers, and candidates of ignored offers are dropped; another client's
-    opaque negotiation counts as current."""
-    rules = Negotiation(polite=False)
-    rules.rebuild()
-    assert rules.judge_offer("0.7") is Verdict.DROP
-    assert rules.judge_offer("n1") is Verdict.ANSWER
-    mine = rules.offer()
-    assert mine == "1.1"
-    assert not rules.judge_answer("1.0")
-    assert rules.judge_offer("1.4") is Verdict.IGNORE
-    assert not rules.judge_candidate("1.4")
-    assert rules.judge_candidate("1.3")
-    assert not rules.judge_candidate("0.3")
-    assert rules.judge_answer(mine)
-    assert not rules.judge_answer(mine)
-    assert rules.judge_offer("2.9") is Verdict.REPLACE
-    assert rules.generation == 2
-    rules.answering("2.9")
-    assert rules.judge_offer("2.10", restart=True) is Verdict.REBUILD
-    assert rules.judge_offer("2.10", closed=True) is Verdict.REPLACE
-
-
-def test_whoever_gives_way_builds_anew() -> None:
-    """The polite end answers a colliding offer with a new connection while nothing is set up, and offers one of the
-    next generation once something is: its old one cannot take its own offer back."""
-    rules = Negotiation(polite=True)
-    rules.offer()
-    assert rules.judge_offer("0.1") is Verdict.REPLACE
-    assert (rules.generation, rules.pending) == (0, None)
-    rules.answering("0.1")
-    rules.offer()
-    assert rules.judge_offer("0.2") is Verdict.REBUILD
-    rules.rebuild()
-    assert rules.offer() == "1.3"
-    assert not rules.judge_candidate("0.2")

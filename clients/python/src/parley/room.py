@@ -4,24 +4,23 @@ import asyncio
 import contextlib
 import enum
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
+from parley.early_signals import SIGNALS, EarlySignals
 from parley.errors import NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
 from parley.events import IceServers, Left, Resumed, RoomEvent
 from parley.feed import Events, Feed
 from parley.ice_server import IceServer, ice_servers
 from parley.participant import Participant
 from parley.profile import Profile
+from parley.pushes import Pushes
 from parley.room_info import RoomInfo
 from parley.roster import Roster
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = ("offer", "answer", "candidate")
-EARLY_SIGNALS = 256  # that came before somebody listens; the oldest are dropped
 LEAVING = 5.0  # seconds that `async with` waits for a leave to be answered
 
 
@@ -41,11 +40,11 @@ class RoomSession(Protocol):
     async def ask(self, type_: str, fields: Mapping[str, Any]) -> Message:
         """Ask, now or when there is a connection again; the reply. Raises the ParleyError that came instead."""
 
-    def ask_anew(self, room_id: str) -> None:
-        """Ask for the room as it is: changes of it were missed."""
-
     def forget(self, room: "Room") -> None:
         """Our stay in it is over."""
+
+    def rejoin(self, room: "Room") -> None:
+        """Our seat in it is gone: join it again."""
 
 
 class Room:
@@ -59,11 +58,11 @@ class Room:
         self._cursor: str | None = users["cursor"]
         self._ice_servers = ice_servers(users.get("iceServers"))
         self._ice_expires_at: str | None = users.get("expiresAt")
-        self._signal_callback: Callable[[Message], object] | None = None
-        self._early: deque[Message] = deque(maxlen=EARLY_SIGNALS)
-        self._asked_anew = False
+        self._pushes = Pushes()
+        self._signals = EarlySignals(self._pushes)
+        self._asking: asyncio.Task[None] | None = None
         self._unrecovered = False
-        self._here = asyncio.Event()  # not set while a lost session's place is being taken again
+        self._here = asyncio.Event()  # not set while a lost seat is being taken again
         self._here.set()
         self._left: asyncio.Future[Left] = asyncio.get_running_loop().create_future()
 
@@ -133,6 +132,12 @@ class Room:
         """Call this with every event, at once; returns what ends that."""
         return self._feed.on(callback)
 
+    def on_push(self, types: str | Iterable[str], callback: Callable[[Message], object]) -> Callable[[], None]:
+        """Call this with every push of this room that has one of these types, at once and in order: with the protocol's
+        object, after the room itself has taken it. Types that this SDK does not know are pushes, too. Returns what ends
+        that."""
+        return self._pushes.on(types, callback)
+
     async def update(
         self,
         *,
@@ -159,7 +164,7 @@ class Room:
         if self._left.done():
             return
         if not self._here.is_set():
-            self.end(Left("left"))  # the session that was in it is gone; the join on its way is undone when answered
+            self.end(Left("left"))  # the seat is gone; the join that is under way is undone when it is answered
             return
         try:
             await self._session.ask("leave_room", {"roomId": self.id})
@@ -183,12 +188,9 @@ class Room:
         await self._session.ask(type_, {"roomId": self.id, "to": to, **fields})
 
     def on_signal(self, callback: Callable[[Message], object] | None) -> None:
-        """Call this with every signal for us, as it comes on the wire, and at once with those that came already."""
-        if callback is not None and self._signal_callback is not None:
-            raise RuntimeError("somebody takes the signals of this room already: there is one call per room")
-        self._signal_callback = callback
-        while callback is not None and self._early:
-            self._signal(self._early.popleft())
+        """Call this with every signal for us, as it comes on the wire, and at once with those that came already. One
+        takes them; None ends that."""
+        self._signals.take(callback)
 
     async def __aenter__(self) -> Self:
         return self
@@ -221,9 +223,9 @@ class Room:
         return self._profile
 
     def outlived(self) -> None:
-        """The session is lost, and the cursor with it: what comes next is the room_users of another join."""
+        """Our seat is gone, and the cursor with it: what comes next is the room_users of another join."""
         self._cursor = None
-        self._asked_anew = False
+        self._signals.clear()
         self._here.clear()
 
     def take(self, message: Message) -> None:
@@ -231,55 +233,62 @@ class Room:
         if self._left.done():
             return
         self._cursor = message.get("cursor", self._cursor)
-        type_ = message["type"]
-        if type_ in SIGNALS:
-            self._signal(message)
-        elif type_ == "room_users":
-            self._take_users(message)
-        elif type_ == "ice_servers":
-            self._take_ice_servers(message)
-        elif type_ == "room_resumed":
-            unrecovered, self._unrecovered = self._unrecovered, False
-            self._feed.tell(Resumed(recovered=not unrecovered))
-        elif type_ == "room_closed" or (type_ == "user_left" and message["participantId"] == self._roster.self_id):
-            self.end(Left("room_closed" if type_ == "room_closed" else message.get("reason", "left")))
-        elif "revision" in message:
-            self._take_change(message)
+        self._fold(message)
+        self._pushes.tell(message)
+
+    def _fold(self, message: Message) -> None:
+        match message["type"]:
+            case "room_users":
+                self._take_users(message)
+            case "ice_servers":
+                self._take_ice_servers(message)
+            case "room_resumed":
+                unrecovered, self._unrecovered = self._unrecovered, False
+                self._feed.tell(Resumed(recovered=not unrecovered))
+            case "room_closed":
+                self.end(Left("room_closed"))
+            case "user_left" if message["participantId"] == self._roster.self_id:
+                self._we_left(message.get("reason", "left"))
+            case type_ if type_ not in SIGNALS and "revision" in message:
+                self._take_change(message)
+
+    def _we_left(self, reason: str) -> None:
+        if reason == "timeout":
+            self._session.rejoin(self)
+        else:
+            self.end(Left(reason))
 
     def _take_change(self, message: Message) -> None:
         change = self._roster.apply(message)
         for event in change.events:
             self._feed.tell(event)
-        if change.hole and not self._asked_anew:
-            self._asked_anew = True
-            self._session.ask_anew(self.id)
+        if change.gap and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_anew(), name="parley-room-anew")
+
+    async def _ask_anew(self) -> None:
+        """Ask for the room as it is. The answer is taken like a push; after a refusal the next push asks again."""
+        try:
+            await self._session.ask("get_room", {"roomId": self.id})
+        except ParleyError as error:
+            logger.info("%s: cannot ask for the room anew: %s", self.id, error)
 
     def _take_users(self, message: Message) -> None:
         rejoined = message["self"] != self._roster.self_id
+        again = rejoined or not self._here.is_set()
         self._here.set()
-        self._asked_anew = False
         self._unrecovered = message.get("recovered") is False
         for event in self._roster.replace(message):
             self._feed.tell(event)
         if "iceServers" in message:
             self._take_ice_servers(message)
-        if rejoined:
-            self._feed.tell(Resumed(recovered=False, rejoined=True))
+        if again:
+            self._feed.tell(Resumed(recovered=False, rejoined=rejoined))
 
     def _take_ice_servers(self, message: Message) -> None:
         given = (ice_servers(message.get("iceServers")), message.get("expiresAt"))
         if given != (self._ice_servers, self._ice_expires_at):
             self._ice_servers, self._ice_expires_at = given
             self._feed.tell(IceServers(*given))
-
-    def _signal(self, message: Message) -> None:
-        if self._signal_callback is None:
-            self._early.append(message)
-            return
-        try:
-            self._signal_callback(message)
-        except Exception:
-            logger.exception("a callback failed for a signal")
 
     def end(self, left: Left) -> None:
         """Our stay is over."""

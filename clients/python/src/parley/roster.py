@@ -13,10 +13,11 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a push changed. With a `hole`, changes before it were missed: ask for the room anew."""
+    """What a push changed. With a `gap`, changes before it were missed: nothing is taken, and the room has to be asked
+    for."""
 
     events: tuple[RosterEvent, ...] = ()
-    hole: bool = False
+    gap: bool = False
 
 
 class Roster:
@@ -34,18 +35,22 @@ class Roster:
         return self.participants[self.self_id]
 
     def apply(self, push: Message) -> Change:
-        """Take a `user_…` or `room_updated` push. One that was taken already changes nothing."""
+        """Take a push that changes the room. One that was taken already changes nothing, one of a type that is not known
+        is counted."""
         revision = push["revision"]
         if revision <= self.revision:
             return Change()
-        hole = revision > self.revision + 1
+        if revision > self.revision + 1:
+            return Change(gap=True)
         self.revision = revision
-        return Change(tuple(self._take(push)), hole)
+        return Change(tuple(self._take(push)))
 
     def replace(self, users: Message) -> tuple[RosterEvent, ...]:
-        """Take a `room_users`: what differs. One that is older than what is known changes nothing."""
+        """Take a `room_users`: what differs. One that is older than what is known changes nothing, unless the room's log
+        is another one (`recovered` is false)."""
         fresh = Roster(users)
-        if fresh.self_id == self.self_id and fresh.revision < self.revision:
+        older = fresh.self_id == self.self_id and fresh.revision < self.revision
+        if older and users.get("recovered") is not False:
             return ()
         events: list[RosterEvent] = [
             ParticipantLeft(one, None) for id_, one in self.participants.items() if id_ not in fresh.participants

@@ -6,12 +6,13 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from parley.early_signals import SIGNALS
 from parley.errors import CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError, closed
 from parley.events import Closed, Left, Refused, SessionEvent, StateChanged
 from parley.feed import Feed
 from parley.profile import Profile
 from parley.requests import Request, Requests
-from parley.room import SIGNALS, Room
+from parley.room import Room
 from parley.transport.backoff import Backoff
 from parley.transport.connection import Message
 from parley.transport.link import Link
@@ -38,7 +39,6 @@ class SessionCore:
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._entering: dict[str, Profile] = {}  # by the id of the join_room
         self._unwanted: set[str] = set()  # joins that were given up after they were sent
-        self._resuming: set[str] = set()
         self._rejoining: dict[str, asyncio.Task[None]] = {}
 
     # What programs and rooms ask.
@@ -54,13 +54,6 @@ class SessionCore:
     async def ask(self, type_: str, fields: Mapping[str, Any]) -> Message:
         """Ask, now or when there is a connection again; the reply. Raises the ParleyError that came instead."""
         return await self._outcome(*self._post(type_, fields))
-
-    def ask_anew(self, room_id: str) -> None:
-        """Changes of a room were missed: ask for it as it is. The answer is taken like a push."""
-        try:
-            self._post("get_room", {"roomId": room_id})[1].add_done_callback(_heard)
-        except ParleyError as error:
-            logger.warning("%s: cannot ask for the room anew: %s", room_id, error)
 
     async def farewell(self) -> None:
         """Leave every room, also those that a join which nobody waits for any more is about to enter."""
@@ -117,15 +110,13 @@ class SessionCore:
         self.agent_id, self.session_id = auth_ok["agentId"], auth_ok["sessionId"]
         self.limits = auth_ok.get("limits", {})
         resumed = auth_ok.get("resumed", False)
-        if resumed:
-            self._resuming = {room.id for room in self.rooms.values() if room.cursor is not None}
-        elif had_session:
+        if had_session and not resumed:
             self._begin_anew()
         self._become(CONNECTED)
         self.flush()
         if had_session and not resumed:
             for room in list(self.rooms.values()):
-                self._rejoining[room.id] = asyncio.create_task(self._rejoin(room), name="parley-rejoin")
+                self.rejoin(room)
 
     def renewed(self, auth_ok: Message) -> None:
         """A newer resume token came with the renewal."""
@@ -165,8 +156,6 @@ class SessionCore:
         elif message.get("type") == "error":
             self._refused(message)
         elif room_id in self.rooms:
-            if message.get("type") == "room_resumed":
-                self._resuming.discard(room_id)
             self.rooms[room_id].take(message)
 
     # Answers.
@@ -199,12 +188,22 @@ class SessionCore:
     def _refused(self, message: Message) -> None:
         error = ParleyError.of(message)
         room_id = error.details.get("roomId")
-        if error.code == NOT_IN_ROOM and room_id in self._resuming and room_id in self.rooms:
-            self.rooms[room_id].end(Left("timeout", error))
+        if error.code == NOT_IN_ROOM and room_id in self.rooms:
+            self.rejoin(self.rooms[room_id])  # the session was resumed, and our seat in this room was not
         else:
             self.feed.tell(Refused(error))
 
-    # A session that was lost.
+    # Seats that were lost, one with a room or all with the session.
+
+    def rejoin(self, room: Room) -> None:
+        """Join a room again, as who we were in it. Who wanted to leave it has left."""
+        if room.id in self._rejoining:
+            return
+        if any(one.type == "leave_room" and one.room_id == room.id for one in self._requests.waiting()):
+            room.end(Left("left"))
+            return
+        room.outlived()
+        self._rejoining[room.id] = asyncio.create_task(self._rejoin(room), name="parley-rejoin")
 
     def _begin_anew(self) -> None:
         """Nothing that belonged to the lost session is sent: signals are dropped, changes of oneself become part of the

@@ -8,10 +8,19 @@ from aiortc import RTCDataChannel
 
 from parley.errors import PARTICIPANT_NOT_FOUND, QUEUE_FULL, ParleyError
 from parley.feed import Events, Feed
-from parley.rtc.events import Message
+from parley.participant import Participant
 
 WAITING = 64  # messages to a participant whose channel is not open yet; the oldest are dropped
 BUFFERED = 4 * 1024 * 1024  # bytes on their way to a participant; more is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Somebody sent text or bytes over a data channel."""
+
+    participant: Participant
+    channel: "DataChannel"
+    data: str | bytes
 
 
 @dataclass(frozen=True, slots=True)

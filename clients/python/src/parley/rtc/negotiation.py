@@ -6,6 +6,9 @@ the generation counts the connections of this pair, the round the sender's offer
 """
 
 import enum
+import re
+
+LABEL = re.compile(r"([0-9]{1,9})\.[0-9]{1,9}")  # <generation>.<round>
 
 
 class Verdict(enum.Enum):
@@ -13,7 +16,7 @@ class Verdict(enum.Enum):
 
     DROP = "it is of an older connection"
     IGNORE = "ours collides with it, and the other end gives way"
-    ANSWER = "answer it"
+    APPLY = "answer it"
     REPLACE = "answer it with a new connection"
     REBUILD = "offer a new connection instead"
 
@@ -56,7 +59,7 @@ class Negotiation:
             return self._collision(negotiation)
         if restart and self.established:
             return Verdict.REBUILD
-        return Verdict.ANSWER
+        return Verdict.APPLY
 
     def answering(self, negotiation: str | None) -> None:
         """We have answered an offer."""
@@ -97,7 +100,11 @@ class Negotiation:
 
     def _generation_of(self, negotiation: str | None) -> int:
         """Of this client's kind or the present one: another client's words are opaque."""
-        head, dot, tail = (negotiation or "").partition(".")
-        if dot and head.isascii() and head.isdigit() and tail.isascii() and tail.isdigit() and len(head) <= 9:
-            return int(head)
-        return self.generation
+        named = generation_of(negotiation)
+        return self.generation if named is None else named
+
+
+def generation_of(negotiation: str | None) -> int | None:
+    """The generation that a label names; None if it does not say."""
+    found = LABEL.fullmatch(negotiation or "")
+    return int(found[1]) if found else None

@@ -1,59 +1,76 @@
-"""The other end: negotiates with one participant, and builds a new connection when one is beyond help."""
+"""The other end: one participant of a call, its state, its tracks, and the connection to it, which can be replaced."""
 
-import asyncio
 import logging
 import random
-from collections import deque
-from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from aiortc import RTCDataChannel, RTCPeerConnection
 
-from parley.errors import CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
 from parley.participant import Participant
+from parley.room import Room
 from parley.rtc.ice import relayed
-from parley.rtc.negotiation import Negotiation, Verdict
+from parley.rtc.negotiator import Negotiator
 from parley.rtc.peer_connection import Incoming, PeerConnection
 from parley.rtc.remote_track import RemoteTrack
+from parley.rtc.signal_port import SignalPort
+from parley.rtc.timers import Timers
 from parley.transport.backoff import Backoff
-
-if TYPE_CHECKING:
-    from parley.rtc.call import Call
 
 logger = logging.getLogger(__name__)
 
-HOLD_BACK = 5.0  # seconds that we wait for the polite end's first offer
 STUCK = {True: 15.0, False: 25.0}  # seconds to connect, by politeness: not both at once
-INBOX = 512  # signals; who sends more before we look is started over with
-REPEATS = (10.0, 20.0, 40.0, 80.0)  # seconds after which an offer without an answer is sent again
-ATTEMPTS = 6  # to send a signal that is refused for now
-OVER = frozenset({CLOSED, NOT_IN_ROOM, PARTICIPANT_NOT_FOUND})
+
+
+class PeerHost(Protocol):
+    """What a peer needs of its call, and what it tells it."""
+
+    @property
+    def room(self) -> Room:
+        """The room of the call."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is a track to send."""
+
+    def new_connection(self, open_channels: Callable[[PeerConnection], None]) -> PeerConnection:
+        """A connection with the servers of the moment. It calls `open_channels` when it begins."""
+
+    def own_channels(self) -> list[tuple[str, dict[str, Any]]]:
+        """Label and options of the data channels that every connection has from us."""
+
+    def use_channel(self, peer: "Peer", channel: RTCDataChannel, *, own: bool) -> None:
+        """A data channel of ours or theirs is there."""
+
+    def channels_lost(self, peer: "Peer") -> None:
+        """Its connection is about to be replaced, and the data channels with it."""
+
+    def track(self, peer: "Peer", kind: str, track: RemoteTrack) -> None:
+        """A track comes from it."""
+
+    def track_ended(self, peer: "Peer", kind: str, track: RemoteTrack) -> None:
+        """It comes no more."""
+
+    def peer_changed(self, peer: "Peer") -> None:
+        """Its state is another one."""
+
+    def in_background(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do this beside everything else."""
 
 
 class Peer:
-    """A participant of the call. All that happens to its connection happens in one task, one thing after another."""
+    """A participant of the call and the connection to it."""
 
-    def __init__(self, call: "Call", participant: Participant, *, polite: bool) -> None:
-        self._call = call
+    def __init__(self, host: PeerHost, participant: Participant, *, polite: bool) -> None:
+        self._host = host
         self._last_seen = participant
         self._screen_stream: object = participant.metadata.get("screen")
         self.id = participant.id
         self.state = "new"
-        self._negotiation = Negotiation(polite=polite)
-        self._inbox: deque[Mapping[str, Any]] = deque()
-        self._awake = asyncio.Event()
-        self._holding = not polite
-        self._wants_offer = polite
-        self._wants_rebuild = False
-        self._said: tuple[str | None, str] = (None, "")  # our last answer, and to which offer
         self._pause = Backoff(random.random, first=0.5, cap=10.0)
+        self._timers = Timers()
         self._connection = self._connect()
-        self._timers: set[asyncio.TimerHandle] = set()
-        if not polite:
-            self._later(HOLD_BACK, self._stop_holding)
-        self._task = asyncio.create_task(self._work(), name=f"parley-peer-{self.id}")
-        self._awake.set()
+        self._negotiator = Negotiator(self, SignalPort(host.room, self.id), polite=polite)
 
     def __repr__(self) -> str:
         return f"<Peer {self.id} {self.participant.name!r} {self.state}>"
@@ -61,7 +78,7 @@ class Peer:
     @property
     def participant(self) -> Participant:
         """Who it is, as the room knows it now, or knew it last."""
-        self._last_seen = self._call.room.participants.get(self.id, self._last_seen)
+        self._last_seen = self._host.room.participants.get(self.id, self._last_seen)
         return self._last_seen
 
     @property
@@ -78,7 +95,7 @@ class Peer:
     @property
     def generation(self) -> int:
         """How often the connection was replaced."""
-        return self._negotiation.generation
+        return self._negotiator.generation
 
     @property
     def relayed(self) -> bool:
@@ -92,34 +109,37 @@ class Peer:
 
     @property
     def incoming(self) -> list[Incoming]:
-        """The same, with what the call knows of them."""
+        """The same, with the stream and the kind of each."""
         return list(self._connection.incoming.values())
 
-    # What the call asks.
+    # What the call and its topology ask.
 
     def take(self, message: Mapping[str, Any]) -> None:
         """A signal of theirs."""
-        if len(self._inbox) >= INBOX:
-            logger.warning("%s sends signals faster than they can be handled; starting over", self.id)
-            self._inbox.clear()
-            self._wants_rebuild = True
-        self._inbox.append(message)
-        self._awake.set()
+        self._negotiator.take(message)
 
     def changed(self) -> None:
         """What we send or open is another: offer, if that needs it."""
-        self._wants_offer = True
-        self._awake.set()
+        self._negotiator.changed()
 
     def rebuild(self) -> None:
         """Replace the connection."""
-        self._wants_rebuild = True
-        self._awake.set()
+        self._negotiator.rebuild()
 
     def recover(self) -> None:
         """Signals may have been lost: whatever was under way begins anew."""
-        if self._negotiation.pending is not None or self.state not in ("connected", "new"):
+        if self._negotiator.busy or self.state not in ("connected", "new"):
             self.rebuild()
+
+    def updated(self) -> None:
+        """The participant says something else of itself. Where it names another stream as its screen, a track ends as
+        one kind and comes as the other: the same track."""
+        for one in self.incoming:
+            kind = one.kind_for(self.screen_stream)
+            if kind != one.kind:
+                self._host.track_ended(self, one.kind, one.track)
+                one.kind = kind
+                self._host.track(self, kind, one.track)
 
     def open_channel(self, label: str, **options: Any) -> RTCDataChannel | None:
         """A data channel on the connection of the moment; None when that will open it as soon as it begins."""
@@ -129,117 +149,33 @@ class Peer:
 
     async def close(self) -> None:
         """End it."""
-        for timer in self._timers:
-            timer.cancel()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._timers.cancel()
+        await self._negotiator.close()
         await self._connection.close()
         self._become("closed")
 
-    # The task.
+    # What the negotiator asks.
 
-    async def _work(self) -> None:
-        while True:
-            await self._awake.wait()
-            self._awake.clear()
-            try:
-                while await self._step():
-                    pass
-            except ParleyError as error:
-                if error.code not in OVER:
-                    logger.warning("cannot negotiate with %s: %s", self.id, error)
-                    self._rebuild_later(stuck=True)
-            except Exception as error:
-                # Of descriptions and candidates nothing goes into a log, and aiortc's messages may quote them.
-                logger.warning("negotiation with %s failed: %s", self.id, type(error).__name__)
-                self._rebuild_later(stuck=True)
+    def current(self) -> PeerConnection:
+        """The connection of the moment."""
+        return self._connection
 
-    async def _step(self) -> bool:
-        if self._wants_rebuild:
-            self._wants_rebuild = False
-            self._negotiation.rebuild()
-            await self._replace()
-            await self._offer()
-        elif self._inbox:
-            await self._take(self._inbox.popleft())
-        elif self._wants_offer and self._negotiation.pending is None and not self._holding:
-            self._wants_offer = False
-            if self.state == "closed":
-                return True  # they hung up, and will call when they want us
-            if self._connection.begun:
-                self._connection.use_sources()
-            first = self._negotiation.polite and not self._negotiation.established
-            if first or self._connection.needs_offer() or self._has_something(self._connection):
-                await self._offer()
-        else:
-            return False
-        return True
+    def replace(self) -> None:
+        """Put a new connection in its place: its tracks and channels end."""
+        old = self._connection
+        for one in old.incoming.values():
+            self._host.track_ended(self, one.kind, one.track)
+            one.track.stop()
+        old.incoming.clear()
+        self._host.channels_lost(self)
+        self._connection = self._connect()
+        self._become("new")
+        self.in_background(old.close())
 
-    async def _take(self, message: Mapping[str, Any]) -> None:
-        negotiation = message.get("negotiation")
-        match message["type"]:
-            case "offer":
-                self._holding = False
-                await self._take_offer(message["sdp"], negotiation)
-            case "answer":
-                if self._negotiation.judge_answer(negotiation):
-                    await self._connection.accept(message["sdp"])
-                    self._negotiated()
-            case "candidate":
-                if self._negotiation.judge_candidate(negotiation) and self._connection.pc.remoteDescription is not None:
-                    await self._connection.add_candidate(message.get("candidate"))
-
-    async def _take_offer(self, sdp: str, negotiation: str | None) -> None:
-        if negotiation is not None and negotiation == self._said[0] == self._negotiation.answered:
-            await self._signal_description("answer", self._said[1], negotiation)  # the first one may have got lost
-            return
-        restart, closed = self._connection.restarts(sdp), self._connection.state == "closed"
-        verdict = self._negotiation.judge_offer(negotiation, restart=restart, closed=closed)
-        logger.debug("%s offers %s: %s", self.id, negotiation, verdict.value)
-        if verdict is Verdict.REBUILD:
-            self._wants_rebuild = True
-        if verdict is Verdict.REPLACE:
-            await self._replace()
-        if verdict in (Verdict.REPLACE, Verdict.ANSWER):
-            answer = await self._connection.answer(sdp)
-            self._negotiation.answering(negotiation)
-            self._said = (negotiation, answer)
-            self._negotiated()
-            await self._signal_description("answer", answer, negotiation)
-
-    async def _offer(self) -> None:
-        negotiation = self._negotiation.offer()
-        sdp = await self._connection.offer()
-        await self._signal_description("offer", sdp, negotiation)
-        for seconds in REPEATS:
-            self._later(seconds, partial(self._repeat, sdp, negotiation))
-
-    def _repeat(self, sdp: str, negotiation: str) -> None:
-        """The offer or its answer may have got lost, with a session of theirs: the same again."""
-        if self._negotiation.pending == negotiation:
-            self._call.in_background(self._signal_description("offer", sdp, negotiation))
-
-    async def _signal_description(self, type_: str, sdp: str, negotiation: str | None) -> None:
-        named = {} if negotiation is None else {"negotiation": negotiation}
-        await self._signal(type_, sdp=sdp, **named)
-        await self._signal("candidate", candidate=None, **named)
-
-    async def _signal(self, type_: str, **fields: Any) -> None:
-        pause = Backoff(random.random, first=0.5, cap=5.0)
-        for attempt in range(ATTEMPTS):
-            try:
-                await self._call.room.send_signal(type_, to=self.id, **fields)
-                return
-            except ParleyError as error:
-                if not error.retryable or attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(max(error.retry_after or 0.0, pause.next()))
-
-    def _negotiated(self) -> None:
-        """A round is complete: see what comes in, and look after the connection."""
+    def negotiated(self) -> None:
+        """A round is complete: tell what is new in it and what is gone, and look after the connection."""
         connection = self._connection
-        self._call.heard_tracks(self, connection)
-        self._wants_offer = self._wants_offer or connection.needs_offer()
+        self._tell_tracks(connection)
         if connection.state != "connected":
 
             def still_not() -> None:
@@ -247,30 +183,45 @@ class Peer:
                     logger.info("%s is not connected in time; starting over", self.id)
                     self.rebuild()
 
-            self._later(STUCK[self._negotiation.polite], still_not)
+            self._timers.later(STUCK[self._negotiator.polite], still_not)
+
+    def negotiation_failed(self) -> None:
+        """Replace the connection after a pause: that it connects would not help its negotiation."""
+        self._rebuild_later(stuck=True)
+
+    def has_something(self) -> bool:
+        """Whether there is a track or a data channel of ours, so that a connection should begin."""
+        return self._host.sends or bool(self._host.own_channels())
+
+    def in_background(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do this beside everything else."""
+        self._host.in_background(doing)
 
     # The connection.
 
-    def _has_something(self, connection: PeerConnection) -> bool:
-        """Whether a connection that has not begun should."""
-        return not connection.begun and (self._call.sends or bool(self._call.own_channels()))
-
     def _connect(self) -> PeerConnection:
-        connection = self._call.new_connection(self._open_channels)
+        connection = self._host.new_connection(self._open_channels)
         connection.pc.on("connectionstatechange", lambda: self._state_changed(connection))
-        connection.pc.on("datachannel", lambda channel: self._call.use_channel(self, channel, own=False))
+        connection.pc.on("datachannel", lambda channel: self._host.use_channel(self, channel, own=False))
         return connection
 
     def _open_channels(self, connection: PeerConnection) -> None:
-        for label, options in self._call.own_channels():
-            self._call.use_channel(self, connection.open_channel(label, **options), own=True)
+        for label, options in self._host.own_channels():
+            self._host.use_channel(self, connection.open_channel(label, **options), own=True)
 
-    async def _replace(self) -> None:
-        old = self._connection
-        self._call.lost_connection(self, old)
-        self._connection = self._connect()
-        self._become("new")
-        self._call.in_background(old.close())
+    def _tell_tracks(self, connection: PeerConnection) -> None:
+        def ended(mid: str) -> None:
+            gone = connection.incoming.pop(mid, None)
+            if gone is not None:
+                self._host.track_ended(self, gone.kind, gone.track)
+
+        fresh, gone = connection.update_incoming(ended)
+        for one in gone:
+            self._host.track_ended(self, one.kind, one.track)
+        for mid in fresh:
+            one = connection.incoming[mid]
+            one.kind = one.kind_for(self.screen_stream)
+            self._host.track(self, one.kind, one.track)
 
     def _state_changed(self, connection: PeerConnection) -> None:
         if connection is not self._connection:
@@ -289,19 +240,9 @@ class Peer:
             if connection is self._connection and (stuck or self.state != "connected"):
                 self.rebuild()
 
-        self._later(self._pause.next(), now)
+        self._timers.later(self._pause.next(), now)
 
     def _become(self, state: str) -> None:
         if state != self.state:
             self.state = state
-            self._call.peer_changed(self)
-
-    def _stop_holding(self) -> None:
-        if self._holding:
-            self._holding = False
-            self.changed()
-
-    def _later(self, seconds: float, do: Any) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers = {timer for timer in self._timers if not timer.cancelled() and timer.when() > loop.time()}
-        self._timers.add(loop.call_later(seconds, do))
+            self._host.peer_changed(self)

@@ -1,10 +1,8 @@
 """How a connection is, in a few numbers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from parley.rtc.peer import Peer
+from parley.rtc.peer import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class PeerStats:
     bytes_sent: int
 
 
-async def stats_of(peer: "Peer") -> PeerStats:
+async def stats_of(peer: Peer) -> PeerStats:
     """The numbers of the connection of the moment."""
     report = (await peer.connection.getStats()).values()
     inbound = [one for one in report if one.type == "inbound-rtp"]
