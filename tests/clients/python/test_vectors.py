@@ -11,7 +11,7 @@ from parley.roster import Roster
 from parley.rtc.ice_credentials import renewed
 from parley.rtc.negotiation import Negotiation, generation_of
 
-from shared import room as services
+from shared.rooms import model as services
 from tests.support.processes import ROOT
 
 VECTORS = ROOT / "tests/vectors"
