@@ -113,7 +113,7 @@ async def test_signals_that_were_lost(system: System) -> None:
             line.deaf = True
             await asyncio.sleep(1)  # the offer is out, and its answer is not heard
             line.cut()
-            here._cursor = "v-other000.1"  # as if the log had been replaced: what came up to the cut is lost
+            here._state.cursor = "v-other000.1"  # as if the log had been replaced: what came up to the cut is lost
             line.deaf = False
             assert not (await until(events, Resumed)).recovered
             await hear_somebody(alice)

@@ -115,7 +115,7 @@ async def test_what_cannot_be_recovered(system: System) -> None:
         line.open = False
         line.cut()
         await there.update(name="Robert")
-        here._cursor = "v-other000.1"  # as if the log had been replaced
+        here._state.cursor = "v-other000.1"  # as if the log had been replaced
         line.open = True
         resumed = await until(events, Resumed)
         assert resumed == Resumed(recovered=False)
@@ -234,9 +234,9 @@ async def test_a_hole_is_filled(launched: Launched, room_id: str) -> None:
         bob.join(room_id) as there,
     ):
         await eventually(lambda: len(here.others) == 1, "bob is seen")
-        here._roster.revision -= 1  # as if a push had been lost, and with it bob
-        here._roster.participants.pop(there.me.id)
-        here._roster.revision -= 1
+        here._state.roster.revision -= 1  # as if a push had been lost, and with it bob
+        here._state.roster.participants.pop(there.me.id)
+        here._state.roster.revision -= 1
         await there.update(metadata={"x": 1})
         await eventually(lambda: here.participants == there.participants, "the same again")
 

@@ -15,7 +15,7 @@ PUSH = {"type": "chat_message", "roomId": "", "text": "hello"}  # of a type that
 
 async def test_pushes_by_type(launched: Launched, room_id: str) -> None:
     """A subscription hears the pushes of its types and no others, in order, with the protocol's object, when the room
-    has taken it; a callback that fails harms nobody; after its end it hears nothing."""
+    has taken it and before it tells its own event; a callback that fails harms nobody; after its end it hears nothing."""
     async with (
         parley.connect(launched.url, token=token("alice")) as alice,
         parley.connect(launched.url, token=token("bob")) as bob,
@@ -32,18 +32,19 @@ async def test_pushes_by_type(launched: Launched, room_id: str) -> None:
         def failing(_: Mapping[str, Any]) -> None:
             raise ZeroDivisionError
 
+        here.on(lambda event: heard.append((-1, True)) if isinstance(event, parley.ParticipantUpdated) else None)
         failed = here.on_push(["user_updated", "user_left"], failing)
         off = here.on_push("user_updated", take)
         for n in range(3):
             await there.update(metadata={"n": n})
-        await eventually(lambda: len(heard) == 3, "all three")
-        assert heard == [(0, True), (1, True), (2, True)]
+        await eventually(lambda: len(heard) == 6, "all three, and their events")
+        assert heard == [(0, True), (-1, True), (1, True), (-1, True), (2, True), (-1, True)]
         off()
         off()
         failed()
         await there.update(metadata={"n": 3})
         await eventually(lambda: here.others[0].metadata == {"n": 3}, "the room goes on")
-        assert len(heard) == 3
+        assert len(heard) == 7
 
 
 async def test_a_type_that_is_not_known(launched: Launched, room_id: str) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Protocol, Self
 
 from parley.early_signals import SIGNALS, EarlySignals
 from parley.errors import NOT_IN_ROOM, PARTICIPANT_NOT_FOUND, ParleyError
-from parley.events import IceServers, Left, Resumed, RoomEvent
+from parley.events import Left, RoomEvent
 from parley.feed import Events, Feed
-from parley.ice_server import IceServer, ice_servers
+from parley.ice_server import IceServer
 from parley.participant import Participant
 from parley.profile import Profile
 from parley.pushes import Pushes
 from parley.room_info import RoomInfo
-from parley.roster import Roster
+from parley.room_state import RoomState
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +53,11 @@ class Room:
     def __init__(self, session: RoomSession, profile: Profile, users: Message) -> None:
         self._session = session
         self._profile = profile
-        self._roster = Roster(users)
+        self._state = RoomState(users)
         self._feed: Feed[RoomEvent] = Feed()
-        self._cursor: str | None = users["cursor"]
-        self._ice_servers = ice_servers(users.get("iceServers"))
-        self._ice_expires_at: str | None = users.get("expiresAt")
         self._pushes = Pushes()
         self._signals = EarlySignals(self._pushes)
         self._asking: asyncio.Task[None] | None = None
-        self._unrecovered = False
         self._here = asyncio.Event()  # not set while a lost seat is being taken again
         self._here.set()
         self._left: asyncio.Future[Left] = asyncio.get_running_loop().create_future()
@@ -82,7 +78,7 @@ class Room:
     @property
     def info(self) -> RoomInfo:
         """The room's properties."""
-        return self._roster.info
+        return self._state.roster.info
 
     @property
     def topology(self) -> str:
@@ -92,32 +88,32 @@ class Room:
     @property
     def revision(self) -> int:
         """How many changes the room has seen."""
-        return self._roster.revision
+        return self._state.roster.revision
 
     @property
     def participants(self) -> Mapping[str, Participant]:
         """Everyone by id, oneself included, in the order they came. It is a live view."""
-        return MappingProxyType(self._roster.participants)
+        return MappingProxyType(self._state.roster.participants)
 
     @property
     def me(self) -> Participant:
         """The own participant."""
-        return self._roster.me
+        return self._state.roster.me
 
     @property
     def others(self) -> list[Participant]:
         """Everyone else, in the order they came."""
-        return [one for one in self._roster.participants.values() if one.id != self._roster.self_id]
+        return [one for one in self._state.roster.participants.values() if one.id != self._state.roster.self_id]
 
     @property
     def ice_servers(self) -> tuple[IceServer, ...]:
         """STUN and TURN servers to use in this room."""
-        return self._ice_servers
+        return self._state.ice_servers
 
     @property
     def ice_expires_at(self) -> str | None:
         """Until when their credentials are good (RFC 3339); new ones come before."""
-        return self._ice_expires_at
+        return self._state.ice_expires_at
 
     @property
     def left(self) -> Left | None:
@@ -133,9 +129,9 @@ class Room:
         return self._feed.on(callback)
 
     def on_push(self, types: str | Iterable[str], callback: Callable[[Message], object]) -> Callable[[], None]:
-        """Call this with every push of this room that has one of these types, at once and in order: with the protocol's
-        object, after the room itself has taken it. Types that this SDK does not know are pushes, too. Returns what ends
-        that."""
+        """Call this with every push of this room that has one of these types, at once and in order, when the room itself
+        has taken it and before its own events: with the protocol's object. Types that this SDK does not know are pushes,
+        too. Returns what ends that."""
         return self._pushes.on(types, callback)
 
     async def update(
@@ -215,7 +211,7 @@ class Room:
     @property
     def cursor(self) -> str | None:
         """The last place in the room's log that we have seen; None while we are not in it."""
-        return self._cursor
+        return self._state.cursor
 
     @property
     def profile(self) -> Profile:
@@ -224,46 +220,34 @@ class Room:
 
     def outlived(self) -> None:
         """Our seat is gone, and the cursor with it: what comes next is the room_users of another join."""
-        self._cursor = None
+        self._state.lose_seat()
         self._signals.clear()
         self._here.clear()
 
     def take(self, message: Message) -> None:
-        """A push or named reply about this room."""
+        """A push or named reply about this room: fold it, then tell who asked for its type, then tell what happened."""
         if self._left.done():
             return
-        self._cursor = message.get("cursor", self._cursor)
-        self._fold(message)
+        taken = self._state.take(message)
+        if taken is None:
+            return
+        if self._state.seated:
+            self._here.set()
+        left = None if taken.left is None else self._lose(taken.left)
         self._pushes.tell(message)
+        for event in taken.events:
+            self._feed.tell(event)
+        if taken.gap and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_anew(), name="parley-room-anew")
+        if left is not None:
+            self._tell_end(left)
 
-    def _fold(self, message: Message) -> None:
-        match message["type"]:
-            case "room_users":
-                self._take_users(message)
-            case "ice_servers":
-                self._take_ice_servers(message)
-            case "room_resumed":
-                unrecovered, self._unrecovered = self._unrecovered, False
-                self._feed.tell(Resumed(recovered=not unrecovered))
-            case "room_closed":
-                self.end(Left("room_closed"))
-            case "user_left" if message["participantId"] == self._roster.self_id:
-                self._we_left(message.get("reason", "left"))
-            case type_ if type_ not in SIGNALS and "revision" in message:
-                self._take_change(message)
-
-    def _we_left(self, reason: str) -> None:
+    def _lose(self, reason: str) -> Left | None:
+        """We left by no wish of ours. A seat that timed out is taken again; else our stay is over."""
         if reason == "timeout":
             self._session.rejoin(self)
-        else:
-            self.end(Left(reason))
-
-    def _take_change(self, message: Message) -> None:
-        change = self._roster.apply(message)
-        for event in change.events:
-            self._feed.tell(event)
-        if change.gap and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.create_task(self._ask_anew(), name="parley-room-anew")
+            return None
+        return self._over(Left(reason))
 
     async def _ask_anew(self) -> None:
         """Ask for the room as it is. The answer is taken like a push; after a refusal the next push asks again."""
@@ -272,30 +256,17 @@ class Room:
         except ParleyError as error:
             logger.info("%s: cannot ask for the room anew: %s", self.id, error)
 
-    def _take_users(self, message: Message) -> None:
-        rejoined = message["self"] != self._roster.self_id
-        again = rejoined or not self._here.is_set()
-        self._here.set()
-        self._unrecovered = message.get("recovered") is False
-        for event in self._roster.replace(message):
-            self._feed.tell(event)
-        if "iceServers" in message:
-            self._take_ice_servers(message)
-        if again:
-            self._feed.tell(Resumed(recovered=False, rejoined=rejoined))
-
-    def _take_ice_servers(self, message: Message) -> None:
-        given = (ice_servers(message.get("iceServers")), message.get("expiresAt"))
-        if given != (self._ice_servers, self._ice_expires_at):
-            self._ice_servers, self._ice_expires_at = given
-            self._feed.tell(IceServers(*given))
-
     def end(self, left: Left) -> None:
         """Our stay is over."""
-        if self._left.done():
-            return
+        if not self._left.done():
+            self._tell_end(self._over(left))
+
+    def _over(self, left: Left) -> Left:
         self._left.set_result(left)
         self._here.set()
         self._session.forget(self)
+        return left
+
+    def _tell_end(self, left: Left) -> None:
         self._feed.tell(left)
         self._feed.end()
