@@ -41,10 +41,12 @@ class Taken:
 
 async def follow(url: str, password: str, name: str, taken: Taken, take: Callable[[dict[str, Any]], None]) -> None:
     client = await nats.connect(url, user="observer", password=password, inbox_prefix="_INBOX.observer")
+    task = asyncio.current_task()
     try:
         log = client.jetstream(domain="agentlink")
         consumer = await log.pull_subscribe("agentlink.log.*.event", name, "ROOMS", IN_ORDER)
-        while True:
+        # Asked, not only awaited: in Python 3.11 a cancellation that comes together with an answer of NATS gets lost.
+        while task is not None and not task.cancelling():
             try:
                 (message,) = await consumer.fetch(1, timeout=30)
             except nats.errors.TimeoutError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from docs.examples import follow_durable, follow_live
 from docs.examples.follow_durable import HoleError, Taken
@@ -20,6 +21,8 @@ Event = dict[str, Any]
 Observer = tuple[str, str]  # URL and password
 
 JOINED = ["created", "participant_joined"]
+# Seconds. What was sent to a follower that was just ending comes again after `ack_wait`, and that is no fault.
+PATIENCE = 3.0 * (follow_durable.IN_ORDER.ack_wait or 0)
 
 
 @pytest.fixture
@@ -48,15 +51,17 @@ class Seen:
 
     async def are(self, *types: str) -> None:
         """Wait until there are as many, then these in this order."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.events) < len(types):
                 await asyncio.sleep(0.01)
         assert [event["type"].removeprefix("agentlink.room.") for event in self.events] == list(types)
 
 
 async def stopped(task: "asyncio.Task[None]") -> None:
+    """Cancel it; it must end, and not go on as if nobody had said anything."""
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    done, _ = await asyncio.wait([task], timeout=PATIENCE)
+    assert done, "it was cancelled and goes on"
 
 
 async def stayed(system: System, room_id: str) -> Client:
@@ -141,4 +146,28 @@ async def test_durable_finds_holes(real: System, observer: Observer, tmp_path: P
     state.write_text(json.dumps({"r": 1}))
     await ada.ask("leave_room")
     with pytest.raises(HoleError, match="r:3 came after revision 1"):
-        await asyncio.wait_for(follow_durable.follow(*observer, "notes", Taken(state), seen.take), 10)
+        await asyncio.wait_for(follow_durable.follow(*observer, "notes", Taken(state), seen.take), PATIENCE)
+
+
+async def test_durable_ends_when_it_is_told_to(
+    real: System, observer: Observer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment in which NATS answers, when `asyncio.wait_for` of Python 3.11 loses the cancellation."""
+    await stayed(real, "r")
+    seen = Seen()
+    acknowledge = Msg.ack_sync
+
+    async def at_that_moment(message: Msg) -> Msg:
+        answered = await acknowledge(message, PATIENCE)
+        following.cancel()
+        there: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        there.set_result(answered)
+        return await asyncio.wait_for(there, PATIENCE)
+
+    monkeypatch.setattr(Msg, "ack_sync", at_that_moment)
+    following = asyncio.create_task(
+        follow_durable.follow(*observer, "notes", Taken(tmp_path / "taken.json"), seen.take)
+    )
+    await seen.are(*JOINED)
+    done, _ = await asyncio.wait([following], timeout=PATIENCE)
+    assert done, "it was cancelled and goes on"
