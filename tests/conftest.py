@@ -1,6 +1,7 @@
 """Fixtures every layer uses: a NATS server, and systems of services on it or on the in-memory bus."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from shared.broker.bus import Bus
 from shared.broker.memory.bus import MemoryBroker, MemoryBus
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
 from tests.support.needed import PROGRAMS, found
+from tests.support.shared_nats import SharedNats
 from tests.support.system import System
 
 # No test is judged by its time: machines are shared.
@@ -28,11 +30,24 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture
 async def nats_server(tmp_path: Path) -> AsyncIterator[EmbeddedNats | ContainerNats]:
-    """A real NATS server on a free port."""
+    """A real NATS server of this test's own, which it may stop."""
     server = nats_for_tests(tmp_path / "nats")
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="session")
+def _shared_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedNats]:
+    shared = SharedNats(tmp_path_factory.mktemp("nats"))
+    yield shared
+    asyncio.run(shared.stop())
+
+
+@pytest.fixture
+async def empty_nats(_shared_nats: SharedNats) -> EmbeddedNats | ContainerNats:
+    """A real NATS server with nothing in it, to be left running."""
+    return await _shared_nats.empty()
 
 
 @pytest.fixture(params=["memory", "nats"])
@@ -43,20 +58,17 @@ def bus_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def make_bus(bus_kind: str, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
+async def make_bus(bus_kind: str, _shared_nats: SharedNats) -> Callable[[str], Awaitable[Bus]]:
     """Connects services to one broker, in memory or real."""
-    if bus_kind == "memory":
-        broker = MemoryBroker()
+    if bus_kind == "nats":
+        server = await _shared_nats.empty()
+        return connector(server.url, server.passwords)
+    broker = MemoryBroker()
 
-        async def in_memory(_user: str) -> Bus:
-            return MemoryBus(broker)
+    async def in_memory(_user: str) -> Bus:
+        return MemoryBus(broker)
 
-        yield in_memory
-        return
-    server = nats_for_tests(tmp_path / "nats")
-    await server.start()
-    yield connector(server.url, server.passwords)
-    await server.stop()
+    return in_memory
 
 
 @pytest.fixture

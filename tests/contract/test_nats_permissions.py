@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.embedded_nats import EmbeddedNats
 from shared.broker import subjects
 from shared.broker.bus import Bus
 from shared.broker.nats import bus as nats_bus
@@ -16,7 +16,7 @@ from shared.broker.subjects import event_log, room_log
 from shared.rooms.events import decode
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
-from tests.support.broker import connector, nats_for_tests
+from tests.support.broker import ContainerNats, connector
 from tests.support.logs import begin, signal
 from tests.support.patience import eventually
 
@@ -72,18 +72,15 @@ class Server:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    process = nats_for_tests(tmp_path / "nats")
-    await process.start()
-    make = connector(process.url, process.passwords)
+async def server(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[Server]:
+    make = connector(empty_nats.url, empty_nats.passwords)
     rooms, gateway = await make("rooms"), await make("gateway")
-    server = Server(process.url, process.passwords, rooms, gateway)
+    server = Server(empty_nats.url, empty_nats.passwords, rooms, gateway)
     yield server
     for stranger in server.strangers:
         await stranger.client.close()
     await gateway.close()
     await rooms.close()
-    await process.stop()
 
 
 async def test_an_observer_watches_events_live(server: Server) -> None:

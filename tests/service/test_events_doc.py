@@ -26,18 +26,18 @@ PATIENCE = 3.0 * (follow_durable.IN_ORDER.ack_wait or 0)
 
 
 @pytest.fixture
-async def real(nats_server: EmbeddedNats | ContainerNats) -> AsyncIterator[System]:
+async def real(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[System]:
     """A system on real NATS."""
-    system = System(connector(nats_server.url, nats_server.passwords))
+    system = System(connector(empty_nats.url, empty_nats.passwords))
     await system.start()
     yield system
     await system.stop()
 
 
 @pytest.fixture
-def observer(nats_server: EmbeddedNats | ContainerNats) -> Observer:
+def observer(empty_nats: EmbeddedNats | ContainerNats) -> Observer:
     """How an observer connects."""
-    return nats_server.url, nats_server.passwords["observer"]
+    return empty_nats.url, empty_nats.passwords["observer"]
 
 
 class Seen:

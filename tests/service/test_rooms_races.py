@@ -4,16 +4,16 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
+from services.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, REMOVE_PARTICIPANT, UPDATE_ROOM
 from shared.rooms.commands import AddParticipant, Joined
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
-from tests.support.broker import connector, nats_for_tests
+from tests.support.broker import ContainerNats, connector
 from tests.support.client import Client
 from tests.support.invariants import check_log
 from tests.support.orders import OWNER, ROOM, close, create, join, leave, update_room
@@ -25,14 +25,11 @@ SEATS = 10
 
 
 @pytest.fixture
-async def system(tmp_path: Path) -> AsyncIterator[System]:
+async def system(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[System]:
     """On a real server in any case: in memory nothing races."""
-    server = nats_for_tests(tmp_path / "nats")
-    await server.start()
-    system = System(connector(server.url, server.passwords))
+    system = System(connector(empty_nats.url, empty_nats.passwords))
     yield system
     await system.stop()
-    await server.stop()
 
 
 async def outcome(bus: Bus, command: AddParticipant) -> Joined | Code:

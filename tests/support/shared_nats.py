@@ -1,0 +1,81 @@
+"""One NATS server for all tests of a process that leave it running: each finds it empty, with nobody else connected.
+
+Its configuration is the deployed one and two users more, which only tests have: one may do anything in the services'
+account, the other looks at the server itself.
+"""
+
+import json
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from services.embedded_nats import EmbeddedNats, kept_passwords
+from tests.support.broker import ContainerNats, nats_for_tests
+
+EMPTIER, WARDEN = "tests", "warden"
+_ACCOUNTS = "accounts {"
+_USERS = "  AGENTLINK {\n    jetstream: enabled\n    users = ["
+
+
+def with_users_of_tests(accounts: str) -> str:
+    """The deployed accounts.conf and our users."""
+    for place in (_ACCOUNTS, _USERS):
+        assert accounts.count(place) == 1, f"deploy/nats/accounts.conf has another shape: no {place!r}"
+    users = {user: f"{{ user: {user}, password: $PARLEY_NATS_{user.upper()}_PASSWORD }}" for user in (EMPTIER, WARDEN)}
+    accounts = accounts.replace(_USERS, f"{_USERS} {users[EMPTIER]}")
+    return accounts.replace(_ACCOUNTS, f"{_ACCOUNTS} $SYS {{ users = [ {users[WARDEN]} ] }}")
+
+
+class _WithUsersOfTests(EmbeddedNats):
+    """As the embedded server, with them."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self.passwords |= kept_passwords(self.folder, (*self.passwords, EMPTIER, WARDEN))
+        accounts = self.folder / "accounts.conf"
+        accounts.write_text(with_users_of_tests(accounts.read_text()))
+
+
+class SharedNats:
+    """Starts a server when one is asked for. Whoever asks gets the same one again, or another where that is not clean."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started = 0
+        self._server: EmbeddedNats | ContainerNats | None = None
+
+    async def empty(self) -> EmbeddedNats | ContainerNats:
+        """A server without streams and connections."""
+        if isinstance(self._server, _WithUsersOfTests) and self._server.running and await _left(self._server):
+            return self._server
+        await self.stop()
+        self._started += 1
+        folder = self._folder / str(self._started)
+        server = nats_for_tests(folder)  # of a container we change no configuration: each test has its own
+        self._server = server if isinstance(server, ContainerNats) else _WithUsersOfTests(folder)
+        await self._server.start()
+        return self._server
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._server is not None:
+            await self._server.stop()
+
+
+async def _left(server: EmbeddedNats) -> bool:
+    """Delete all streams. False if somebody is still connected: a test did not tidy up, and what it runs would answer."""
+    async with await _connected(server, WARDEN) as warden:
+        told = json.loads((await warden.request("$SYS.REQ.SERVER.PING.CONNZ", timeout=5)).data)
+        if [one for one in told["data"]["connections"] if one["cid"] != warden.client_id]:
+            return False
+    async with await _connected(server, EMPTIER) as emptier:
+        log = emptier.jetstream()
+        for stream in await log.streams_info():
+            await log.delete_stream(stream.config.name or "")
+    return True
+
+
+async def _connected(server: EmbeddedNats, user: str) -> Client:
+    client = Client()
+    await client.connect(server.url, user=user, password=server.passwords[user], allow_reconnect=False)
+    return client
