@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
+from tests.clients.cli.forked import Forked, forker
 from tests.support.processes import PATIENCE, ROOT
 
 Found = TypeVar("Found")
@@ -58,67 +59,61 @@ class Ended:
 
 
 class Cli:
-    """Runs commands with an environment."""
+    """Runs commands with an environment. Forked from a process that has loaded them, unless `started` anew by Python."""
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, *, started: bool = False, **variables: str) -> None:
         self.variables = variables
+        self.started = started
 
     def with_(self, **variables: str) -> "Cli":
         """The same with more variables."""
-        return Cli(**{**self.variables, **variables})
+        return Cli(started=self.started, **{**self.variables, **variables})
 
-    def __call__(self, *arguments: str, text: str | None = None, status: int | None = 0) -> Ended:
+    def __call__(self, *arguments: str, text: str = "", status: int | None = 0) -> Ended:
         """Run one to its end. With `status` None it may end as it likes."""
-        done = subprocess.run(  # noqa: S603 - our own code
-            [*COMMAND, *arguments],
-            env=environment(**self.variables),
-            input=text if text is not None else "",
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE * 2,
-            cwd=ROOT,
-            check=False,
-        )
-        ended = Ended(done.returncode, done.stdout, done.stderr)
+        with self.start(*arguments, text=text) as running:
+            ended = running.end(within=PATIENCE * 2)
         assert status is None or ended.status == status, ended
-        assert "Traceback" not in ended.err, ended
         return ended
 
-    def start(self, *arguments: str) -> "Running":
-        """Start one that goes on."""
-        return Running(arguments, environment(**self.variables))
+    def start(self, *arguments: str, text: str = "") -> "Running":
+        """Start one that goes on; `text` is its standard input."""
+        return Running(arguments, environment(**self.variables), text, started=self.started)
+
+
+def _started(arguments: Sequence[str], variables: Mapping[str, str], streams: Sequence[int]) -> subprocess.Popen[bytes]:
+    stdin, stdout, stderr = streams
+    command = [*COMMAND, *arguments]
+    return subprocess.Popen(command, env=variables, stdin=stdin, stdout=stdout, stderr=stderr, cwd=ROOT)  # noqa: S603 - our own code
 
 
 class Running:
     """A command that goes on; to be used as `with`, which ends it if it lives."""
 
-    def __init__(self, arguments: tuple[str, ...], variables: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], text: str, *, started: bool) -> None:
         self.out: list[str] = []
         self.err: list[str] = []
         self._changed = threading.Condition()
-        self.popen = subprocess.Popen(  # noqa: S603 - our own code
-            [*COMMAND, *arguments],
-            env={**variables, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self.popen.stdout is not None
-        assert self.popen.stderr is not None
+        (stdin, typed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+        os.write(typed, text.encode())  # less than a pipe holds
+        streams = (stdin, stdout, stderr)
+        start = _started if started else forker().fork
+        self.program: subprocess.Popen[bytes] | Forked = start(arguments, variables, streams)
+        for fd in (*streams, typed):
+            os.close(fd)
         self._readers = [
-            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
-            for stream, lines in ((self.popen.stdout, self.out), (self.popen.stderr, self.err))
+            threading.Thread(target=self._read, args=(open(fd, encoding="utf-8", newline="\n"), lines), daemon=True)  # noqa: PTH123, SIM115 - closed when it ends
+            for fd, lines in ((out, self.out), (err, self.err))
         ]
         for reader in self._readers:
             reader.start()
 
     def _read(self, stream: IO[str], lines: list[str]) -> None:
-        for line in stream:
-            with self._changed:
-                lines.append(line.rstrip("\n"))
-                self._changed.notify_all()
+        with stream:
+            for line in stream:
+                with self._changed:
+                    lines.append(line)
+                    self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
 
@@ -126,15 +121,15 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.popen.kill()
-        self.popen.wait()
+        self.program.kill()
+        self.program.wait(PATIENCE)
         for reader in self._readers:
             reader.join(5)
 
     def wait_for(self, pattern: str, *, since: int = 0, within: float = PATIENCE) -> str:
         """The first line on either stream in which the pattern is found; `since` counts those on standard output."""
         return self._wait(
-            lambda: next((line for line in self.out[since:] + self.err if re.search(pattern, line)), None),
+            lambda: next((line.rstrip("\n") for line in self.out[since:] + self.err if re.search(pattern, line)), None),
             f"no line with {pattern!r}",
             within,
         )
@@ -152,19 +147,19 @@ class Running:
         with self._changed:
             while (found := look()) is None:
                 left = deadline - time.monotonic()
-                ended = self.popen.poll() is not None and not any(reader.is_alive() for reader in self._readers)
+                ended = self.program.poll() is not None and not any(reader.is_alive() for reader in self._readers)
                 if left <= 0 or ended:
-                    raise AssertionError(f"{what}; it wrote:\n" + "\n".join(self.out + self.err))
+                    raise AssertionError(f"{what}; it wrote:\n" + "".join(self.out + self.err))
                 self._changed.wait(min(left, 0.2))
         return found
 
-    def end(self, number: int | None = None) -> Ended:
+    def end(self, number: int | None = None, *, within: float = PATIENCE) -> Ended:
         """Send it a signal, or just wait for its end."""
         if number is not None:
-            self.popen.send_signal(number)
-        status = self.popen.wait(PATIENCE)
+            self.program.send_signal(number)
+        status = self.program.wait(within)
         for reader in self._readers:
             reader.join(PATIENCE)
-        ended = Ended(status, "\n".join(self.out), "\n".join(self.err))
+        ended = Ended(status, "".join(self.out), "".join(self.err))
         assert "Traceback" not in ended.err, ended
         return ended

@@ -100,7 +100,7 @@ async def test_a_stopped_broker(deployment: Deployment) -> None:
     """With NATS gone the gateway answers and cannot serve: the broker is what is wrong, and so it is for watching."""
     await deployment.start()
     nats = {"NATS_URL": deployment.nats.url, "NATS_PASSWORD": deployment.nats.passwords["observer"]}
-    cli = Cli(PARLEY_URL=deployment.url, PARLEY_TOKEN=token("ada"), **nats)
+    cli = Cli(PARLEY_URL=deployment.url, PARLEY_TOKEN=token("ada")).with_(**nats)
     deployment.kill_nats()
     found = findings(cli, status=4)
     assert found["url"]["status"] == "ok"

@@ -76,7 +76,7 @@ def test_where_the_token_comes_from(cli: Cli, tmp_path: Path) -> None:
     file.write_text(token("of-file") + "\n")
     both = cli.with_(PARLEY_TOKEN=token("of-environment"), PARLEY_TOKEN_FILE=str(file))
 
-    def whose(cli: Cli, *options: str, text: str | None = None) -> str:
+    def whose(cli: Cli, *options: str, text: str = "") -> str:
         claims = cli("token", "show", "--json", *options, text=text).document["claims"]
         return str(claims["sub"])
 

@@ -93,7 +93,8 @@ def test_somebody_else_there() -> None:
 def test_help_and_version() -> None:
     """Every command has help; -h does it too; the version is one line."""
     nowhere = Cli()
-    assert nowhere("--version").out.startswith("parley ")
+    for cli in (nowhere, Cli(started=True)):
+        assert cli("--version").out.startswith("parley ")
     for command in ([], ["token"], ["token", "show"], ["rooms"], ["rooms", "list"], ["join"], ["watch"], ["doctor"]):
         assert "Usage: parley" in nowhere(*command, "-h").out
     assert "Usage: parley" in nowhere(status=2).out
@@ -101,7 +102,8 @@ def test_help_and_version() -> None:
 
 def test_no_colour_where_none_is_wanted(cli: Cli) -> None:
     """Neither in a pipe nor with NO_COLOR is there any escape sequence."""
-    for ended in (cli("doctor"), cli.with_(NO_COLOR="1")("rooms", "show", "none", status=1)):
+    colourless = Cli(started=True, NO_COLOR="1").with_(**cli.variables)
+    for ended in (cli("doctor"), colourless("rooms", "show", "none", status=1)):
         assert "\x1b" not in ended.out + ended.err
 
 
