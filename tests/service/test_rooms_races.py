@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.embedded_nats import EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, REMOVE_PARTICIPANT, UPDATE_ROOM
 from shared.rooms.commands import AddParticipant, Joined

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nats.aio.client import Client
 
-from services.embedded_nats import EmbeddedNats, kept_passwords
+from services.launcher.embedded_nats import EmbeddedNats, kept_passwords
 from tests.support.broker import ContainerNats, nats_for_tests
 
 EMPTIER, WARDEN = "tests", "warden"

@@ -21,9 +21,9 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the room `brief` a seat is held for a shorter time than elsewhere."""
     grace = deadlines.grace
 
-    def of_room(room_id: Any, participant_id: Any, epoch: int, now: float, rules: Any) -> Any:
-        rules = replace(rules, grace_seconds=0.3) if room_id == "brief" else rules
-        return grace(room_id, participant_id, epoch, now, rules)
+    def of_room(room_id: Any, participant_id: Any, epoch: int, context: Any) -> Any:
+        rules = replace(context.rules, grace_seconds=0.3) if room_id == "brief" else context.rules
+        return grace(room_id, participant_id, epoch, replace(context, rules=rules))
 
     monkeypatch.setattr(deadlines, "grace", of_room)
 
