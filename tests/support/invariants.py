@@ -4,66 +4,87 @@ from collections.abc import Iterable
 
 from shared.broker.bus import Bus
 from shared.broker.subjects import event_log
-from shared.rooms.model import Room
+from shared.rooms.events import Change, RoomEvent, Stamp
+from shared.rooms.model import Participant, Room
 from shared.rooms.roster import Entry, Roster
 from shared.values.ids import ParticipantId, RoomId
 
 PAGE = 500
 
 
+class Bookkeeping:
+    """What a log says so far, kept without the services' fold. Every entry is held against it."""
+
+    def __init__(self, room_id: RoomId) -> None:
+        self.room_id = room_id
+        self.present: set[ParticipantId] = set()
+        self.revision = 0
+        self.room: Room | None = None
+        self.closed = False
+        self._gone: set[ParticipantId] = set()
+        self._orders: set[int] = set()
+        self._grants: set[str] = set()
+        self._position = 0
+
+    def take(self, entry: Entry) -> None:
+        """The next entry."""
+        assert entry.sequence > self._position, "positions ascend"
+        self._position = entry.sequence
+        assert entry.events, "an entry has at least one event"
+        self._take_grant(entry.stamp)
+        before = len(self.present)
+        for event in entry.events:
+            self._take_event(event, before)
+
+    def _take_grant(self, stamp: Stamp) -> None:
+        if stamp.grant is not None and not stamp.grant_until:
+            self._grants.discard(stamp.grant)  # given back
+        elif stamp.grant is not None:
+            assert stamp.grant not in self._grants, "a join token was used twice"
+            self._grants.add(stamp.grant)
+
+    def _take_event(self, event: RoomEvent, before: int) -> None:
+        change = event.change
+        assert not self.closed, f"revision {change.revision} came after the room closed"
+        assert change.revision == self.revision + 1, f"revision {change.revision} follows {self.revision}"
+        self.revision = change.revision
+        assert change.room.room_id == self.room_id
+        assert (event.type == "created") == (self.revision == 1), "the first event, and no other, creates the room"
+        assert (change.participant is not None) == event.type.startswith("participant_")
+        if change.participant is not None:
+            self._take_participant(event.type, change, change.participant, before)
+        assert change.room.participant_count == len(self.present), "participantCount is the count after the event"
+        if event.type == "closed":
+            assert not self.present, "everyone left before the room closed"
+            self.closed = True
+        self.room = change.room
+
+    def _take_participant(self, type_: str, change: Change, participant: Participant, before: int) -> None:
+        if type_ == "participant_joined":
+            assert participant.id not in self.present | self._gone, "a participant joined twice"
+            assert participant.order not in self._orders, "an order was given twice"
+            assert participant.order > max(self._orders, default=0), "order grows with every join"
+            self._orders.add(participant.order)
+            self.present.add(participant.id)
+            # Who replaces itself in a room that was made smaller takes no further seat.
+            seats = max(change.room.max_participants, before)
+            assert len(self.present) <= seats, "more are in than the room has seats"
+            return
+        assert participant.id in self.present, "somebody left or changed who was not in"
+        if type_ == "participant_left":
+            assert change.reason, "user_left has a reason"
+            self.present.remove(participant.id)
+            self._gone.add(participant.id)
+
+
 def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
     """Assert the promises over a whole log, with a bookkeeping of its own; the fold of the log."""
-    present: set[ParticipantId] = set()
-    gone: set[ParticipantId] = set()
-    orders: set[int] = set()
-    grants: set[str] = set()
-    revision = position = 0
-    room: Room | None = None
-    closed = False
-    fold = Roster(room_id, "any")
+    book, fold = Bookkeeping(room_id), Roster(room_id, "any")
     for entry in entries:
-        assert entry.sequence > position, "positions ascend"
-        position = entry.sequence
-        assert entry.events, "an entry has at least one event"
-        before = len(present)
-        if entry.stamp.grant is not None and not entry.stamp.grant_until:
-            grants.discard(entry.stamp.grant)  # given back
-        elif entry.stamp.grant is not None:
-            assert entry.stamp.grant not in grants, "a join token was used twice"
-            grants.add(entry.stamp.grant)
-        for event in entry.events:
-            change = event.change
-            assert not closed, f"revision {change.revision} came after the room closed"
-            assert change.revision == revision + 1, f"revision {change.revision} follows {revision}"
-            revision = change.revision
-            assert change.room.room_id == room_id
-            assert (event.type == "created") == (revision == 1), "the first event, and no other, creates the room"
-            participant = change.participant
-            assert (participant is not None) == event.type.startswith("participant_")
-            if participant is not None and event.type == "participant_joined":
-                assert participant.id not in present | gone, "a participant joined twice"
-                assert participant.order not in orders, "an order was given twice"
-                assert participant.order > max(orders, default=0), "order grows with every join"
-                orders.add(participant.order)
-                present.add(participant.id)
-                # Who replaces itself in a room that was made smaller takes no further seat.
-                seats = max(change.room.max_participants, before)
-                assert len(present) <= seats, "more are in than the room has seats"
-            elif participant is not None and event.type == "participant_left":
-                assert participant.id in present, "somebody left who was not in"
-                assert change.reason, "user_left has a reason"
-                present.remove(participant.id)
-                gone.add(participant.id)
-            elif participant is not None:
-                assert participant.id in present, "somebody changed who was not in"
-            assert change.room.participant_count == len(present), "participantCount is the count after the event"
-            if event.type == "closed":
-                assert not present, "everyone left before the room closed"
-                closed = True
-            room = change.room
+        book.take(entry)
         assert fold.apply(entry), "the fold takes every entry"
-    assert set(fold.seats) == present
-    assert (fold.revision, fold.room, fold.closed is not None) == (revision, room, closed)
+    assert set(fold.seats) == book.present
+    assert (fold.revision, fold.room, fold.closed is not None) == (book.revision, book.room, book.closed)
     return fold
 
 
