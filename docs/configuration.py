@@ -1,6 +1,5 @@
 """Writes docs/configuration.md from the settings classes; with `--check` only says whether it is up to date."""
 
-import inspect
 import sys
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -8,8 +7,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from services.__main__ import main
-from services.launcher.plan import SERVICES
+from services.launcher.options import parameters
+from services.registry import REGISTRY
 from shared.runtime.settings import PREFIX, ServiceSettings
 
 DOCUMENT = Path(__file__).with_name("configuration.md")
@@ -46,8 +45,8 @@ _NAMES = {int: "integer", float: "number", str: "text", bool: "`true` or `false`
 def document() -> str:
     """The whole file."""
     parts = [HEAD, RUN, _table(_run_rows()), "## All services\n", _table(_rows(ServiceSettings, {}))]
-    for name, settings in SERVICES.items():
-        parts += [f"## {name}\n", _table(_rows(settings, ServiceSettings.model_fields))]
+    for service in REGISTRY:
+        parts += [f"## {service.name}\n", _table(_rows(service.settings, ServiceSettings.model_fields))]
     return "\n".join(parts)
 
 
@@ -66,9 +65,9 @@ def _rows(settings: type[ServiceSettings], known: dict[str, FieldInfo]) -> list[
 
 
 def _run_rows() -> list[tuple[str, str, str, str]]:
-    """The launcher's own options, from its signature."""
+    """The launcher's own options."""
     rows = []
-    for parameter in inspect.signature(main).parameters.values():
+    for parameter in parameters(REGISTRY):
         option = parameter.default
         bounds = f", {option.min}…{option.max}" if option.min is not None else ""
         kind = (

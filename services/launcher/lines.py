@@ -2,12 +2,12 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.text import Text
 
-COLOURS = {"gateway": "cyan", "rooms": "green", "auth": "magenta", "parley": "bold"}
+OWN = {"parley": "bold"}  # what the launcher says itself
 
 
 class _Console(Console):
@@ -22,12 +22,12 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Lines:
-    """Lines of parts, with their names in a column."""
+    """Lines of parts, with their names in a column. `colours`: of each name."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._width = max(map(len, ("parley", *names)))
+    def __init__(self, colours: Mapping[str, str]) -> None:
+        self._colours = {**colours, **OWN}
+        self._width = max(map(len, self._colours))
 
     def say(self, who: str, line: str) -> None:
         """One line of somebody's."""
-        colour = COLOURS.get(who.partition("-")[0], "")
-        console.print(Text.assemble((f"{who:>{self._width}} ", colour), "│ ", line))
+        console.print(Text.assemble((f"{who:>{self._width}} ", self._colours.get(who, "")), "│ ", line))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.launcher.tether import tethered
+from services.registry import ServiceRecord
 from shared.runtime.settings import PREFIX
 
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats
@@ -29,10 +30,10 @@ class Part(Protocol):
 
 
 class ServicePart:
-    """One process of a service, `python -m services.<service>`; its lines go to `say`."""
+    """One process of a service, which Python runs as a module; its lines go to `say`."""
 
     def __init__(
-        self, name: str, service: str, environment: Mapping[str, str], say: Callable[[str, str], None]
+        self, name: str, service: ServiceRecord, environment: Mapping[str, str], say: Callable[[str, str], None]
     ) -> None:
         self.name = name
         self.service = service
@@ -44,7 +45,7 @@ class ServicePart:
     async def start(self) -> None:
         """See Part."""
         self._process = await asyncio.create_subprocess_exec(
-            *tethered([sys.executable, "-m", f"services.{self.service}"]),
+            *tethered([sys.executable, "-m", self.service.module]),
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

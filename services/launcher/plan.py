@@ -5,15 +5,13 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.launcher.addresses import EVERYWHERE
 from services.launcher.certificate import CERTIFICATE, KEY
 from services.launcher.embedded_nats import SYNC
-from services.rooms.settings import RoomsSettings
-from shared.runtime.settings import OF_CLIENTS, PREFIX, ServiceSettings, SettingsError
+from services.registry import REGISTRY, Registry, ServiceRecord
+from shared.runtime.settings import OF_CLIENTS, PREFIX, SettingsError
 
-SERVICES: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
 CLUSTERS = (1, 3, 5)  # an even number of servers survives no more than one less
 COPIES = 3  # of the streams, on a cluster: what two lost servers of five leave readable is not worth two more writes
 LOG_REPLICAS = PREFIX + "LOG_REPLICAS"
@@ -31,30 +29,35 @@ def numbered(name: str, count: int) -> list[str]:
 
 @dataclass
 class Plan:
-    """How many of what, where, and what the services are told."""
+    """How many of what, where, and what the services are told. `replicas`: by service; one of those not named."""
 
     host: str
     port: int
     data: Path
     nats_url: str | None = None
-    replicas: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 1))
+    registry: Registry = REGISTRY
+    replicas: dict[str, int] = field(default_factory=dict)
     nats_servers: int = 1
     sync: str = SYNC
     environment: dict[str, str] = field(default_factory=dict)
     tls: bool = False
 
-    def names(self, service: str) -> list[str]:
-        """What the replicas of a service are called in lines."""
-        return numbered(service, self.replicas[service])
+    def count(self, service: ServiceRecord) -> int:
+        """How many processes of a service."""
+        return self.replicas.get(service.name, 1)
 
-    def environment_of(self, service: str) -> dict[str, str]:
+    def names(self, service: ServiceRecord) -> list[str]:
+        """What the replicas of a service are called in lines."""
+        return numbered(service.name, self.count(service))
+
+    def environment_of(self, service: ServiceRecord) -> dict[str, str]:
         """What a service is told, except where NATS is, and which ports are its own."""
-        known = SERVICES[service].environment_names()
+        known = service.settings.environment_names()
         environment = {PREFIX + "MODE": "development", PREFIX + "LOG_FORMAT": "console"}
-        if service == "rooms" and self.nats_url is None:
+        if LOG_REPLICAS in known and self.nats_url is None:
             environment[LOG_REPLICAS] = str(min(self.nats_servers, COPIES))
         environment |= {name: value for name, value in self.environment.items() if name in known}
-        if service == "gateway":
+        if service.public:
             environment |= {PREFIX + "HOST": self.host, PREFIX + "PORT": str(self.port)}
             if self.makes_certificate:
                 environment |= {
@@ -75,7 +78,7 @@ class Plan:
 
     def gateway(self) -> GatewaySettings:
         """What the gateways will read."""
-        return GatewaySettings.read(self.environment_of("gateway"))
+        return GatewaySettings.read(self.environment_of(self.registry["gateway"]))
 
     def url(self, port: int, host: str | None = None) -> str:
         """Where the gateway with this port is for clients on this machine, or under another of its addresses."""
@@ -84,16 +87,17 @@ class Plan:
 
     def check(self) -> None:
         """Try it on every service's settings. Raises SettingsError."""
-        known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
-        unknown = sorted(self.environment.keys() - known)
+        unknown = sorted(self.environment.keys() - self.registry.settings_names())
         if unknown:
             raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
-        for name, settings in SERVICES.items():
-            settings.read(self.environment_of(name))
-        last = self.port + self.replicas["gateway"] - 1
-        if self.port and last > 65535:
-            raise SettingsError(f"the last gateway's port would be {last}; choose a lower PORT")
-        self._check_nats(RoomsSettings.read(self.environment_of("rooms")).log_replicas)
+        copies = 0
+        for service in self.registry:
+            settings = service.settings.read(self.environment_of(service))
+            copies = max(copies, getattr(settings, "log_replicas", 0))  # who owns streams has it
+            last = self.port + self.count(service) - 1
+            if service.public and self.port and last > 65535:
+                raise SettingsError(f"the last {service.name}'s port would be {last}; choose a lower PORT")
+        self._check_nats(copies)
 
     def _check_nats(self, copies: int) -> None:
         if self.nats_servers not in CLUSTERS:

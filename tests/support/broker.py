@@ -4,7 +4,8 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.launcher.embedded_nats import ACCOUNTS, EmbeddedNats
+from services.launcher.embedded_nats import EmbeddedNats
+from services.registry import ACCOUNTS
 from shared.broker.bus import Bus
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.connection import Broker

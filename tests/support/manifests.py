@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from services.auth.settings import AuthSettings
-from services.gateway.settings import GatewaySettings
-from services.rooms.settings import RoomsSettings
+from services.registry import REGISTRY
 from shared.runtime.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy/k8s"
-SETTINGS: dict[str, type[ServiceSettings]] = {"gateway": GatewaySettings, "rooms": RoomsSettings, "auth": AuthSettings}
+SETTINGS = {service.name: service.settings for service in REGISTRY}
 KUBERNETES = ("1.30", "1.37")  # the oldest supported, and the newest whose schemas the check has
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 

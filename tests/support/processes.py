@@ -13,19 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from services.launcher import plan
 from services.launcher.embedded_nats import EmbeddedNats
+from services.launcher.options import variables
+from services.registry import REGISTRY
 from shared.broker.nats import bus as nats_bus
 from shared.broker.nats.bus import NatsBus
 from shared.broker.nats.connection import Broker
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and this one is shared
-SERVICES = ("rooms", "auth", "gateway")
-LAUNCHER = (  # what it takes from the environment
-    *("HOST", "PORT", "DATA", "REPLICAS", "GATEWAYS", "ROOMS", "AUTHS", "NATS_URL", "NATS_SERVERS", "NATS_SYNC"),
-    "TLS",
-)
+SERVICES = tuple(sorted(REGISTRY.names, key=lambda name: len(REGISTRY[name].asks)))  # who is asked before who asks
+LAUNCHER = variables(REGISTRY)  # what it takes from the environment
 
 
 def _stat(pid: int) -> tuple[int, str, str] | None:
@@ -203,7 +201,7 @@ class Deployment:
             **({"PORT": "0"} if name == "gateway" else {}),
             **self._settings,
         }
-        known = plan.SERVICES[name].environment_names()
+        known = REGISTRY[name].settings.environment_names()
         variables = {f"PARLEY_{key}": value for key, value in environment.items() if f"PARLEY_{key}" in known}
         self.services[name] = Process.module(f"services.{name}", environment=variables)
 

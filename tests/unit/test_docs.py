@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 import services
 import shared
 from docs import configuration
-from services.launcher.plan import SERVICES
+from services.registry import REGISTRY as SERVICES
 from shared.runtime.settings import OF_CLIENTS, SettingsError
 from shared.version import __version__
 
@@ -56,7 +56,7 @@ def test_named_files_exist(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_named_settings_exist(document: Path) -> None:
     """Every PARLEY_ variable that a document names is a setting, or one of compose's, NATS's or the tests'."""
-    known = set().union(*(settings.environment_names() for settings in SERVICES.values()))
+    known = SERVICES.settings_names()
     known |= (
         {"PARLEY_TEST_NATS", "PARLEY_TEST_REQUIRE"}
         | OF_CLIENTS
@@ -85,17 +85,17 @@ def test_configuration_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None
 def test_configuration_has_every_setting() -> None:
     """Every setting of every service has a row; secrets show no default."""
     text = configuration.document()
-    for settings in SERVICES.values():
-        for name in settings.model_fields:
+    for service in SERVICES:
+        for name in service.settings.model_fields:
             assert f"| `PARLEY_{name.upper()}` |" in text
-        for name in settings.secret_names():
+        for name in service.settings.secret_names():
             assert f"| `PARLEY_{name.upper()}` | secret | — |" in text
 
 
 @pytest.mark.parametrize("name", ["PARLEY_SIGNAL_KEYS", "PARLEY_GRANT_SECRET", "PARLEY_TOKEN_SECRET"])
 def test_what_production_needs(name: str) -> None:
     """The secrets that configuration.md calls necessary outside development mode are."""
-    (settings,) = (s for s in SERVICES.values() if name.removeprefix("PARLEY_").lower() in s.secret_names())
+    (settings,) = (s.settings for s in SERVICES if name.removeprefix("PARLEY_").lower() in s.settings.secret_names())
     others = {f"PARLEY_{n.upper()}": n.ljust(40, "x") for n in settings.secret_names()}
     del others[name]
     with pytest.raises(SettingsError, match=name):

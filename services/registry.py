@@ -1,0 +1,131 @@
+"""The table of services: what each is called, needs, keeps, and whom it asks. Whoever enumerates services reads it here.
+
+The launcher, its lines and the embedded NATS server read it; tests/unit/test_registry.py holds the Dockerfile, compose,
+the Kubernetes manifests, the NATS accounts and the documents to it. The processes themselves do not: an image has the
+code of one service only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from services.auth.settings import AuthSettings
+from services.gateway.settings import GatewaySettings
+from services.rooms.settings import RoomsSettings
+from shared.broker import subjects
+from shared.runtime.settings import ServiceSettings
+
+ACCOUNT = "AGENTLINK"  # of deploy/nats/accounts.conf
+ACCOUNTS = Path(__file__).parents[1] / "deploy" / "nats" / "accounts.conf"
+OPS_PORT = 9090  # in containers: probes and metrics of every service
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A stream of NATS or a database that a service owns. One that is not backed up can be made again from the others."""
+
+    name: str
+    backed_up: bool
+    kind: Literal["stream", "database"] = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """One service."""
+
+    name: str  # of its folder, image, workload and NATS service, and in logs and metrics
+    settings: type[ServiceSettings]
+    group: str  # of dependencies in pyproject.toml, locked in requirements/<group>.txt
+    user: str  # of NATS
+    replicas: str  # the launcher's option for how many: `--rooms`, ROOMS
+    colour: str  # of its lines in a terminal
+    asks: tuple[str, ...] = ()  # whose endpoints it calls: they start before it in compose, and stop after it here
+    public_port: int | None = None  # in containers; clients connect to it
+    stores: tuple[Store, ...] = ()
+    account: str = ACCOUNT
+    program: str | None = None  # what `python -m` runs; `services.<name>` unless it says otherwise
+
+    @property
+    def module(self) -> str:
+        """What `python -m` runs."""
+        return self.program or f"services.{self.name}"
+
+    @property
+    def public(self) -> bool:
+        """Whether clients connect to it."""
+        return self.public_port is not None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """What it listens on in a container, by the names Kubernetes has for them."""
+        return {"ops": OPS_PORT} | ({"http": self.public_port} if self.public_port is not None else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All services of an installation, and the NATS users and permissions they have."""
+
+    services: tuple[ServiceRecord, ...]
+    accounts: Path = ACCOUNTS
+    observers: tuple[str, ...] = ("observer",)  # NATS users that are no services of ours
+
+    def __iter__(self) -> Iterator[ServiceRecord]:
+        return iter(self.services)
+
+    def __len__(self) -> int:
+        return len(self.services)
+
+    def __getitem__(self, name: str) -> ServiceRecord:
+        return next(record for record in self.services if record.name == name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the services."""
+        return tuple(record.name for record in self.services)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Everybody who has a NATS password."""
+        return (*(record.user for record in self.services), *self.observers)
+
+    def settings_names(self) -> set[str]:
+        """Every environment variable that some service understands."""
+        return set().union(*(record.settings.environment_names() for record in self.services))
+
+
+REGISTRY = Registry(
+    (
+        ServiceRecord(
+            name="gateway",
+            settings=GatewaySettings,
+            group="gateway",
+            user="gateway",
+            replicas="gateways",
+            colour="cyan",
+            asks=("rooms", "auth"),
+            public_port=8080,
+        ),
+        ServiceRecord(
+            name="rooms",
+            settings=RoomsSettings,
+            group="rooms",
+            user="rooms",
+            replicas="rooms",
+            colour="green",
+            stores=(
+                Store(subjects.LOG_STREAM, backed_up=True),
+                Store(subjects.SNAPSHOT_STREAM, backed_up=False),  # folds of the log
+                Store(subjects.TIMER_STREAM, backed_up=True),
+            ),
+        ),
+        ServiceRecord(
+            name="auth",
+            settings=AuthSettings,
+            group="auth",
+            user="auth",
+            replicas="auths",
+            colour="magenta",
+        ),
+    )
+)
