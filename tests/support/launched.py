@@ -36,13 +36,20 @@ def free_ports(count: int = 1) -> int:
 
 
 class Launched:
-    """The launcher, as `make run` starts it."""
+    """The launcher, as `make run` starts it; `module` is another program that starts it."""
 
-    def __init__(self, data: Path, *, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+        module: str = "services",
+    ) -> None:
         self.data = data
         self._mark = uuid.uuid4().hex
         given = {"PORT": "0", "DATA": str(data), "STARTED_BY": self._mark, **(environment or {})}
-        self.process = Process.module("services", cwd=cwd, environment=given)
+        self.process = Process.module(module, cwd=cwd, environment=given)
         self.urls: list[str] = []
         self.token = ""
 
