@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.launcher.ports import Ports
 from services.launcher.tether import tethered
 from services.registry import REGISTRY, Registry
 
@@ -106,6 +107,7 @@ class EmbeddedNats:
         self._sync = sync
         self._own_passwords = passwords is None
         self._registry = registry
+        self._ports = Ports()  # held from the first start to the stop, since the server may be started again
 
     @property
     def url(self) -> str:
@@ -122,6 +124,7 @@ class EmbeddedNats:
         with self._for_one_server() as lock:
             self._prepare()
             self._forget_ports()
+            self._take_port()
             command = [
                 *(*self.place.prefix, str(server_binary())),
                 *("-c", str(self.folder / "nats.conf"), "-a", self.place.host, "-p", str(self.port or -1)),
@@ -179,6 +182,17 @@ class EmbeddedNats:
         except OSError as error:
             raise unusable(self.folder, error) from None
 
+    def _take_port(self) -> None:
+        """A free one the first time, later the same. In a network of its own nobody else takes it, and none is kept."""
+        if self.place.prefix or self._ports.held:
+            return
+        try:
+            self.port = self._ports.take(self.place.host, self.port)
+        except OSError as error:
+            where = f"{self.place.host}:{self.port}"
+            raise EmbeddedNatsError(f"{where} cannot be used for NATS ({error.strerror})") from None
+        self._ports.complete()
+
     def _forget_ports(self) -> None:
         for old in self.folder.glob("*.ports"):
             old.unlink(missing_ok=True)
@@ -214,6 +228,7 @@ class EmbeddedNats:
     async def stop(self) -> None:
         """Stop it, with force if it takes too long."""
         process, self.process = self.process, None
+        self._ports.let_go()
         if process is None:
             return
         process.terminate()

@@ -17,6 +17,11 @@ class Ports:
         self._held.append(listen(host, port))
         return int(self._held[-1].getsockname()[1])
 
+    @property
+    def held(self) -> bool:
+        """Whether there are any."""
+        return bool(self._held)
+
     def complete(self) -> None:
         """No more are needed, so that no two are the same. Elsewhere than on Linux they must be free to be bound."""
         if sys.platform != "linux":
