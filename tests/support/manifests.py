@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from services.gateway.server import FAREWELL_SECONDS
+from services.gateway.settings import GatewaySettings
 from services.registry import REGISTRY
 from shared.runtime.settings import ServiceSettings
 
@@ -158,6 +160,13 @@ def interpolated(value: str, environment: Mapping[str, str]) -> str:
 def seconds(text: str) -> float:
     assert text.endswith("s")
     return float(text[:-1])
+
+
+def drain_of(settings: ServiceSettings) -> float:
+    """Seconds a service takes to stop: a gateway sends its clients elsewhere, the others answer what they were asked."""
+    return (
+        settings.drain_window + FAREWELL_SECONDS if isinstance(settings, GatewaySettings) else settings.request_timeout
+    )
 
 
 def dockerfile() -> str:

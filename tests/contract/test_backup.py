@@ -1,0 +1,110 @@
+"""What the table of services says is backed up: taken from one NATS server as `nats stream backup` does, and restored."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from services.registry import REGISTRY
+from shared.broker import subjects
+from shared.broker.nats import bus as nats_bus
+from shared.broker.nats.bus import NatsBus
+from shared.broker.nats.connection import Broker
+from shared.broker.nats.streams import Streams
+from shared.rooms.timers import LeaseEnds, Timer
+from shared.values.ids import GatewayId, RoomId
+from tests.support.logs import begin
+from tests.support.open_nats import OpenNats
+from tests.support.patience import eventually
+
+KEPT = [store.name for service in REGISTRY for store in service.stores if store.backed_up]
+
+
+@dataclass
+class Backup:
+    """A stream as JetStream's snapshot API gives it: what it is, and pieces of an archive."""
+
+    about: dict[str, Any]
+    pieces: list[bytes]
+
+    @classmethod
+    async def take(cls, client: Client, stream: str) -> "Backup":
+        inbox, pieces, whole = client.new_inbox(), [], asyncio.Event()
+
+        async def receive(message: Msg) -> None:
+            if not message.data:
+                whole.set()
+                return
+            pieces.append(message.data)
+            if message.reply:
+                await client.publish(message.reply, b"")
+
+        await client.subscribe(inbox, cb=receive)
+        about = await asked(client, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox})
+        await asyncio.wait_for(whole.wait(), 10)
+        return cls({"config": about["config"], "state": about["state"]}, pieces)
+
+    async def restore(self, client: Client, stream: str) -> None:
+        told = await asked(client, f"$JS.API.STREAM.RESTORE.{stream}", self.about)
+        for piece in (*self.pieces, b""):
+            answer = await client.request(told["deliver_subject"], piece, timeout=5)
+        assert json.loads(answer.data)["state"]["messages"] == self.about["state"]["messages"]
+
+
+async def asked(client: Client, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads((await client.request(subject, json.dumps(body).encode(), timeout=5)).data)
+    assert "error" not in answer, answer
+    return answer
+
+
+@asynccontextmanager
+async def server(folder: Path) -> AsyncIterator[tuple[str, Client]]:
+    """A server on which anybody may do anything, as its administrator may."""
+    nats = OpenNats(folder)
+    await nats.start()
+    client = Client()
+    await client.connect(nats.url)
+    yield nats.url, client
+    await client.close()
+    await nats.stop()
+
+
+async def rooms(url: str) -> NatsBus:
+    """Connected as rooms, who makes the streams that are not there."""
+    return await nats_bus.connect(Broker(url, None, None, 5.0, streams=Streams(max_bytes=1 << 20)), "rooms")
+
+
+async def test_a_restored_installation_goes_on(tmp_path: Path) -> None:
+    """On an empty server that gets the streams that are backed up, and no others: rooms are there again as they were,
+    under another incarnation, and the lease of a gateway that was there ends, however long ago it was due."""
+    lease = LeaseEnds(due=time.time() + 1, gateway=GatewayId("g1"))
+    async with server(tmp_path / "old") as (url, client):
+        bus = await rooms(url)
+        await begin(bus, RoomId("kept"))
+        await bus.arm(lease)
+        backups = {stream: await Backup.take(client, stream) for stream in KEPT}
+        await begin(bus, RoomId("later"))
+        before = bus.incarnation
+        await bus.close()
+    async with server(tmp_path / "new") as (url, client):
+        for stream, backup in backups.items():
+            await backup.restore(client, stream)
+        bus = await rooms(url)
+        assert bus.incarnation != before
+        assert [entry.subject.room_id for entry in await bus.read(subjects.ALL_EVENTS, after=0, limit=10)] == ["kept"]
+        due: list[Timer] = []
+
+        async def take(timer: Timer) -> None:
+            due.append(timer)
+
+        taking = await bus.take_timers(take, 5.0)
+        await eventually(lambda: due == [lease], "the lease ends", within=10)
+        await taking.stop()
+        await bus.close()
