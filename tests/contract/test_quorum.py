@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from services.registry import REGISTRY
 from shared.broker.bus import Bus
 from shared.values.errors import Refused
 from tests.support.broker import connector
 from tests.support.cluster import clustered
 from tests.support.patience import eventually_async
 
-USERS = ("rooms", "gateway", "auth")
+USERS = [service.user for service in REGISTRY]
 WITHIN = 5.0  # seconds: what is promised to load balancers
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.registry import REGISTRY
 from shared.version import __version__
 from tests.support.client import Client
 from tests.support.launched import Launched, bearer, free_ports
@@ -51,9 +52,9 @@ async def test_the_printed_token_opens_a_session(launched: Launched) -> None:
 
 
 def test_services_are_processes(launched: Launched) -> None:
-    """gateway, rooms, auth and the NATS server are processes of their own."""
+    """Every service of the registry and the NATS server are processes of their own."""
     commands = launched.process.tree().commands().values()
-    for part in ("services.gateway", "services.rooms", "services.auth", "nats-server"):
+    for part in (*(service.module for service in REGISTRY), "nats-server"):
         assert len([command for command in commands if part in command]) == 1, (part, commands)
 
 
@@ -64,7 +65,7 @@ def test_health(launched: Launched) -> None:
     assert httpx.get(f"{launched.url}/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("service", ["gateway", "rooms", "auth"])
+@pytest.mark.parametrize("service", REGISTRY.names)
 def test_internal_port(launched: Launched, service: str) -> None:
     """Every service logs where its internal port is, and serves metrics, health and readiness there."""
     ops = launched.process.wait_for(rf"{service} .*internal port.*metrics=(http://127\.0\.0\.1:\d+)/metrics")[1]
@@ -115,7 +116,7 @@ async def test_stop_and_start_again(tmp_path: Path) -> None:
         try:
             await asyncio.to_thread(launched.ready)
             tree = launched.process.tree()
-            assert len(tree) == 5
+            assert len(tree) == len(REGISTRY) + 2  # and the launcher, and NATS
             async with httpx.AsyncClient(base_url=launched.url, headers=bearer(token("owner"))) as api:
                 for room_id in made:
                     room = await api.get(f"/api/rooms/{room_id}")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from nats.aio.client import Client as NatsClient
 
+from services.registry import REGISTRY
 from tests.support.client import Client
 from tests.support.launched import Launched, bearer, free_ports
 from tests.support.patience import eventually, eventually_async
@@ -47,14 +48,12 @@ def works(launched: Launched) -> bool:
 async def test_two_of_each(doubled: Launched) -> None:
     """REPLICAS=2: two processes of each service; gateways on PORT and PORT+1, both in the welcome, both ready, and who
     is connected to one meets who is connected to the other."""
-    assert {part: len(running(doubled, f"services.{part}")) for part in ("gateway", "rooms", "auth")} == {
-        "gateway": 2,
-        "rooms": 2,
-        "auth": 2,
-    }
+    assert {service.name: len(running(doubled, service.module)) for service in REGISTRY} == dict.fromkeys(
+        REGISTRY.names, 2
+    )
     first, second = (int(url.rpartition(":")[2]) for url in doubled.urls)
     assert second == first + 1
-    assert len(set(re.findall(r"metrics=(\S+)", doubled.process.output))) == 6
+    assert len(set(re.findall(r"metrics=(\S+)", doubled.process.output))) == 2 * len(REGISTRY)
     assert works(doubled)
     alice, bob = [await Client.open(url) for url in doubled.urls]
     await alice.login(doubled.token)

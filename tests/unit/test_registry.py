@@ -141,6 +141,7 @@ def test_backup_names_what_is_kept() -> None:
     assert set(re.findall(r"^nats stream backup (\w+) ", section, re.MULTILINE)) == kept
     left = re.findall(r"`(\w+)` need not be backed up", section)
     assert set(left) == {store.name for store in stores} - kept
+    assert ("no service has a database" in section) == all(store.kind == "stream" for store in stores)
 
 
 def test_images_are_named() -> None:
