@@ -95,7 +95,7 @@ class Directory:
             return
         newest = events[-1]
         self._participants -= self._rooms[room_id].participant_count if room_id in self._rooms else 0
-        if newest.type == "closed":
+        if newest.closes:
             self._remove(room_id)
             if self._filling:  # what is being read may be older, and must not open the room again
                 self._seen[room_id] = entry.sequence

@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from services.rooms.decision import Decision
+from services.rooms.folding import Folding
 from shared.broker import subjects
 from shared.broker.bus import Bus, Conflict
 from shared.rooms.roster import Entry, Roster, Snapshot
@@ -34,6 +35,7 @@ class RoomLog:
 
     def __init__(self, bus: Bus, *, capacity: int, snapshot_every: int, waiting: int) -> None:
         self._bus = bus
+        self._folding = Folding(bus)
         self._capacity = capacity
         self._snapshot_every = snapshot_every
         self._waiting = waiting
@@ -83,6 +85,7 @@ class RoomLog:
             fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._bus.incarnation)
             self._since_snapshot[room_id] = 0
             await self.catch_up(fold)
+            self._folding.check_begun(fold)
             if fold.room is None:  # guessed ids must not push real rooms out of the cache
                 self.forget(room_id)
                 return fold
@@ -192,7 +195,7 @@ class RoomLog:
         raise unavailable("the log")
 
     async def _apply(self, fold: Roster, entry: Entry) -> None:
-        fold.apply(entry)
+        await self._folding.apply(fold, entry)
         count = self._since_snapshot.get(fold.room_id, 0) + 1
         self._since_snapshot[fold.room_id] = count
         if count >= self._snapshot_every:

@@ -78,6 +78,11 @@ def event_log(room_id: RoomId) -> str:
     return f"{ROOT}.log.{room_id}.event"
 
 
+def state_log(room_id: RoomId) -> str:
+    """Where rooms puts what only rooms needs beside a snapshot in the event log."""
+    return f"{ROOT}.log.{room_id}.state"
+
+
 def signal_log(room_id: RoomId, to: ParticipantId) -> str:
     """Where gateways append what is on its way to one participant."""
     return f"{ROOT}.log.{room_id}.signal.{to}"
@@ -120,10 +125,10 @@ def noted_rooms(gateway: GatewayId) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LogSubject:
-    """A subject of the log taken apart: which room, and an event or a signal to whom."""
+    """A subject of the log taken apart: which room, and an event, a signal to whom, or the state beside a snapshot."""
 
     room_id: RoomId
-    kind: Literal["event", "signal"]
+    kind: Literal["event", "signal", "state"]
     to: ParticipantId | None = None
 
     @classmethod
@@ -132,6 +137,8 @@ class LogSubject:
         match subject.split("."):
             case [_, "log" | "room", room, "event"]:
                 return cls(RoomId(room), "event")
+            case [_, "log" | "room", room, "state"]:
+                return cls(RoomId(room), "state")
             case [_, "log" | "room", room, "signal", to]:
                 return cls(RoomId(room), "signal", ParticipantId(to))
         return None

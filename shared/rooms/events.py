@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from shared.rooms.model import Participant, Room
 from shared.values import moment
@@ -17,7 +17,9 @@ from shared.values.model import Tolerant
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 SOURCE = "/agentlink/rooms"
+SNAPSHOT_SOURCE = "/agentlink/rooms/snapshots"  # so that source and id together stay unique, as CloudEvents asks
 TYPE_PREFIX = "agentlink.room."
+SNAPSHOT = "snapshot"
 
 EventType = Literal["created", "updated", "closed", "participant_joined", "participant_left", "participant_updated"]
 
@@ -32,12 +34,44 @@ class Change(Tolerant):
     reason: str | None = None
 
 
+class Checkpoint(Tolerant):
+    """The `data` of a `snapshot`: no change, but the room as of one, so that the entries before may be deleted.
+
+    `as_of` is the revision of the last change it contains, `after` the stream sequence of that change's entry. `closed`
+    is why the room is closed, if it is. These are public; what only rooms needs beside them is a `Snapshot` at the stream
+    sequence `state`, on a subject that observers cannot read. `fold_version` is the fold that is needed to go on from it.
+    """
+
+    fold_version: int
+    as_of: int
+    after: int
+    state: int
+    room: Room
+    participants: list[Participant]
+    closed: str | None = None
+
+
 class RoomEvent(Tolerant):
-    """One change of one room, past tense. `time` is RFC 3339 in UTC. A type this version does not know is kept as is."""
+    """One change of one room, past tense. `time` is RFC 3339 in UTC. A type this version does not know is kept as is.
+
+    With `checkpoint` it is a `snapshot`: nothing changed, and `change` says what the last change left behind.
+    """
 
     type: str
     time: str
     change: Change
+    checkpoint: Checkpoint | None = None
+
+    @classmethod
+    def snapshot(cls, time: str, checkpoint: Checkpoint) -> "RoomEvent":
+        """The room as of now."""
+        change = Change(revision=checkpoint.as_of, room=checkpoint.room, reason=checkpoint.closed)
+        return cls(type=SNAPSHOT, time=time, change=change, checkpoint=checkpoint)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the room is closed after it."""
+        return self.type == "closed" or (self.checkpoint is not None and self.checkpoint.closed is not None)
 
     @property
     def room_id(self) -> RoomId:
@@ -46,16 +80,16 @@ class RoomEvent(Tolerant):
 
     def cloud_event(self) -> dict[str, Any]:
         """The CloudEvents 1.0 attributes (https://github.com/cloudevents/spec), in JSON types."""
+        data: Tolerant = self.checkpoint or self.change
         return {
             "specversion": "1.0",
             "id": f"{self.room_id}:{self.change.revision}",
-            "source": SOURCE,
+            "source": SNAPSHOT_SOURCE if self.checkpoint else SOURCE,
             "type": TYPE_PREFIX + self.type,
             "subject": self.room_id,
             "time": self.time,
             "datacontenttype": "application/json",
-            "data": self.change.model_dump(mode="json", by_alias=True, exclude_none=True)
-            | {"room": self.change.room.wire()},
+            "data": data.model_dump(mode="json", by_alias=True, exclude_none=True) | {"room": self.change.room.wire()},
         }
 
 
@@ -70,7 +104,14 @@ class _CloudEvent(Tolerant):
     data: Change
 
 
+class _SnapshotEvent(Tolerant):
+    time: Annotated[str, AfterValidator(_a_time)]
+    data: Checkpoint
+
+
 _BATCH = TypeAdapter(list[_CloudEvent])
+_SNAPSHOT = TypeAdapter(tuple[_SnapshotEvent])  # alone in its entry
+_SNAPSHOT_TYPE = (TYPE_PREFIX + SNAPSHOT).encode()
 _JSON = TypeAdapter(list[dict[str, Any]])
 
 
@@ -80,12 +121,19 @@ def encode(events: Sequence[RoomEvent]) -> bytes:
 
 
 def decode(batch: bytes) -> list[RoomEvent]:
-    """The events of a log entry. Unknown fields and event types pass; raises ValueError when it is no such batch."""
+    """The events of a log entry. Unknown fields and event types pass; raises ValueError when it is no such batch.
+
+    What is strict for strangers is not for newer services: unknown fields are ignored everywhere in it.
+    """
+    try:
+        events = _BATCH.validate_json(batch, extra="ignore")
+    except ValidationError:
+        if _SNAPSHOT_TYPE not in batch:
+            raise
+        (snapshot,) = _SNAPSHOT.validate_json(batch, extra="ignore")
+        return [RoomEvent.snapshot(snapshot.time, snapshot.data)]
     return [
-        RoomEvent(type=event.type.removeprefix(TYPE_PREFIX), time=event.time, change=event.data)
-        for event in _BATCH.validate_json(
-            batch, extra="ignore"
-        )  # what is strict for strangers is not for newer services
+        RoomEvent(type=event.type.removeprefix(TYPE_PREFIX), time=event.time, change=event.data) for event in events
     ]
 
 

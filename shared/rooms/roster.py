@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.rooms.events import RoomEvent, Stamp
+from shared.rooms.events import Checkpoint, RoomEvent, Stamp
 from shared.rooms.model import Participant, Room
 from shared.values import moment
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
@@ -112,6 +112,11 @@ class Entry:
     events: Sequence[RoomEvent]
     stamp: Stamp
 
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The state that the entry stands for, if it is a snapshot instead of a change."""
+        return self.events[0].checkpoint if self.events else None
+
 
 class Roster(RosterState):
     """The state of one room, kept by the entries of its log."""
@@ -130,6 +135,8 @@ class Roster(RosterState):
         if entry.sequence <= self.sequence:
             return False
         self.sequence = entry.sequence
+        if (checkpoint := entry.checkpoint) is not None:
+            return self._begin(checkpoint)
         if entry.stamp.operation and entry.stamp.operation in self.operations:
             return False
         for event in entry.events:
@@ -138,6 +145,27 @@ class Roster(RosterState):
                 self.empty_since = None if self.seats else self.empty_since or event.time
         self._remember(entry)
         return True
+
+    def misses(self, entry: Entry) -> bool:
+        """Whether changes before this entry are missing here."""
+        if not entry.events:
+            return False
+        return entry.events[0].change.revision > self.revision + (entry.checkpoint is None)
+
+    def _begin(self, checkpoint: Checkpoint) -> bool:
+        """Take the state of a snapshot in the log, if it is ahead: as much of it as is public."""
+        if checkpoint.as_of <= self.revision:
+            return False
+        self.revision, self.room, self.closed = checkpoint.as_of, checkpoint.room, checkpoint.closed
+        self.seats = {participant.id: Seat(participant=participant) for participant in checkpoint.participants}
+        self.last_order = max((self.last_order, *(participant.order for participant in checkpoint.participants)))
+        return True
+
+    def restore(self, state: Snapshot, sequence: int) -> None:
+        """Become this state, all of it, which an entry at `sequence` of this log stands for."""
+        whole = self.of(state.model_copy(update={"sequence": sequence, "incarnation": self.incarnation}))
+        for name in type(self).model_fields:
+            setattr(self, name, getattr(whole, name))
 
     def _take(self, event: RoomEvent, stamp: Stamp) -> None:
         change = event.change

@@ -12,9 +12,12 @@ from nats.aio.msg import Msg
 from docs.examples import follow_durable, follow_live
 from docs.examples.follow_durable import HoleError, Taken
 from services.launcher.embedded_nats import EmbeddedNats
+from shared.rooms.events import encode
 from tests.support.broker import ContainerNats, connector
 from tests.support.client import Client
+from tests.support.orders import ROOM, LoggedRoom, create, join
 from tests.support.system import System
+from tests.support.trimmed import snapshot_of
 
 ROOT = Path(__file__).parent.parent.parent
 Event = dict[str, Any]
@@ -171,3 +174,21 @@ async def test_durable_ends_when_it_is_told_to(
     await seen.are(*JOINED)
     done, _ = await asyncio.wait([following], timeout=PATIENCE)
     assert done, "it was cancelled and goes on"
+
+
+def test_durable_takes_a_snapshot_in_place_of_what_is_gone(tmp_path: Path) -> None:
+    """Whoever has taken all up to it skips it; whoever is behind takes it, and goes on from there without a hole."""
+    fold = LoggedRoom(create(), join("a"), join("b")).fold
+    (snapshot,) = json.loads(encode([snapshot_of(fold)]))
+    following = {"id": f"{ROOM}:4", "type": "agentlink.room.participant_left"}
+    knows, behind = Taken(tmp_path / "knows.json"), Taken(tmp_path / "behind.json")
+    for revision in (1, 2, 3):
+        knows.add({"id": f"{ROOM}:{revision}"})
+    assert not knows.is_new(snapshot)
+    assert knows.is_new(following)
+    with pytest.raises(HoleError):
+        behind.is_new(following)
+    assert behind.is_new(snapshot)
+    behind.add(snapshot)
+    assert not behind.is_new(snapshot)
+    assert behind.is_new(following)

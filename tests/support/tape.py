@@ -8,6 +8,7 @@ from shared.rooms.events import encode
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.ids import ParticipantId
 from tests.support.orders import NOW, ROOM, create
+from tests.support.trimmed import snapshot_of
 
 
 class Tape:
@@ -34,6 +35,14 @@ class Tape:
         assert decision.events
         entry = self._add(LogSubject(ROOM, "event"), decision.stamp.headers(), encode(decision.events))
         self.fold.apply(entry.events())
+        return entry
+
+    def checkpoint(self, *, trim: bool = True) -> LogEntry:
+        """Append a snapshot, and delete the events before it."""
+        entry = self._add(LogSubject(ROOM, "event"), {}, encode([snapshot_of(self.fold)]))
+        self.fold.apply(entry.events())
+        if trim:
+            self.entries = [one for one in self.entries if one.subject.kind != "event" or one is entry]
         return entry
 
     def signal(self, sender: str, to: str, body: bytes = b"", epoch: int = 1) -> LogEntry:

@@ -12,11 +12,13 @@ from shared.broker.bus import LogEntry
 from shared.broker.subjects import LogSubject
 from shared.rooms.events import Change, RoomEvent, Stamp, decode, encode
 from shared.rooms.model import Room
+from shared.rooms.roster import FOLD_VERSION
 from shared.telemetry import metrics
 from shared.values.ids import AgentId, GatewayId, ParticipantId, SessionKey
 from shared.values.moment import unix
 from tests.support.largest import ROOM_ID, LargestRoom
 from tests.support.orders import ROOM, LoggedRoom, close, create, grant, join, update
+from tests.support.trimmed import snapshot_of
 
 MAX_PAYLOAD = 1 << 20  # of NATS, headers included
 HEADERS = 2048  # more than the headers of an entry take
@@ -196,3 +198,46 @@ def test_an_event_knows_its_room() -> None:
         created_at="2026-02-11T10:00:00Z",
     )
     assert RoomEvent(type="created", time=room.created_at, change=Change(revision=1, room=room)).room_id == ROOM
+
+
+def test_a_snapshot_in_the_log_is_a_cloud_event_of_its_own() -> None:
+    """It has no `revision`, so that nobody counts it as a change; its id is the one of the change it is as of, under another
+    source; and of what only rooms needs it says nothing but where it is.
+    """
+    fold = LoggedRoom(create(), join("a", grant=grant("a")), join("b")).fold
+    (event,) = json.loads(encode([snapshot_of(fold, state=77)]))
+    assert fold.room is not None
+    assert event == {
+        "specversion": "1.0",
+        "id": f"{ROOM}:{fold.revision}",
+        "source": "/agentlink/rooms/snapshots",
+        "type": "agentlink.room.snapshot",
+        "subject": ROOM,
+        "time": "2026-02-11T11:00:00.000Z",
+        "datacontenttype": "application/json",
+        "data": {
+            "foldVersion": FOLD_VERSION,
+            "asOf": fold.revision,
+            "after": fold.sequence,
+            "state": 77,
+            "room": fold.room.wire(),
+            "participants": [seat.participant.wire() for seat in fold.seats.values()],
+        },
+    }
+    with pytest.raises(ValueError, match="revision"):
+        Change.model_validate(
+            event["data"]
+        )  # as releases before 0.4.0 read it: no event of theirs, and it changes nothing
+
+
+def test_a_snapshot_in_the_log_survives_being_written() -> None:
+    """Read back it is what was written; what a newer version added is skipped, and a fold of any version is told."""
+    event = snapshot_of(LoggedRoom(create(), join("a")).fold, state=77, fold_version=9)
+    (stored,) = json.loads(encode([event]))
+    assert decode(json.dumps([stored | {"new": 1, "data": stored["data"] | {"new": {"x": 1}}}]).encode()) == [event]
+    assert (event.change.revision, event.closes) == (2, False)
+    assert snapshot_of(everything().fold).closes
+    with pytest.raises(ValueError, match="time"):
+        decode(json.dumps([stored | {"time": "soon"}]).encode())
+    with pytest.raises(ValueError, match="tuple"):
+        decode(json.dumps([stored, stored]).encode())

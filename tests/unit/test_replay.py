@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from services.gateway.replica.replay import Backlog, first_missed, replay, usable
 from services.gateway.replica.replica import Delivery, Push, Replica
+from shared.broker.bus import LogEntry
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import GatewayId, ParticipantId
@@ -59,6 +60,61 @@ def room(*names: str) -> tuple[Tape, Cursor]:
     """A room with these and me, and the cursor of my snapshot."""
     tape = Tape(create(), *(join(name) for name in names), join("me"))
     return tape, Cursor("tape", tape.entries[-1].sequence)
+
+
+# -- what is gone from the log -----------------------------------------------------------------------------------------
+
+
+def test_what_was_missed_and_deleted_is_not_made_up() -> None:
+    """A cursor below a snapshot in the log, with changes between that are gone: nothing, so the client gets the room."""
+    tape, cursor = room("a")
+    tape.do(join("b"))
+    tape.checkpoint()
+    end = tape.do(join("c"))
+    assert missed(tape, cursor, end.sequence) is None
+
+
+def test_a_snapshot_in_the_log_is_passed_over() -> None:
+    """What is whole is told: when the changes before the snapshot are there, and when the cursor is at the last of them."""
+    tape, cursor = room("a")
+    before = tape.do(join("b"))
+    tape.checkpoint(trim=False)
+    end = tape.do(join("c"))
+    assert told(missed(tape, cursor, end.sequence)) == ["user_joined", "user_joined"]
+    tape.entries = [entry for entry in tape.entries if entry.sequence > before.sequence]
+    assert told(missed(tape, Cursor("tape", before.sequence), end.sequence)) == ["user_joined"]
+    assert missed(tape, cursor, end.sequence) is None
+
+
+def test_a_batch_seen_in_part_of_which_the_rest_is_gone() -> None:
+    """A cursor inside an entry that was deleted is below the snapshot, too."""
+    tape, _ = room("a")
+    replaced = tape.do(join("a", n=2))
+    tape.checkpoint()
+    end = tape.do(join("c"))
+    assert missed(tape, Cursor("tape", replaced.sequence, 1), end.sequence) is None
+    assert told(missed(tape, Cursor("tape", replaced.sequence), end.sequence)) == ["user_joined"]
+
+
+def test_a_snapshot_behind_the_end_shows_it_too() -> None:
+    """The log was read further than is told: what is gone before the end shows itself by a snapshot behind it."""
+    tape, cursor = room("a")
+    end = tape.do(join("b"))
+    known = state(tape, end.sequence)
+    tape.checkpoint()
+    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
+    assert replay(entries, cursor, ME, known, end.sequence) is None
+
+
+def test_what_cannot_be_read_may_be_a_snapshot() -> None:
+    """An entry of the event log that this version cannot read: nobody knows what is gone before it."""
+    tape, cursor = room("a")
+    tape.do(join("b"))
+    at = tape.checkpoint()
+    tape.entries[-1] = LogEntry(at.sequence, at.subject, {}, b'[{"type":"agentlink.room.snapshot"}]')
+    end = tape.do(join("c"))
+    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
+    assert replay(entries, cursor, ME, tape.snapshot(), end.sequence) is None
 
 
 # -- one by one --------------------------------------------------------------------------------------------------------
@@ -229,16 +285,18 @@ def play(acts: list[tuple[str, str, str]], closes: bool) -> Tape:
 
 
 def told_after_all(item: Push | Delivery, tape: Tape, cursor: Cursor) -> bool:
-    """The exception: an old gateway's signal after a move that is before the cursor, of a sender that left with others.
+    """The exception: an old gateway's signal after a move that is before the cursor, of a sender that left with others, or
+    because another stay took its place.
 
     Its epoch at the time stands nowhere in what is read.
     """
-    return (
-        tape.fold.closed is not None
-        and isinstance(item, Delivery)
-        and item.sender not in tape.fold.seats
-        and item.sequence > cursor.sequence
-    )
+    if not isinstance(item, Delivery) or item.sequence <= cursor.sequence:
+        return False
+    events = [event.change for entry in tape.entries if entry.subject.to is None for event in entry.events().events]
+    ends = [
+        change.reason for change in events if change.participant is not None and change.participant.id == item.sender
+    ]
+    return ends[-1] in ("room_closed", "replaced")
 
 
 @given(ACTS, st.booleans(), st.data())

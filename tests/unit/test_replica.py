@@ -228,6 +228,40 @@ def test_what_is_no_entry_of_ours_changes_nothing() -> None:
     assert (replica.state, replica.position) == (State.LIVE, 501)
 
 
+def test_a_snapshot_in_the_log_tells_nothing() -> None:
+    """A replica that followed knows all of it: nothing is pushed, the position moves, and what follows is no hole."""
+    tape, replica = room("a")
+    at = tape.checkpoint()
+    assert replica.receive(LogEntry(at.sequence - 1, LogSubject(ROOM, "state"), {}, b"only for rooms")) == []
+    assert replica.receive(at) == []
+    assert (replica.state, replica.position, replica.contains(at.sequence)) == (State.LIVE, at.sequence, True)
+    assert told(replica.receive(tape.do(join("b")))) == ["user_joined"]
+
+
+def test_a_snapshot_in_the_log_shows_a_hole() -> None:
+    """A replica that missed a change before it reads on. If the change is still there it is told, as ever; if it is gone the
+    replica stays in doubt: what clients were not told cannot be made up from a state.
+    """
+    tape, replica = room("a")
+    missed = tape.do(join("b"))
+    at = tape.checkpoint(trim=False)
+    assert replica.receive(at) == []
+    assert (replica.state, replica.gap) == (State.CATCHING_UP, "revision")
+    assert told(replica.fill_gap(tape.above(replica.read_from))) == ["user_joined"]
+    assert (replica.state, replica.position) == (State.LIVE, at.sequence)
+
+    other, replica = room("a")
+    other.do(join("b"))
+    at = other.checkpoint()
+    assert missed.sequence not in {entry.sequence for entry in other.entries}
+    assert replica.receive(at) == []
+    for _ in range(2):
+        assert replica.fill_gap(other.above(replica.read_from)) == []
+        assert replica.state is State.CATCHING_UP
+    assert replica.start(other.snapshot()) == []
+    assert told(replica.receive(other.do(leave("p_b_1")))) == ["user_left"]
+
+
 NAMES = ("a", "b", "c")
 ACTS = st.lists(
     st.tuples(

@@ -3,7 +3,7 @@
 All of it, in order and once, or nothing: then the session gets the room as it is (design: complete or an honest snapshot).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.gateway.replica.replica import Delivery, Push, pushes_of
@@ -36,13 +36,17 @@ class Backlog:
 def replay(
     entries: Sequence[LogEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
 ) -> Backlog | None:
-    """The missed pushes and signals up to `end`. None when the cursor is from before the stay.
+    """The missed pushes and signals up to `end`. None when the cursor is from before the stay, or when what it missed
+    has been deleted since.
 
     `entries` is the whole log of the room from the cursor to at least `end`, in order; `snapshot` is a state of the room
     at or after the moment the session came back, and not after `end`.
     """
+    events = {entry.sequence: entry.events() for entry in entries if entry.subject.kind == "event"}
+    if _trimmed(events.values(), cursor.next_event - 1):
+        return None
     entries = [entry for entry in entries if entry.sequence <= end]
-    events = {entry.sequence: entry.events() for entry in entries if entry.subject.to is None}
+    events = {sequence: happened for sequence, happened in events.items() if sequence <= end}
     if any(_joins(event, own) for happened in events.values() for event in happened.events):
         return None
     senders = _Senders(list(events.values()), snapshot)
@@ -62,6 +66,26 @@ def replay(
                 at = Cursor(snapshot.incarnation, entry.sequence, events=told)
                 out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
     return Backlog(out, end, senders.revision)
+
+
+def _trimmed(entries: Iterable[Entry], told: int) -> bool:
+    """Whether changes above `told` may be missing among these: a snapshot in the log stands for what is deleted before it,
+    and what cannot be read may be one.
+    """
+    revision: int | None = None
+    for entry in entries:
+        checkpoint = entry.checkpoint
+        if checkpoint is not None:
+            if told < checkpoint.after if revision is None else revision < checkpoint.as_of:
+                return True
+            revision = checkpoint.as_of
+        elif not entry.events:
+            return True
+        else:
+            if revision is not None and entry.events[0].change.revision > revision + 1:
+                return True
+            revision = max(revision or 0, entry.events[-1].change.revision)
+    return False
 
 
 def _joins(event: RoomEvent, own: ParticipantId) -> bool:

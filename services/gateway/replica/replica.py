@@ -149,9 +149,9 @@ class Replica:
     def _take(self, entry: LogEntry, *, from_log: bool = False) -> list[Push | Delivery]:
         if self.roster is None:
             return []
-        if entry.subject.to is None:
-            return self._take_event(self.roster, entry)
-        return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
+        if entry.subject.to is not None:
+            return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
+        return self._take_event(self.roster, entry) if entry.subject.kind == "event" else []
 
     def _gap_before(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
         self.resync(reason, after)
@@ -162,7 +162,7 @@ class Replica:
         if entry.sequence <= roster.sequence:
             return []
         happened = entry.events()
-        if happened.events and happened.events[0].change.revision > roster.revision + 1:
+        if roster.misses(happened):
             return self._gap_before(entry, "revision", roster.sequence)
         self.position = max(self.position, entry.sequence)
         before = dict(roster.seats)

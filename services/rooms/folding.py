@@ -1,0 +1,82 @@
+"""Takes entries into the fold of a room, and refuses a room that this version cannot fold rather than get it wrong.
+
+A snapshot in the log stands for all entries before it, which may be gone (docs/adr/0016).
+"""
+
+import structlog
+from prometheus_client import Counter
+
+from shared.broker import subjects
+from shared.broker.bus import Bus
+from shared.rooms.events import Checkpoint
+from shared.rooms.roster import Entry, Roster, Snapshot
+from shared.values.errors import Code, Refused
+from shared.values.ids import RoomId
+
+log = structlog.get_logger()
+
+UNFOLDABLE = Counter("parley_log_unfoldable_total", "Requests refused because this version cannot fold the room's log.")
+TOLD = 1000  # rooms whose trouble is remembered, so that it is logged once
+
+
+def obstacle(fold: Roster, entry: Entry) -> str | None:
+    """Why this version must not fold past an entry, if that is so. Pure.
+
+    A closed room needs nothing of what came before: its last entry is all that is kept of it.
+    """
+    checkpoint = entry.checkpoint
+    if checkpoint is not None:
+        needed = checkpoint.fold_version
+        return f"it has a snapshot of fold {needed}" if needed > fold.fold_version else None
+    if fold.misses(entry) and not entry.events[-1].closes:
+        return f"the changes after revision {fold.revision} are missing"
+    return None
+
+
+class Folding:
+    """Applies entries to folds. Raises Refused with `unavailable` where that is not possible here."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._told: dict[RoomId, str] = {}
+
+    async def apply(self, fold: Roster, entry: Entry) -> None:
+        """Take in the next entry."""
+        if (why := obstacle(fold, entry)) is not None:
+            raise self._refused(fold, why)
+        if entry.checkpoint is not None and fold.misses(entry):
+            fold.restore(await self._state(fold, entry.checkpoint), entry.sequence)
+        else:
+            fold.apply(entry)
+
+    def check_begun(self, fold: Roster) -> None:
+        """A log that has entries and no room is none that anybody may take for empty."""
+        if fold.room is None and fold.sequence:
+            raise self._refused(fold, "none of its entries can be read")
+
+    async def _state(self, fold: Roster, checkpoint: Checkpoint) -> Snapshot:
+        """What a snapshot in the log stands for, sessions and operations included."""
+        log_subject = subjects.state_log(fold.room_id)
+        entries = await self._bus.read(log_subject, after=checkpoint.state - 1, limit=1)
+        if not entries or entries[0].sequence != checkpoint.state:
+            raise self._refused(fold, "the state beside its snapshot is missing")
+        try:
+            state = Snapshot.model_validate_json(entries[0].body, extra="ignore")
+        except ValueError:
+            raise self._refused(fold, "the state beside its snapshot cannot be read") from None
+        if (state.room_id, state.revision, state.fold_version) != (
+            fold.room_id,
+            checkpoint.as_of,
+            checkpoint.fold_version,
+        ):
+            raise self._refused(fold, "the state beside its snapshot is another one")
+        return state
+
+    def _refused(self, fold: Roster, why: str) -> Refused:
+        UNFOLDABLE.inc()
+        if self._told.get(fold.room_id) != why:
+            if len(self._told) >= TOLD:
+                self._told.clear()
+            self._told[fold.room_id] = why
+            log.error("a room's log cannot be folded here", room_id=fold.room_id, why=why, after=fold.sequence)
+        return Refused(Code.UNAVAILABLE, "this version of the service cannot read the room; try again")
