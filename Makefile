@@ -17,8 +17,19 @@ run: $(VENV)/.run ## run everything here: PORT=8080 HOST=127.0.0.1 TLS=1 DATA=.d
 agent: $(VENV)/.agent ## with `make run` in another terminal: an agent that greets and echoes in ROOM=daily
 	@exec $(BIN)/python clients/python/examples/echo_agent.py --room $(or $(ROOM),daily) $(ARGS)
 
-test: $(VENV)/.dev ## run every test
-	@$(BIN)/python -m pytest $(ARGS)
+# Two processes; with ARGS one, in which a debugger works too. LONGEST: how many of the slowest are told.
+WORKERS ?= $(if $(ARGS),0,2)
+LONGEST ?= 15
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations $(LONGEST)
+
+test: $(VENV)/.dev ## what every change is tried with, of every layer: minutes; ARGS='-k join -x' go to pytest
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.dev ## every test
+	@$(PYTEST) $(ARGS)
+
+test-slow: $(VENV)/.dev ## what `make test-all` has and `make test` has not
+	@$(PYTEST) -m slow $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, layering
 	@$(BIN)/ruff check .
@@ -98,4 +109,4 @@ $(NODE): clients/js/package-lock.json
 	@cd clients/js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run agent test check bench faults docs format lock clean
+.PHONY: help run agent test test-all test-slow check bench faults docs format lock clean

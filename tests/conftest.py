@@ -1,6 +1,8 @@
-"""Fixtures every layer uses: a NATS server, and systems of services on it or on the in-memory bus."""
+"""Fixtures every layer uses: a NATS server, systems of services on it or on the in-memory bus, and a running launcher."""
 
 import asyncio
+import os
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from hypothesis import settings as hypothesis
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Bus
 from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from tests.support import tiers
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
+from tests.support.launched import Launched
 from tests.support.needed import PROGRAMS, found
 from tests.support.shared_nats import SharedNats
 from tests.support.system import System
@@ -20,12 +24,26 @@ from tests.support.system import System
 hypothesis.register_profile("parley", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("parley")
 
+SEED = "PARLEY_TEST_SEED"  # of what is chosen anew in every run
+LEFT_OVER = "a-token-that-is-none-of-the-services-business"
+
+
+def pytest_configure() -> None:
+    """Choose a seed, here and for the processes that run the tests."""
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(1000, 1_000_000)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See tiers."""
+    tiers.sort(items)
+
 
 def pytest_report_header() -> list[str]:
-    """Say which NATS server the tests run against, and what they have of the programs that some need."""
+    """Say which NATS server the tests run against, what they have of the programs that some need, and the seed."""
     nats = "a container, by testcontainers" if container_engine() else "nats-server from the wheel (no engine answers)"
     programs = ", ".join(f"{name}: {found(name) or 'not here, its tests are skipped'}" for name in PROGRAMS)
-    return [f"nats: {nats}", programs]
+    return [f"nats: {nats}", programs, f"seed of this run: {os.environ[SEED]} (again: {SEED}={os.environ[SEED]})"]
 
 
 @pytest.fixture
@@ -77,3 +95,18 @@ async def system(make_bus: Callable[[str], Awaitable[Bus]]) -> AsyncIterator[Sys
     system = System(make_bus)
     yield system
     await system.stop()
+
+
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """Parley as `make run` starts it, in a shell in which `parley` was used; shared by the tests that leave it as it is."""
+    variables = {"PARLEY_URL": "http://elsewhere.invalid", "PARLEY_TOKEN": LEFT_OVER, "PARLEY_TOKEN_FILE": "/nowhere"}
+    running = Launched(tmp_path_factory.mktemp("launched") / "data", environment=variables).ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def chosen_seed() -> int:
+    """Another one in each run."""
+    return int(os.environ[SEED])

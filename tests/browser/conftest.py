@@ -1,9 +1,9 @@
-"""Fixtures with real browsers: one Chromium and one `make run` for all tests, fresh tabs for each."""
+"""Fixtures with real browsers: one Chromium for all tests, fresh tabs for each."""
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,18 +13,8 @@ import pytest_asyncio
 from tests.browser.visitor import PICTURES, Visitor
 from tests.support.chromium import Chromium
 from tests.support.launched import Launched
-from tests.support.needed import needed
 
 Arrive = Callable[..., Awaitable[Visitor]]
-
-
-@pytest.fixture(scope="package")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """Parley, running; shared by the tests that leave it as it is."""
-    needed("chromium")
-    running = Launched(tmp_path_factory.mktemp("launched") / "data").ready()
-    yield running
-    running.stop()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

@@ -25,7 +25,7 @@ CASES = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=list(CASES))
+@pytest_asyncio.fixture(loop_scope="session", params=["refused", pytest.param("missing", marks=pytest.mark.slow)])
 async def without_devices(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Chromium, str]]:
     """A browser that gives no devices, and what the page says of it."""
     option, sentence = CASES[request.param]

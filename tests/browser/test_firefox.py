@@ -33,7 +33,7 @@ async def firefox() -> AsyncIterator[Firefox]:
         await firefox.stop()
 
 
-@pytest.mark.parametrize("first", ["chromium", "firefox"])
+@pytest.mark.parametrize("first", [pytest.param("chromium", marks=pytest.mark.slow), "firefox"])
 async def test_firefox_and_chromium(
     firefox: Firefox, arrive: Arrive, launched: Launched, room: str, first: str
 ) -> None:

@@ -38,6 +38,7 @@ async def pair(chromium: Chromium, gateways: Gateways) -> tuple[BarePage, BarePa
     return ada, ben
 
 
+@pytest.mark.slow
 async def test_the_page_comes_back_to_its_gateway(chromium: Chromium, gateways: Gateways, room: str) -> None:
     """People whose one gateway is killed go on seeing and hearing each other; when the launcher has started it again,
     their pages come back by themselves, and muting shows on the other side as before."""
@@ -82,12 +83,12 @@ async def test_killed_during_a_call(chromium: Chromium, gateways: Gateways, room
 @pytest.mark.parametrize(
     ("who", "event", "kind"),
     [
-        ("ben", "framesent", "join_room"),
+        pytest.param(*("ben", "framesent", "join_room"), marks=pytest.mark.slow),
         ("ben", "framesent", "offer"),
-        ("ben", "framesent", "candidate"),
-        ("ada", "framereceived", "offer"),
-        ("ada", "framesent", "answer"),
-        ("ben", "framereceived", "answer"),
+        pytest.param(*("ben", "framesent", "candidate"), marks=pytest.mark.slow),
+        pytest.param(*("ada", "framereceived", "offer"), marks=pytest.mark.slow),
+        pytest.param(*("ada", "framesent", "answer"), marks=pytest.mark.slow),
+        pytest.param(*("ben", "framereceived", "answer"), marks=pytest.mark.slow),
     ],
 )
 async def test_killed_during_set_up(
@@ -105,6 +106,7 @@ async def test_killed_during_set_up(
     assert "session reconnecting" in await victim.heard()
 
 
+@pytest.mark.slow
 async def test_killed_under_an_agent(chromium: Chromium, gateways: Gateways, room: str) -> None:
     """The example agent, whose gateway is killed, goes on echoing over the data channel that there is, and greets a
     newcomer, to whom it has to be introduced by the other gateway."""
@@ -128,6 +130,7 @@ async def test_killed_under_an_agent(chromium: Chromium, gateways: Gateways, roo
         agent.process.destroy()
 
 
+@pytest.mark.slow
 async def test_back_online(chromium: Chromium, gateways: Gateways, room: str) -> None:
     """When the browser is online again the session comes back at once: with the page's clock stopped, so that no waiting
     before the next attempt ever ends."""

@@ -115,7 +115,7 @@ async def test_keyboard_only(chromium: Chromium, launched: Launched, room: str) 
     assert await ada.tab.run("() => document.activeElement.tagName") == "H1"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_can_be_read_and_heard(chromium: Chromium, launched: Launched, room: str, scheme: str) -> None:
     """On every screen, light and dark: all that can be pressed has a name for screen readers, one title and one main
     landmark are shown, nothing refers to what is not there, and texts have the contrast that WCAG AA asks for."""

@@ -83,6 +83,7 @@ def relayed(turn: Coturn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     running.stop()
 
 
+@pytest.mark.slow
 async def test_relayed_call_outlives_its_credentials(chromium: Chromium, relayed: Launched, room: str) -> None:
     """Two pages that may use relays only are connected, by a relay on both sides. At half of the credentials' life new
     ones are pushed and used by an ICE restart; pictures and sound go on over the same connection, relayed as before. One of them
@@ -116,6 +117,7 @@ async def test_relayed_call_outlives_its_credentials(chromium: Chromium, relayed
         assert any(line.startswith("ice servers until 2") for line in await page.heard())
 
 
+@pytest.mark.slow
 async def test_the_turn_server_is_restarted(chromium: Chromium, relayed: Launched, turn: Coturn, room: str) -> None:
     """When the one server that carries a call is killed and started again, the call breaks, is repaired by itself, and
     both see and hear each other again, with nobody having left the room."""

@@ -85,6 +85,7 @@ def test_with_real_gateways(doubled: Launched) -> None:
     run("npx", "vitest", "run", environment={"PARLEY_URLS": ",".join(doubled.urls), "PARLEY_PIDS": pids})
 
 
+@pytest.mark.slow
 def test_types() -> None:
     """`tsc --checkJs --strict` finds nothing."""
     run("npm", "run", "--silent", "check")
@@ -105,6 +106,7 @@ def test_lock_names_no_registry() -> None:
     assert '"resolved"' not in (SDK / "package-lock.json").read_text()
 
 
+@pytest.mark.slow
 def test_package(tmp_path: Path) -> None:
     """`npm pack` gives a package that can be installed in an empty folder without anything else, is imported by its name
     in Node.js, and whose types a strict TypeScript program is checked against."""

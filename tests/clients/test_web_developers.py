@@ -92,6 +92,7 @@ async def test_the_page_of_the_document(launched: Launched, chromium: Chromium) 
     assert not bob.faults()
 
 
+@pytest.mark.slow
 def test_typescript(tmp_path: Path) -> None:
     """Its TypeScript is correct by the types of the package."""
     run("npm", "run", "--silent", "types")

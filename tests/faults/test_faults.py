@@ -11,9 +11,13 @@ from tests.faults.size import SHORT
 SEED = 1
 # Stopped and cut off look the same from outside, and each takes its time; the long run has both.
 SHORT_ROWS = [name for name in ROWS if name != "cluster-stopped"]
+# One of each kind of fault in every run; the others with `make test-all`.
+EVERY_TIME = {"kills", "race", "cluster-killed", "herd", "frozen-rooms"}
 
 
-@pytest.mark.parametrize("name", SHORT_ROWS)
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_TIME else pytest.param(name, marks=pytest.mark.slow) for name in SHORT_ROWS]
+)
 async def test_what_must_hold_holds(name: str, tmp_path: Path) -> None:
     """Whatever is killed, stopped or cut off for real: nothing acknowledged is lost, logs keep their promises, replies
     and every client's own view agree with them, signals arrive once or their receiver is gone, and nobody is left."""

@@ -1,20 +1,11 @@
-"""Fixtures with real processes: the launcher as `make run` starts it, and a deployment whose parts can be killed."""
+"""A fixture with real processes: a deployment whose parts can be killed."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.launched import Launched
 from tests.support.processes import Deployment
-
-
-@pytest.fixture(scope="session")
-def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """Parley, running; shared by the tests that leave it as it is."""
-    running = Launched(tmp_path_factory.mktemp("launched") / "data").ready()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

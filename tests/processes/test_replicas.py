@@ -167,6 +167,7 @@ def makes_a_room(launched: Launched) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the kernel's tie between processes is Linux'")
+@pytest.mark.slow
 async def test_nothing_outlives_the_launcher(tmp_path: Path) -> None:
     """Killed without a chance to stop anything, it leaves no service and no NATS server, and the next start works."""
     for _ in range(2):

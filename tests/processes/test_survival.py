@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from shared.rooms.roster import Roster
 from shared.values.ids import RoomId
@@ -179,6 +180,7 @@ async def race(deployment: Deployment, room_id: str, interrupt: Callable[[], Awa
     return {first: {"type": "room_users"}, **replies}
 
 
+@pytest.mark.slow
 async def test_joins_without_an_answer_leave_no_ghost(deployment: Deployment) -> None:
     """Of joins that race while rooms is killed, and of joins that race while it hangs, those that were answered hold
     a seat and those told `unavailable` hold none 20 s later; every free seat can be taken, also by who was refused."""

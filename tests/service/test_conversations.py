@@ -1,7 +1,10 @@
 """Conversations of clients over real WebSockets, on the in-memory bus and on real NATS."""
 
+from tests.support.buses import both_buses
 from tests.support.sdp import answer, candidate, offer
 from tests.support.system import System, token
+
+pytestmark = both_buses
 
 
 async def test_two_clients_find_each_other(system: System) -> None:

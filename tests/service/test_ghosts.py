@@ -23,11 +23,13 @@ from shared.values.ids import RoomId
 from tests.service.test_resume import ROOM, Away, came, until_resumed
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume
-from tests.support.buses import in_memory
+from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
 from tests.support.patience import eventually_async
 from tests.support.sdp import offer
 from tests.support.system import System, token
+
+pytestmark = both_buses
 
 
 async def vanish(server: GatewayServer) -> None:

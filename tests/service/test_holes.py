@@ -12,10 +12,13 @@ from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Following, LogEntry
 from shared.values.ids import RoomId
 from tests.support.broker import connector
+from tests.support.buses import both_buses
 from tests.support.client import Client
 from tests.support.sdp import candidate, offer
 from tests.support.system import System, token
 from tests.support.view import View
+
+pytestmark = both_buses
 
 
 class Lossy:

@@ -7,9 +7,12 @@ import pytest
 
 from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT
+from tests.support.buses import both_buses
 from tests.support.sdp import offer
 from tests.support.system import System
 from tests.support.view import View
+
+pytestmark = both_buses
 
 ROOM = "voice-1"
 

@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.buses import in_memory
+from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client, Message
 from tests.support.sdp import answer, candidate, offer
 from tests.support.system import System, token
+
+pytestmark = both_buses
 
 ROOM = "voice-1"
 

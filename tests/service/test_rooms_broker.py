@@ -14,11 +14,14 @@ from shared.broker.subjects import ADD_PARTICIPANT, CREATE_ROOM, LIST_ROOMS
 from shared.rooms.commands import ListRooms
 from shared.values.errors import Code, Refused
 from tests.support.broker import connector
+from tests.support.buses import both_buses
 from tests.support.invariants import check_log
 from tests.support.logs import begin
 from tests.support.orders import OWNER, ROOM, caller, create, join
 from tests.support.patience import eventually, eventually_async
 from tests.support.rooms import serve_rooms
+
+pytestmark = both_buses
 
 LISTER = caller("lister", "rooms:list")
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shared.broker.bus import Bus, Following, LogEntry
-from tests.support.buses import in_memory
+from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
 from tests.support.sdp import offer
 from tests.support.system import System, token
@@ -91,6 +91,7 @@ async def test_every_change_reaches_everyone(system: System) -> None:
     assert (await alice.ask("join_room", roomId="voice-1"))["code"] == "room_closed"
 
 
+@both_buses
 async def test_a_join_storm(system: System) -> None:
     """Twenty clients join and change at once, on two gateways: each one's own view ends as everybody else's."""
     await system.start(gateways=2, default_max_participants=30, mesh_participants=30, rooms=2)
@@ -156,6 +157,7 @@ async def test_the_same_agent_and_device(system: System) -> None:
     await old.silence("user_joined")
 
 
+@both_buses
 async def test_two_tabs_join_at_the_same_moment(system: System) -> None:
     """The same agent and device on two gateways at once: one of them is in, the other one was told why not."""
     await system.start(gateways=2, rooms=2)
@@ -290,6 +292,7 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     assert view.participants[alice.participants["voice-1"]]["name"] == "Name 4"
 
 
+@both_buses
 async def test_a_gateway_that_hears_late(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whom room_users shows can be written to at once, although live copies of the log come late to this gateway."""
     await system.start(gateways=2)

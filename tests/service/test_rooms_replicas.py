@@ -14,11 +14,14 @@ from shared.rooms.commands import ListRooms
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.errors import Code, Refused
 from shared.values.ids import ParticipantId, RoomId
+from tests.support.buses import both_buses
 from tests.support.invariants import check_log
 from tests.support.orders import ROOM, caller, close, create, join, leave
 from tests.support.patience import eventually_async
 from tests.support.rooms import EVERYBODY, listed
 from tests.support.system import System
+
+pytestmark = both_buses
 
 MakeBus = Callable[[str], Awaitable[Bus]]
 

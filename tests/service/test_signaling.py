@@ -11,7 +11,7 @@ from services.gateway.session.idempotency import REMEMBERED
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.bus import Posted, Signal
 from tests.support.broker import connector, container_engine
-from tests.support.buses import in_memory
+from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
 from tests.support.sdp import SAMPLES, answer, candidate, offer
 from tests.support.system import System
@@ -52,6 +52,7 @@ async def test_verbatim_between_gateways(system: System) -> None:
         assert "negotiation" not in heard
 
 
+@both_buses
 async def test_order_is_kept(system: System) -> None:
     """Two hundred messages each way at once: each direction arrives whole and in the order sent."""
     alice, bob = await pair(system, message_rate=100_000, message_burst=1000)
@@ -193,6 +194,7 @@ async def test_rooms_do_not_mix(system: System) -> None:
     await bob.silence("offer")
 
 
+@both_buses
 async def test_nothing_after_user_left(system: System) -> None:
     """Candidates sent while somebody leaves: after its user_left nothing of it comes, and nothing goes to it."""
     alice, bob = await pair(system, message_rate=100_000, message_burst=1000)

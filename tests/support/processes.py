@@ -117,10 +117,11 @@ class Process:
 
     def _read(self) -> None:
         assert self.popen.stdout is not None
-        for line in self.popen.stdout:
-            with self._changed:
-                self.lines.append(line.decode(errors="replace").rstrip("\n"))
-                self._changed.notify_all()
+        with self.popen.stdout:
+            for line in self.popen.stdout:
+                with self._changed:
+                    self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                    self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -1,8 +1,7 @@
-"""One running installation, as `make run` starts it, for all tests of commands that do not break it."""
+"""Commands that are told of the running installation, and what they are given."""
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,29 +9,18 @@ import pytest
 from tests.clients.cli.runner import Cli
 from tests.support.launched import Launched
 
-LEFT_OVER = "a-token-that-is-none-of-the-services-business"
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    """All services, in development mode, started from a shell in which `parley` was used."""
-    variables = {"PARLEY_URL": "http://elsewhere.invalid", "PARLEY_TOKEN": LEFT_OVER, "PARLEY_TOKEN_FILE": "/nowhere"}
-    launched = Launched(tmp_path_factory.mktemp("cli") / "data", environment=variables).ready()
-    yield launched
-    launched.stop()
-
 
 @pytest.fixture
-def cli(running: Launched) -> Cli:
+def cli(launched: Launched) -> Cli:
     """The command, told where the gateway is."""
-    return Cli(PARLEY_URL=running.url)
+    return Cli(PARLEY_URL=launched.url)
 
 
 @pytest.fixture
-def nats_variables(running: Launched) -> dict[str, str]:
+def nats_variables(launched: Launched) -> dict[str, str]:
     """Where NATS is, and the password of its user `observer`."""
-    found = running.process.wait_for(r"^\s*NATS\s+(\S+)")
-    passwords: dict[str, str] = json.loads((running.data / "nats" / "passwords.json").read_text())
+    found = launched.process.wait_for(r"^\s*NATS\s+(\S+)")
+    passwords: dict[str, str] = json.loads((launched.data / "nats" / "passwords.json").read_text())
     return {"NATS_URL": found[1], "NATS_PASSWORD": passwords["observer"]}
 
 

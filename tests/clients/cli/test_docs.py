@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from parley.cli.exits import Exit
 
 from tests.clients.cli.runner import environment
@@ -23,15 +24,16 @@ def blocks() -> list[tuple[bool, str]]:
     return [(bool(endless), commands) for endless, commands in BLOCK.findall(PAGE)]
 
 
-def test_every_block_runs(running: Launched, nats_variables: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_every_block_runs(launched: Launched, nats_variables: dict[str, str], tmp_path: Path) -> None:
     """In one folder, each with what the ones before exported; with `until Ctrl-C` it goes on until then, and ends so."""
     assert len(blocks()) >= 7
-    (tmp_path / ".data").symlink_to(running.data)
+    (tmp_path / ".data").symlink_to(launched.data)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    variables = {**environment(), "PATH": path, "PARLEY_URL": running.url}
+    variables = {**environment(), "PATH": path, "PARLEY_URL": launched.url}
     exports: list[str] = []
     for endless, commands in blocks():
-        text = commands.replace("http://127.0.0.1:8080", running.url)
+        text = commands.replace("http://127.0.0.1:8080", launched.url)
         text = text.replace("nats://127.0.0.1:…", nats_variables["NATS_URL"])
         script = "set -euo pipefail\n" + "\n".join(exports) + "\n" + text
         if endless:

@@ -90,9 +90,9 @@ def test_nobody_there() -> None:
     assert findings(wrong_scheme, status=4)["url"]["status"] == "wrong"
 
 
-def test_https_to_a_plain_port(running: Launched) -> None:
+def test_https_to_a_plain_port(launched: Launched) -> None:
     """The wrong scheme is recognised."""
-    found = findings(Cli(PARLEY_URL=running.url.replace("http:", "https:")), status=4)
+    found = findings(Cli(PARLEY_URL=launched.url.replace("http:", "https:")), status=4)
     assert "https:// or http://" in found["url"]["found"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.cli.conftest import LEFT_OVER
 from tests.clients.cli.runner import COMMAND, Cli, environment
+from tests.conftest import LEFT_OVER
 from tests.support.launched import Launched, refusal
 from tests.support.processes import ROOT
 
@@ -125,9 +125,9 @@ def test_nobody_reads_any_more(cli: Cli) -> None:
     assert "Exception" not in done.stderr
 
 
-def test_services_do_not_mind_its_variables(running: Launched) -> None:
+def test_services_do_not_mind_its_variables(launched: Launched) -> None:
     """`make run` starts in a shell where PARLEY_URL and PARLEY_TOKEN are set, and its services never get the token."""
-    services = {pid: line for pid, line in running.process.tree().commands().items() if "services." in line}
+    services = {pid: line for pid, line in launched.process.tree().commands().items() if "services." in line}
     assert len(services) >= 3
     for pid in services:
         assert LEFT_OVER.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
