@@ -45,7 +45,7 @@ async def test_the_line_is_cut_during_setup(launched: Launched, room_id: str) ->
         line.cut()
         async with Call(here) as alice, Call(there) as bob:
             telling = asyncio.gather(alice.set_track("audio", Tone()), bob.set_track("audio", Tone()))
-            await asyncio.sleep(0.3)
+            await eventually(lambda: line.refused >= 1, "it is asked while there is no line")
             line.open = True
             await telling
             await asyncio.gather(hear_somebody(alice), hear_somebody(bob))
@@ -111,7 +111,7 @@ async def test_signals_that_were_lost(system: System) -> None:
         events = here.events()
         async with Call(here) as alice:
             line.deaf = True
-            await asyncio.sleep(1)  # the offer is out, and its answer is not heard
+            await eventually(lambda: b'"answer"' in line.withheld, "the offer is out, and its answer is not heard")
             line.cut()
             here._state.cursor = "v-other000.1"  # as if the log had been replaced: what came up to the cut is lost
             line.deaf = False

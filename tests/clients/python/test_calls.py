@@ -72,7 +72,7 @@ async def test_glare(launched: Launched, room_id: str) -> None:
             await asyncio.gather(
                 *(call.set_track("audio", one) for call, one in zip((alice, bob), tracks, strict=True))
             )
-            await asyncio.sleep(0.05 * n)
+            await asyncio.sleep(0.05 * n)  # nothing is waited for: the rounds overlap more or less
         await asyncio.gather(alice.set_track("audio", Tone()), bob.set_track("audio", Tone()))
         await asyncio.gather(hear_somebody(alice), hear_somebody(bob))
         await connected(alice, bob)

@@ -6,6 +6,7 @@ import parley
 import pytest
 from parley import Left, ParleyError, ParticipantJoined, ParticipantLeft, ParticipantUpdated, Resumed, StateChanged
 from parley.requests import CAPACITY
+from parley.transport.link_state import Event
 
 from tests.clients.python.conftest import PATIENCE, until
 from tests.clients.python.cutting import Line
@@ -78,7 +79,7 @@ async def test_an_answer_that_got_lost(line: Line, room_id: str) -> None:
         revision = here.revision
         line.deaf = True
         updating = asyncio.ensure_future(here.update(metadata={"once": True}))
-        await asyncio.sleep(0.5)  # long enough for the gateway to have done it
+        await eventually(lambda: b'"ok"' in line.withheld, "the gateway has done it, and its answer is on the way")
         line.cut()
         line.deaf = False
         async with asyncio.timeout(PATIENCE):
@@ -89,15 +90,20 @@ async def test_an_answer_that_got_lost(line: Line, room_id: str) -> None:
 
 async def test_a_join_that_is_given_up(line: Line, launched: Launched, room_id: str) -> None:
     """A join that is cancelled after it was sent leaves nobody behind in the room."""
-    async with parley.connect(line.url, token=token("alice")) as alice:
+    async with (
+        parley.connect(line.url, token=token("alice")) as alice,
+        parley.connect(launched.url, token=token("bob")) as bob,
+        bob.join(room_id) as there,
+    ):
+        events = there.events()
         line.deaf = True
         joining = asyncio.ensure_future(_join(alice, room_id))
-        await asyncio.sleep(0.5)
+        assert (await until(events, ParticipantJoined)).participant.agent_id == "alice"
         joining.cancel()
         await asyncio.gather(joining, return_exceptions=True)
+        assert len(there.others) == 1
         line.deaf = False
-        async with parley.connect(launched.url, token=token("bob")) as bob, bob.join(room_id) as there:
-            await eventually(lambda: not there.others, "alice has left")
+        assert (await until(events, ParticipantLeft)).reason == "left"
         assert alice.rooms == {}
 
 
@@ -216,11 +222,8 @@ async def test_a_gateway_that_dies_after_it_asked_us_away(system: System) -> Non
         alice.join("r") as room,
     ):
         events = room.events()
-        connection = alice._link._connection
-        assert connection is not None
-        alice._link._concerns_connection(
-            connection, {"type": "go_away", "reason": "shutdown", "reconnectAfterMs": 600_000}
-        )
+        alice._link._move_after = 600.0
+        alice._link._happen(Event.GO_AWAY)
         line.cut()
         assert (await until(events, Resumed)).recovered
 
@@ -250,7 +253,7 @@ async def test_a_dead_connection_is_noticed(system: System) -> None:
         alice.join("r") as room,
     ):
         events, states = room.events(), alice.events()
-        connection = alice._link._connection
+        connection = alice._link._present
         assert connection is not None
         connection.heartbeat = 0.3  # what the gateway says is at least a second
         line.deaf = True

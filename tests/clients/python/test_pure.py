@@ -20,7 +20,7 @@ from parley.profile import Profile
 from parley.requests import CAPACITY, Requests
 from parley.transport.backoff import Backoff
 from parley.transport.endpoint import endpoint
-from parley.transport.link import is_final
+from parley.transport.link_state import is_final
 
 from shared.rooms import model as wire
 from shared.values.errors import CloseCode

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import parley
@@ -85,7 +86,7 @@ async def test_keep_trying(launched: Launched) -> None:
     async with Line(launched.url) as line:
         line.open = False
         opening = asyncio.ensure_future(_open(line.url, keep_trying=True))
-        await asyncio.sleep(0.3)
+        await eventually(lambda: line.refused >= 2, "it tries again")
         assert not opening.done()
         line.open = True
         async with asyncio.timeout(PATIENCE):
@@ -176,7 +177,9 @@ async def test_an_expired_token_is_replaced_on_the_way_back(system: System) -> N
         events = room.events()
         line.open = False
         line.cut()
-        await asyncio.sleep(2.5)
+        ends = session._link._credentials._ends
+        assert ends is not None
+        await eventually(lambda: time.time() > ends, "the token has ended")
         line.open = True
         assert (await until(events, Resumed)).recovered
         assert len(given) >= 2

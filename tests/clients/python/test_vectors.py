@@ -10,6 +10,7 @@ from parley.merge_patch import merge_patch
 from parley.roster import Roster
 from parley.rtc.ice_credentials import renewed
 from parley.rtc.negotiation import Negotiation, generation_of
+from parley.transport.link_state import Action, Event, State, is_final, loss_of, step
 
 from shared.rooms import model as services
 from tests.support.processes import ROOT
@@ -44,14 +45,14 @@ def test_fold(case: dict[str, Any]) -> None:
     first, *steps = case["steps"]
     roster = Roster(first["push"])
     assert (as_sent(roster), first["gap"]) == (first["roster"], False)
-    for step in steps:
-        push = step["push"]
+    for one in steps:
+        push = one["push"]
         gap = False
         if push["type"] == "room_users":
             roster.replace(push)
         else:
             gap = roster.apply(push).gap
-        assert (as_sent(roster), gap) == (step["roster"], step["gap"]), push
+        assert (as_sent(roster), gap) == (one["roster"], one["gap"]), push
 
 
 @pytest.mark.parametrize("merge", [merge_patch, services.merge_patch], ids=["sdk", "services"])
@@ -96,3 +97,37 @@ def test_credentials(case: dict[str, Any]) -> None:
     """Whether a relay is replaced when ICE servers come, and which end of credentials is known then."""
     now = datetime.fromisoformat(case["now"])
     assert renewed(case["known"], case["told"], now) == (case["restart"], case["then"])
+
+
+OTHERS_ONLY = {"wake", "online"}  # events that only a page has
+
+
+def test_every_transition_of_the_link() -> None:
+    """Each state and event leads where the table says, and what is not in it changes nothing and does nothing."""
+    document = json.loads((VECTORS / "link.json").read_text())
+    assert set(document["states"]) == set(State)
+    assert set(document["events"]) - OTHERS_ONLY == set(Event)
+    listed = {
+        (one["from"], one["event"]): (one["to"], tuple(one["actions"]))
+        for one in document["transitions"]
+        if SDK in one.get("only", [SDK])
+    }
+    assert {action for _, actions in listed.values() for action in actions} == set(Action)
+    for state in State:
+        for event in Event:
+            assert step(state, event) == listed.get((state, event), (state, ())), (state, event)
+
+
+@pytest.mark.parametrize("case", cases("link", "sequences"))
+def test_lives_of_the_link(case: dict[str, Any]) -> None:
+    """One event after another, from connecting to the end."""
+    state = State(case["from"])
+    for one in case["steps"]:
+        state, actions = step(state, Event(one["event"]))
+        assert (state, list(actions)) == (one["to"], one["actions"]), one
+
+
+@pytest.mark.parametrize("case", cases("link", "codes"))
+def test_close_codes(case: dict[str, Any]) -> None:
+    """Which close codes are final, and what they mean for the present connection."""
+    assert (is_final(case["code"]), loss_of(case["code"])) == (case["final"], case["lost"])

@@ -46,6 +46,11 @@ class Credentials:
         self._ends = None
         return self._token
 
+    def spoil(self) -> None:
+        """The token there is has ended: forget it, if another one can be had."""
+        if self.renewable:
+            self._token = None
+
     def accepted(self, expires_at: str) -> None:
         """The gateway took it, and says when it ends."""
         self._ends = datetime.fromisoformat(expires_at).timestamp()

@@ -91,13 +91,9 @@ class Connection:
         """Whether it is over."""
         return self._gone.is_set()
 
-    async def over(self) -> None:
-        """Wait until it is."""
-        await self._gone.wait()
-
     async def authenticate(self, message: Mapping[str, Any]) -> Message:
         """Say who we are; the `auth_ok`. Raises the ParleyError that came instead, or ConnectionEnded."""
-        self.send(json.dumps(message, separators=(",", ":")))
+        self.say(message)
         while True:
             reply = await self.receive()
             match reply.get("type"):
@@ -106,6 +102,10 @@ class Connection:
                     return reply
                 case "auth_error" | "error":
                     raise ParleyError.of(reply)
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Put a message into the line."""
+        self.send(json.dumps(message, separators=(",", ":")))
 
     def send(self, text: str) -> None:
         """Put a text into the line. If the connection is gone, it is gone with it."""
@@ -147,14 +147,18 @@ class Connection:
                 await self._something.wait()
 
     async def close(self) -> None:
-        """Close it; what is in the line goes out before."""
+        """Close it; what is in the line goes out before. When this is cancelled, drop it."""
         self._gone.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSING):
-                while self._outgoing and not self._writer.done():
-                    await asyncio.sleep(0)
-        self._writer.cancel()
-        await self._socket.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING):
+                    while self._outgoing and not self._writer.done():
+                        await asyncio.sleep(0)
+            self._writer.cancel()
+            await self._socket.close()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Drop it at once."""

@@ -1,31 +1,26 @@
 """Keeps a session connected: connects, renews, comes back with back-off, and moves over when a gateway goes away.
 
-It knows the first messages of a connection and its end; everything else it hands to its owner.
+It executes the table of `link_state`. It knows the first messages of a connection and its end; everything else it hands
+to its owner.
 """
 
 import asyncio
-import contextlib
-import itertools
-import json
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from parley.credentials import Credentials
 from parley.errors import UNAVAILABLE, ParleyError
+from parley.transport.attempt import Attempt
 from parley.transport.backoff import Backoff
 from parley.transport.connection import Connection, ConnectionEnded, ConnectOptions, Message, Unreachable
+from parley.transport.link_state import Event, State, loss_of, step
+from parley.transport.renewal import Renewal
 
 logger = logging.getLogger(__name__)
 
 STABLE = 5.0  # seconds: a connection that lived so long was a good one
-FOR_GOOD = frozenset({1003, 1007, 1009})  # the same would happen again
-
-
-def is_final(code: int) -> bool:
-    """Whether this close code means: do not come back (docs/protocol.md, section 2)."""
-    return 4500 <= code <= 4999 or code in FOR_GOOD
 
 
 class Owner(Protocol):
@@ -64,214 +59,217 @@ class Link:
         options: ConnectOptions,
         owner: Owner,
     ) -> None:
+        self.state = State.IDLE
         self._urls = urls
-        self._turn = itertools.cycle(urls)
         self._credentials = credentials
-        self._device_id = device_id
-        self._options = options
         self._owner = owner
+        self._attempt = Attempt(urls, credentials, device_id, options, self._happen)
         self._backoff = Backoff(random.random)
-        self._connection: Connection | None = None
-        self._held: list[Message] | None = None  # what the old connection said while a new one is being authenticated
-        self._last_error: ParleyError | None = None
-        self._numbers = itertools.count(1)
-        self._renewal: asyncio.Future[Message] | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._moving: asyncio.Task[None] | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self._present: Connection | None = None
+        self._since = 0.0  # when the present connection came in
+        self._held: list[Message] = []  # what it said while the next one was resuming
+        self._last_error: ParleyError | None = None  # that it said
+        self._move_after = 0.0
+        self._refusal: Exception | None = None  # why the last attempt failed
+        self._end: tuple[int | None, str, ParleyError | None] = (None, "", None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keep_trying = False
+        self._attempts = 0  # before there was a session
 
     async def start(self, *, keep_trying: bool) -> None:
         """Connect for the first time: each URL once, or until it works. Raises what the last attempt raised."""
-        attempts = 0
-        while self._connection is None:
-            try:
-                await self._enter()
-            except ParleyError as error:
-                attempts += 1
-                if isinstance(error, Unreachable) and attempts < len(self._urls):
-                    continue
-                if not (keep_trying and error.retryable):
-                    raise
-                logger.warning("not connected yet: %s", error)
-                await asyncio.sleep(max(error.retry_after or 0.0, self._backoff.next()))
-        self._task = asyncio.create_task(self._live(), name="parley-session")
+        self._keep_trying = keep_trying
+        self._happen(Event.DIAL)
+        await self._opened
 
     def send(self, text: str) -> bool:
         """Send it now, if that is possible."""
-        if self._connection is None or self._held is not None:
+        if self._present is None or self.state is State.RESUMING:
             return False
-        self._connection.send(text)
+        self._present.send(text)
         return True
 
     async def close(self) -> None:
         """End it for good; nothing is heard any more."""
-        tasks = [task for task in (self._task, self._moving, self._renewing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        connection, self._connection = self._connection, None
-        try:
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if connection is not None:
-                await connection.close()
-        except asyncio.CancelledError:
-            if connection is not None:
-                connection.abort()
-            raise
+        self._happen(Event.CLOSE)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _enter(self) -> None:
-        """One attempt, at the next URL. An expired token is replaced once, if it can be."""
-        token = await self._credentials.current()
-        url = next(self._turn)
-        try:
-            await self._enter_with(token, url)
-        except ParleyError as error:
-            if error.code != "expired_token" or not self._credentials.renewable:
-                raise
-            await self._enter_with(await self._credentials.fresh(), url)
+    # The table.
 
-    async def _enter_with(self, token: str, url: str) -> None:
-        connection = await Connection.open(url, self._options)
-        try:
-            # From here on what the old connection says comes again on the new one, which resumes from this moment.
-            self._held = []
-            async with asyncio.timeout(self._options.open_timeout):
-                reply = await connection.authenticate(self._authenticate(token, self._owner.resumption()))
-        except BaseException as error:
-            connection.abort()
-            self._release()
-            if isinstance(error, ConnectionEnded | TimeoutError):
-                message = f"{url} ended the connection before it answered: {error}"
-                if isinstance(error, ConnectionEnded) and is_final(error.code):
-                    raise ParleyError("not_authenticated", message) from None
-                raise Unreachable(UNAVAILABLE, message) from None
-            raise
-        old, self._connection, self._held = self._connection, connection, None
-        self._credentials.accepted(reply["expiresAt"])
-        self._owner.entered(reply)
-        if old is not None:
-            await old.close()
+    def _happen(self, event: Event, error: Exception | None = None) -> None:
+        """Take the next state, and do what the table says, until something of it leads to yet another state."""
+        if error is not None:
+            self._refusal = error
+            if isinstance(error, ParleyError):
+                self._end = (None, error.message, error)
+        to, actions = step(self.state, event)
+        self.state = to
+        for action in actions:
+            getattr(self, f"_do_{action}")()
+            if self.state is not to:
+                return
 
-    def _release(self) -> None:
-        held, self._held = self._held, None
-        for message in held or ():
+    def _do_get_token(self) -> None:
+        self._stop_timer()
+        self._in_task(self._attempt.get_token())
+
+    def _do_spoil_token(self) -> None:
+        self._attempt.spoil_token()
+
+    def _do_open(self) -> None:
+        self._in_task(self._attempt.open())
+
+    def _do_authenticate(self) -> None:
+        """What the present connection says from here on comes again by the next one, which resumes from this moment."""
+        self._in_task(self._attempt.authenticate(self._owner.resumption()))
+
+    def _do_enter(self) -> None:
+        before, self._present, self._attempt.connection = self._present, self._attempt.connection, None
+        assert self._present is not None  # noqa: S101 - it has just come in
+        self._since = asyncio.get_running_loop().time()
+        self._in_task(self._follow(self._present))
+        if before is not None:
+            self._in_task(before.close())
+        self._owner.entered(self._attempt.auth_ok)
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _do_retry(self) -> None:
+        """After a pause that grows, and as long as the gateway asked for; with another token at once."""
+        error = self._refusal
+        after = error.retry_after or 0.0 if isinstance(error, ParleyError) else 0.0
+        if self._attempt.spoiled:
+            self._wait(0.0)
+        elif self._opened.done():
+            self._wait(after + self._backoff.next())
+        else:
+            self._retry_first(error, after)
+
+    def _retry_first(self, error: Exception | None, after: float) -> None:
+        """There was no session yet: try the other URLs at once, and go on only if the program wants to keep trying."""
+        self._attempts += 1
+        if isinstance(error, Unreachable) and self._attempts < len(self._urls):
+            self._wait(0.0)
+        elif self._keep_trying and isinstance(error, ParleyError) and error.retryable:
+            logger.warning("not connected yet: %s", error)
+            self._wait(max(after, self._backoff.next()))
+        else:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception | None) -> None:
+        """The first connection has failed: `start` raises why."""
+        self._happen(Event.CLOSE)
+        self._opened.set_exception(error or ParleyError(UNAVAILABLE, "there is no connection"))
+
+    def _do_move_later(self) -> None:
+        self._wait(self._move_after)
+
+    def _do_report(self) -> None:
+        if isinstance(self._refusal, ParleyError):
+            logger.debug("not back yet: %s", self._refusal)
+        else:
+            logger.warning("the token function failed: %s", type(self._refusal).__name__)
+
+    def _do_lost(self) -> None:
+        self._owner.lost()
+
+    def _do_release(self) -> None:
+        held, self._held = self._held, []
+        for message in held:
             self._owner.received(message)
-        if self._connection is not None:
-            self._owner.flush()
+        self._owner.flush()
 
-    def _authenticate(self, token: str, resumption: Mapping[str, Any] | None) -> Message:
-        message: Message = {"type": "authenticate", "id": f"auth-{next(self._numbers)}", "token": token}
-        if self._device_id is not None:
-            message["deviceId"] = self._device_id
-        if resumption is not None:
-            message["resume"] = resumption
-        return message
+    def _do_discard(self) -> None:
+        self._held.clear()
 
-    async def _live(self) -> None:
-        try:
-            while (connection := self._connection) is not None:
-                started = asyncio.get_running_loop().time()
-                ended = await self._follow(connection)
-                if asyncio.get_running_loop().time() - started > STABLE:
-                    self._backoff.reset()
-                if self._moving is not None:
-                    await asyncio.wait([self._moving])
-                    self._moving = None
-                if self._connection is not connection:
-                    continue
-                self._connection = None
-                if is_final(ended.code):
-                    self._owner.over(ended.code, ended.reason, self._last_error)
-                    return
-                self._owner.lost()
-                await self._come_back()
-        except ParleyError as error:
-            self._owner.over(None, error.message, error)
-        except Exception as error:
-            logger.exception("the session ends because of a bug")
-            self._owner.over(None, type(error).__name__, ParleyError("internal", type(error).__name__))
+    def _do_close(self) -> None:
+        """End the present connection in order, and whatever is under way at once."""
+        self._stop_timer()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        present, self._present = self._present, None
+        self._held.clear()
+        self._attempt.drop()
+        if present is not None:
+            self._in_task(present.close())
 
-    async def _follow(self, connection: Connection) -> ConnectionEnded:
+    def _do_end(self) -> None:
+        code, reason, error = self._end
+        self._do_close()
+        if self._opened.done():
+            self._owner.over(code, reason, error)
+        else:
+            self._opened.set_exception(error or ParleyError(UNAVAILABLE, reason))
+
+    # The present connection.
+
+    async def _follow(self, connection: Connection) -> None:
         """Hand over what comes, until the connection ends."""
-        while True:
-            try:
+        renewal = Renewal(self._credentials, self._attempt.message, self._owner.renewed)
+        try:
+            while True:
                 message = await connection.receive()
-            except ConnectionEnded as ended:
-                logger.debug("connection ended: %s", ended)
-                if self._renewal is not None and not self._renewal.done():
-                    self._renewal.cancel()
-                return ended
-            if self._held is not None:
-                self._held.append(message)
-            elif not self._concerns_connection(connection, message):
-                self._owner.received(message)
+                if connection is self._present:
+                    self._heard(renewal, message)
+        except ConnectionEnded as ended:
+            renewal.abandon()
+            if connection is self._present:
+                self._broke(ended)
 
-    def _concerns_connection(self, connection: Connection, message: Message) -> bool:
+    def _heard(self, renewal: Renewal, message: Message) -> None:
+        if self.state is State.RESUMING:
+            self._held.append(message)
+        elif not self._concerns_connection(renewal, message):
+            self._owner.received(message)
+
+    def _concerns_connection(self, renewal: Renewal, message: Message) -> bool:
         type_, renews = str(message.get("type")), str(message.get("id", "")).startswith("auth-")
+        if type_ == "auth_error" or (type_ == "error" and "id" not in message):
+            self._last_error = ParleyError.of(message)
         if type_ == "go_away":
-            if self._moving is None:
-                after = message.get("reconnectAfterMs", 0) / 1000
-                self._moving = asyncio.create_task(self._move(connection, after), name="parley-move")
-        elif type_ == "token_expiring":
-            self._renewing = asyncio.create_task(self._renew(connection), name="parley-renewal")
+            self._move_after = message.get("reconnectAfterMs", 0) / 1000
+            self._happen(Event.GO_AWAY)
+        elif type_ == "token_expiring" and self._present is not None:
+            self._in_task(renewal.run(self._present))
         elif type_ == "auth_ok" or renews:
-            if self._renewal is not None and not self._renewal.done():
-                self._renewal.set_result(message)
-        elif type_ in ("error", "auth_error") and "id" not in message:
-            self._last_error = ParleyError.of(message)
-            return type_ == "auth_error"
-        if type_ == "auth_error":
-            self._last_error = ParleyError.of(message)
+            renewal.answered(message)
         return type_ in ("go_away", "token_expiring", "auth_ok", "auth_error", "pong") or renews
 
-    async def _move(self, old: Connection, after: float) -> None:
-        """Make before break: the old connection is good until the new one has resumed."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(old.over(), after)
-        while self._connection is old and not old.ended:
-            try:
-                await self._enter()
-            except ParleyError as error:
-                if not error.retryable and not isinstance(error, Unreachable):
-                    return  # coming back will meet the same, and end the session
-            except Exception as error:
-                logger.warning("the token function failed: %s", type(error).__name__)
-            if self._connection is old:
-                await asyncio.sleep(self._backoff.next())
+    def _broke(self, ended: ConnectionEnded) -> None:
+        logger.debug("connection ended: %s", ended)
+        self._present = None
+        if asyncio.get_running_loop().time() - self._since > STABLE:
+            self._backoff.reset()
+        self._refusal = None
+        self._end = (ended.code, ended.reason, self._last_error)
+        self._happen(loss_of(ended.code))
 
-    async def _renew(self, connection: Connection) -> None:
-        """Ask for another token and hand it in, as often as it takes while the connection lives."""
-        if not self._credentials.renewable:
-            logger.warning("the token is about to end, and there is no function to get another from")
+    # Time and tasks.
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._happen, Event.TIMER)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _in_task(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing, name="parley-link")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None or self.state is State.CLOSED:
             return
-        pause = Backoff(random.random, first=1.0)
-        while self._connection is connection and not connection.ended:
-            try:
-                token = await self._credentials.fresh()
-            except Exception as error:
-                logger.warning("the token function failed: %s", type(error).__name__)
-            else:
-                self._renewal = asyncio.get_running_loop().create_future()
-                connection.send(json.dumps(self._authenticate(token, None)))
-                reply = await self._renewal
-                if reply["type"] == "auth_ok":
-                    self._credentials.accepted(reply["expiresAt"])
-                    self._owner.renewed(reply)
-                if reply["type"] != "error":
-                    return  # auth_error: the connection closes
-            await asyncio.sleep(0.2 + pause.next())
-
-    async def _come_back(self) -> None:
-        """Until there is a connection again. Raises the ParleyError that makes it pointless."""
-        while self._connection is None:
-            await asyncio.sleep(self._backoff.next())
-            try:
-                await self._enter()
-            except Unreachable as error:
-                logger.debug("not back yet: %s", error)
-            except ParleyError as error:
-                if not error.retryable:
-                    raise
-                logger.debug("not back yet: %s", error)
-                await asyncio.sleep(error.retry_after or 0.0)
-            except Exception as error:
-                logger.warning("the token function failed: %s", type(error).__name__)
+        if isinstance(error, Exception) and not self._opened.done():
+            self._give_up(error)
+            return
+        logger.error("the session ends because of a bug", exc_info=error)
+        self._happen(Event.CLOSE)
+        self._owner.over(None, type(error).__name__, ParleyError("internal", type(error).__name__))
