@@ -1,18 +1,31 @@
 // A page without a face: the SDK's objects, in the hands of tests. It sees to nothing by itself.
-import { connect } from "/clients/js/index.js";
+import { connect, Mesh } from "/clients/js/index.js";
 
 const bare = { heard: [], messages: [], kinds: {} };
 globalThis.bare = bare;
 
+/** A topology: everyone is connected with whoever came first, and with nobody else. */
+class Star extends Mesh {
+  joined(participant) {
+    const [first] = bare.room.participants.values();
+    if (participant === first || bare.room.self === first) super.joined(participant);
+  }
+
+  left(participant, reason) {
+    super.left(participant, reason);
+    this.begin();
+  }
+}
+
 /** Connect and join; `tracks` are the kinds of a fake camera and microphone to send. */
-bare.enter = async ({ urls, token, room, name, tracks = ["audio", "video"], rtcConfiguration }) => {
+bare.enter = async ({ urls, token, room, name, tracks = ["audio", "video"], rtcConfiguration, star = false }) => {
   bare.session = await connect(urls, { token, deviceId: `bare-${name}` });
   bare.session.addEventListener("statechange", ({ state }) => bare.heard.push(`session ${state}`));
   bare.room = await bare.session.join(room, { name });
   bare.room.addEventListener("resumed", ({ recovered }) => bare.heard.push(`resumed ${recovered}`));
   bare.room.addEventListener("iceservers", ({ expiresAt }) => bare.heard.push(`ice servers until ${expiresAt}`));
   bare.room.addEventListener("left", ({ reason }) => bare.heard.push(`left ${reason}`));
-  bare.call = bare.room.call({ rtcConfiguration });
+  bare.call = bare.room.call({ rtcConfiguration, ...(star && { topology: (host) => new Star(host) }) });
   bare.call.addEventListener("error", ({ error }) => bare.heard.push(`error ${error}`));
   bare.call.addEventListener("track", ({ kind, track }) => (bare.kinds[track.id] = [...new Set([...(bare.kinds[track.id] ?? []), kind])]));
   // What nobody plays is not decoded.

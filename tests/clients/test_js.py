@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
 SDK = ROOT / "clients" / "js"
 SIZE_LIMIT = 25_000  # bytes of the bundle, minified and gzipped
 CONSUMER = """\
-import { connect, ParleyError, type Participant } from "@agent-link/parley";
+import { connect, Mesh, ParleyError, type Participant, type Topology } from "@agent-link/parley";
 
 export async function names(url: string, token: () => Promise<string>): Promise<string[]> {
   const session = await connect(url, { token });
@@ -25,6 +25,10 @@ export async function names(url: string, token: () => Promise<string>): Promise<
   room.addEventListener("left", ({ reason, error }) => error instanceof ParleyError && reason.trim());
   const call = room.call({ rtcConfiguration: { iceTransportPolicy: "relay" } });
   call.addEventListener("track", ({ peer, kind, stream }) => [peer.participant.name, kind === "screen", stream.id]);
+  const stop: () => void = room.onPush(["levitated"], (push) => push.how);
+  room.addEventListener("left", stop);
+  const asMesh: Topology = room.call({ topology: (host) => new Mesh(host) }) && ({} as Mesh);
+  asMesh.close("left");
   // @ts-expect-error - an event of a room has no such property
   room.addEventListener("participantleft", ({ nonsense }) => nonsense);
   // @ts-expect-error - what is internal is not among the types

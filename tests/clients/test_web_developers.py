@@ -85,9 +85,10 @@ async def test_the_page_of_the_document(launched: Launched, chromium: Chromium) 
     await bob.page.click("#share")
     await alice.until(SCREEN)
     await alice.until("() => parts.room.others[0].media.screen.state === 'on'")
-    assert {"Visitor came", "Visitor raises a hand", "Visitor says hello, everyone"} <= set(said)
+    assert {"Visitor came", "Visitor raises a hand", "Visitor says hello, everyone", "user_joined makes 2"} <= set(said)
     await bob.run("() => parts.session.close()")
     await alice.until("() => parts.call.peers.size === 0 && !document.querySelector('video')")
+    assert said.count("user_left makes 1") == 1
     assert not alice.faults()
     assert not bob.faults()
 

@@ -1,4 +1,4 @@
-/** A call: a full mesh of peer connections with everyone in a room who is there or comes. */
+/** A call with everyone in a room who is there or comes: what we send, and what comes from them. */
 
 import { Channels } from "./channels.js";
 import { closed, ParleyError } from "./errors.js";
@@ -11,6 +11,8 @@ import { Meter } from "./meter.js";
 /** @typedef {import("./stats.js").PeerStats} PeerStats */
 /** @typedef {import("./incoming.js").Kind} Kind */
 /** @typedef {import("./localmedia.js").Slot} Slot */
+/** @typedef {import("./topology.js").Topology} Topology */
+/** @typedef {import("./topology.js").TopologyHost} TopologyHost */
 /** @template {object} F @typedef {import("./events.js").ParleyEvent<F>} ParleyEvent */
 
 /**
@@ -18,6 +20,7 @@ import { Meter } from "./meter.js";
  * @property {RTCConfiguration} [rtcConfiguration] laid over what the gateway says, such as `{iceTransportPolicy: "relay"}`
  * @property {Partial<Record<Kind, MediaStreamTrack | null>>} [tracks] to send from the first offer on
  * @property {number} [statsIntervalMs] how often `quality` is told (3,000; 0 is never)
+ * @property {(host: TopologyHost) => Topology} [topology] how the participants are connected; a full mesh if not given
  */
 
 /**
@@ -50,21 +53,27 @@ export class Call extends TypedEventTarget {
   #closed = false;
   #entering = true;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #timer;
-  /** @internal @readonly */ _mesh;
+  #hungUp;
+  /** @internal @readonly @type {Topology} */ _topology;
 
   /**
    * Use `room.call`.
    * @internal
    * @param {import("./room.js").Room} room
    * @param {CallOptions} options
+   * @param {import("./topology.js").CallHistory} history
+   * @param {() => void} hungUp
    */
-  constructor(room, { rtcConfiguration = {}, tracks = {}, statsIntervalMs = 3000 }) {
+  constructor(room, options, history, hungUp) {
+    const { rtcConfiguration = {}, tracks = {}, statsIntervalMs = 3000, topology = (host) => new Mesh(host) } = options;
     super();
     this.#room = room;
     this.#overlay = rtcConfiguration;
-    this._mesh = new Mesh(room, this.#host(), this.#company());
+    this.#hungUp = hungUp;
+    const configuration = () => this.#configuration;
+    this._topology = topology({ room, configuration, ...this.#host(), ...this.#listener(), ...history });
     for (const [kind, track] of Object.entries(tracks)) if (track) this.#later(this.setTrack(/** @type {Kind} */ (kind), track));
-    this._mesh.meet();
+    this._topology.begin();
     if (statsIntervalMs) this.#timer = setInterval(() => this.#later(this.#quality()), statsIntervalMs);
   }
 
@@ -75,7 +84,7 @@ export class Call extends TypedEventTarget {
 
   /** The others' ends, by participant id. @returns {ReadonlyMap<string, Peer>} */
   get peers() {
-    return this._mesh.peers;
+    return this._topology.peers;
   }
 
   /** Our own camera and microphone, as the others get them. */
@@ -154,19 +163,14 @@ export class Call extends TypedEventTarget {
     this.#closed = true;
     clearInterval(this.#timer);
     const sent = /** @type {Kind[]} */ (["audio", "video", "screen"]).filter((kind) => this.#media.get(kind));
-    this._mesh.close("closed");
+    this._topology.close("closed");
     this.#channels.close();
-    this.#room._callClosed();
+    this.#hungUp();
     if (!this.#room.left) for (const kind of sent) this.#later(this.#tell(kind, null));
     this.dispatchEvent(event("closed", {}));
   }
 
-  /** @internal There are other ICE servers. */
-  _iceServers() {
-    this._mesh.configure(this.#configuration);
-  }
-
-  /** What a peer needs of us. @returns {ConstructorParameters<typeof Mesh>[1]} */
+  /** What peers need of us. @returns {Omit<import("./peer.js").Host, "opened" | "polite">} */
   #host() {
     return {
       connect: () => new RTCPeerConnection(this.#configuration),
@@ -181,8 +185,8 @@ export class Call extends TypedEventTarget {
     };
   }
 
-  /** @returns {import("./mesh.js").Company} */
-  #company() {
+  /** @returns {import("./topology.js").MeshListener} */
+  #listener() {
     return {
       came: (peer) => this.dispatchEvent(event("peerjoined", { peer })),
       went: (peer, reason) => this.#went(peer, reason),
@@ -204,7 +208,7 @@ export class Call extends TypedEventTarget {
   #put(slot, track) {
     if (this.#media.get(slot) === track) return;
     this.#media.set(slot, track);
-    for (const peer of this.peers.values()) peer._send(slot);
+    this._topology.trackChanged(slot);
   }
 
   /**

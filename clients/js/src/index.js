@@ -3,6 +3,7 @@
 export { Call } from "./call.js";
 export { Channel } from "./channel.js";
 export { ParleyError } from "./errors.js";
+export { Mesh } from "./mesh.js";
 export { CloseCodes, ErrorCodes } from "./messages.js";
 export { Peer } from "./peer.js";
 export { Room } from "./room.js";
@@ -21,3 +22,5 @@ export { connect, Session } from "./session.js";
 /** @typedef {import("./channel.js").ChannelEvents} ChannelEvents */
 /** @typedef {import("./peer.js").PeerState} PeerState */
 /** @typedef {import("./stats.js").PeerStats} PeerStats */
+/** @typedef {import("./topology.js").Topology} Topology */
+/** @typedef {import("./topology.js").TopologyHost} TopologyHost */

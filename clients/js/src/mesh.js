@@ -6,40 +6,29 @@ import { Peer } from "./peer.js";
 
 /** @typedef {import("./messages.js").Participant} Participant */
 /** @typedef {import("./messages.js").SignalPush} SignalPush */
+/** @typedef {import("./topology.js").Topology} Topology */
 
 /**
- * @typedef {object} Company what a mesh tells its call
- * @property {(peer: Peer) => void} came
- * @property {(peer: Peer, reason: string) => void} went
- * @property {(peer: Peer) => void} opened its RTCPeerConnection is a new one
- * @property {(peer: Peer) => void} updated
- * @property {(peer: Peer | null, error: unknown) => void} failed
+ * A full mesh: the topology of calls that are asked for no other.
+ * @implements {Topology}
  */
-
-/** A full mesh. */
 export class Mesh {
-  #room;
   #host;
-  #company;
-  /** @type {Map<string, number>} */ #generations;
+  #peerHost;
+  #room;
   /** @type {string | null} when the TURN credentials that are in use end */ #credentialsEnd;
   /** By participant id. @readonly @type {Map<string, Peer>} */ peers = new Map();
 
-  /**
-   * @param {import("./room.js").Room} room
-   * @param {Omit<import("./peer.js").Host, "opened" | "polite">} host
-   * @param {Company} company
-   */
-  constructor(room, host, company) {
-    this.#room = room;
-    this.#company = company;
-    this.#generations = room._generations;
-    this.#credentialsEnd = room.iceServersExpireAt;
-    this.#host = { ...host, polite: (/** @type {string} */ id) => this.#polite(id), opened: (/** @type {Peer} */ peer) => this.#opened(peer) };
+  /** @param {import("./topology.js").TopologyHost} host */
+  constructor(host) {
+    this.#host = host;
+    this.#room = host.room;
+    this.#credentialsEnd = host.room.iceServersExpireAt;
+    this.#peerHost = { ...host, polite: (/** @type {string} */ id) => this.#polite(id), opened: (/** @type {Peer} */ peer) => this.#opened(peer) };
   }
 
   /** Meet everyone who is there. */
-  meet() {
+  begin() {
     for (const one of this.#room.others) this.joined(one);
   }
 
@@ -47,16 +36,16 @@ export class Mesh {
   joined(participant) {
     const { id } = participant;
     if (this.peers.has(id) || id === this.#room.self.id) return;
-    const signals = this.#room._unheard.take(id);
-    const before = this.#generations.get(id);
+    const signals = this.#host.earlySignals(id);
+    const before = this.#host.generations.get(id);
     const offered = signals.length ? (generationOf(signals[0]?.negotiation) ?? 0) : -1;
     const generation = Math.max(before === undefined ? 0 : before + 1, offered);
     // Of two that meet, the one that came later offers. After an earlier call in this room the other end knows of none.
     const waits = generation === offered || (before === undefined && !this.#polite(id));
-    const peer = new Peer(participant, this.#host, generation, waits);
+    const peer = new Peer(participant, this.#peerHost, generation, waits);
     this.peers.set(id, peer);
     this.#opened(peer);
-    this.#company.came(peer);
+    this.#host.came(peer);
     for (const signal of signals) peer._hear(signal);
   }
 
@@ -66,7 +55,7 @@ export class Mesh {
    */
   left({ id }, reason) {
     this.#drop(id, reason);
-    this.#generations.delete(id);
+    this.#host.generations.delete(id);
   }
 
   /** @param {Participant} participant */
@@ -74,11 +63,11 @@ export class Mesh {
     const peer = this.peers.get(participant.id);
     if (!peer) return;
     peer._updated(participant);
-    this.#company.updated(peer);
+    this.#host.updated(peer);
   }
 
   /** @param {SignalPush} signal */
-  hear(signal) {
+  take(signal) {
     this.peers.get(signal.from)?._hear(signal);
   }
 
@@ -90,21 +79,26 @@ export class Mesh {
   /** Our stay is another one: nothing of these connections goes on. */
   reset() {
     this.close("timeout");
-    this.#generations.clear();
+    this.begin();
+  }
+
+  /** There are other ICE servers. */
+  iceServersChanged() {
+    const { restart, ends } = renewed(this.#credentialsEnd, this.#room.iceServersExpireAt, Date.now());
+    this.#credentialsEnd = ends;
+    for (const peer of this.peers.values()) {
+      peer._configure(this.#host.configuration(), restart).catch((error) => this.#host.failed(peer, error));
+    }
+  }
+
+  /** @param {import("./localmedia.js").Slot} slot */
+  trackChanged(slot) {
+    for (const peer of this.peers.values()) peer._send(slot);
   }
 
   /** @param {string} reason */
   close(reason) {
     for (const id of [...this.peers.keys()]) this.#drop(id, reason);
-  }
-
-  /** There are other ICE servers. @param {RTCConfiguration} configuration */
-  configure(configuration) {
-    const { restart, ends } = renewed(this.#credentialsEnd, this.#room.iceServersExpireAt, Date.now());
-    this.#credentialsEnd = ends;
-    for (const peer of this.peers.values()) {
-      peer._configure(configuration, restart).catch((error) => this.#company.failed(peer, error));
-    }
   }
 
   /** @param {string} id */
@@ -116,8 +110,8 @@ export class Mesh {
   #opened(peer) {
     // A peer's first connection opens before it is one of ours.
     if (this.peers.get(peer.participant.id) !== peer) return;
-    this.#generations.set(peer.participant.id, peer._generation);
-    this.#company.opened(peer);
+    this.#host.generations.set(peer.participant.id, peer._generation);
+    this.#host.opened(peer);
   }
 
   /**
@@ -129,6 +123,6 @@ export class Mesh {
     if (!peer) return;
     this.peers.delete(id);
     peer._close();
-    this.#company.went(peer, reason);
+    this.#host.went(peer, reason);
   }
 }

@@ -5,14 +5,14 @@ import { judge, label } from "./negotiation.js";
 /** @typedef {import("./messages.js").SignalPush} SignalPush */
 
 /**
- * @typedef {object} Wire
+ * @typedef {object} SignalPort where signals go
  * @property {(signal: object) => Promise<unknown>} send
  * @property {() => boolean} reachable whether the other end hears us now
  * @property {(error: unknown) => void} failed a description could not be set or sent
  */
 
 /**
- * @typedef {object} Terms
+ * @typedef {object} NegotiationRole our part in a negotiation
  * @property {number} generation
  * @property {boolean} polite
  * @property {boolean} waits whether the other end makes the first offer
@@ -26,8 +26,8 @@ const EARLY_AT_MOST = 256;
 /** What is said about one RTCPeerConnection. */
 export class Negotiator {
   #connection;
-  #terms;
-  #wire;
+  #role;
+  #port;
   #outgoing;
   #round = 0;
   #making = false;
@@ -41,19 +41,19 @@ export class Negotiator {
 
   /**
    * @param {RTCPeerConnection} connection
-   * @param {Terms} terms
-   * @param {Wire} wire
+   * @param {NegotiationRole} role
+   * @param {SignalPort} port
    * @param {Pick<import("./outgoing.js").Outgoing, "invite" | "adopt">} outgoing
    */
-  constructor(connection, terms, wire, outgoing) {
+  constructor(connection, role, port, outgoing) {
     this.#connection = connection;
-    this.#terms = terms;
-    this.#wire = wire;
+    this.#role = role;
+    this.#port = port;
     this.#outgoing = outgoing;
-    this.#holding = terms.waits;
+    this.#holding = role.waits;
     connection.onnegotiationneeded = () => void this.#offer();
     connection.onicecandidate = ({ candidate }) => this.#trickle(candidate);
-    if (terms.waits) this.#timer = setTimeout(() => this.#release(), FIRST_OFFER_MS);
+    if (role.waits) this.#timer = setTimeout(() => this.#release(), FIRST_OFFER_MS);
     else outgoing.invite();
   }
 
@@ -65,8 +65,8 @@ export class Negotiator {
   /** What is to be done with a signal now. @param {SignalPush} signal */
   verdict(signal) {
     return judge(signal, {
-      generation: this.#terms.generation,
-      polite: this.#terms.polite,
+      generation: this.#role.generation,
+      polite: this.#role.polite,
       makingOffer: this.#making,
       settingAnswer: this.#settingAnswer,
       signalingState: this.#connection.signalingState,
@@ -81,7 +81,7 @@ export class Negotiator {
       if (signal.type === "candidate") await this.#candidate(signal);
       else await this.#description(signal);
     } catch (error) {
-      if (this.#connection.signalingState !== "closed") this.#wire.failed(error);
+      if (this.#connection.signalingState !== "closed") this.#port.failed(error);
     }
   }
 
@@ -105,7 +105,7 @@ export class Negotiator {
       await this.#connection.setLocalDescription();
       this.#say(undefined);
     } catch (error) {
-      if (this.#open) this.#wire.failed(error);
+      if (this.#open) this.#port.failed(error);
     } finally {
       this.#making = false;
     }
@@ -123,7 +123,7 @@ export class Negotiator {
     const description = this.#connection.localDescription;
     if (!description || !this.#open) return;
     if (description.type === "offer") {
-      this.#said = this.#pending = label(this.#terms.generation, this.#round++);
+      this.#said = this.#pending = label(this.#role.generation, this.#round++);
       this.#expectAnswer(0);
     } else {
       this.#said = answered ?? undefined;
@@ -133,7 +133,7 @@ export class Negotiator {
 
   /** @param {object} signal */
   #send(signal) {
-    this.#wire.send(signal).catch((error) => this.#wire.failed(error));
+    this.#port.send(signal).catch((error) => this.#port.failed(error));
   }
 
   /**
@@ -146,7 +146,7 @@ export class Negotiator {
     this.#timer = setTimeout(() => {
       const offer = this.#connection.localDescription;
       if (this.#connection.signalingState !== "have-local-offer" || !offer || !this.#pending) return;
-      if (!this.#wire.reachable()) return this.#expectAnswer(times);
+      if (!this.#port.reachable()) return this.#expectAnswer(times);
       this.#send({ type: "offer", sdp: offer.sdp, negotiation: this.#pending });
       this.#expectAnswer(times + 1);
     }, ANSWER_MS * 2 ** times);
@@ -158,7 +158,7 @@ export class Negotiator {
     if (candidate?.candidate === "") return;
     const init = candidate && candidate.toJSON();
     // A candidate that is refused or lost is one way less; ICE copes.
-    this.#wire.send({ type: "candidate", candidate: init, negotiation: this.#said }).catch(() => {});
+    this.#port.send({ type: "candidate", candidate: init, negotiation: this.#said }).catch(() => {});
   }
 
   /** @param {SignalPush} signal */

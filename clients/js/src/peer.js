@@ -131,7 +131,8 @@ export class Peer {
   async _configure(configuration, renewed) {
     const connection = this.#connection;
     connection.setConfiguration(configuration);
-    if (connection.signalingState === "closed") return;
+    // What has gathered nothing yet gathers with these.
+    if (connection.signalingState === "closed" || !connection.localDescription) return;
     if (this.state !== "connected" || (renewed && (await relayed(connection)))) connection.restartIce();
   }
 
@@ -166,13 +167,13 @@ export class Peer {
     this.#connection = connection;
     const outgoing = (this.#outgoing = new Outgoing(connection, this.#host.media));
     this.#watch(connection);
-    const wire = {
+    const port = {
       send: (/** @type {object} */ signal) => this.#host.send({ ...signal, to: this.#participant.id }),
       reachable: () => this.#reachable,
       failed: (/** @type {unknown} */ error) => this.#failed(error),
     };
-    const terms = { generation, polite: this.#polite, waits };
-    this.#negotiator = new Negotiator(connection, terms, wire, outgoing);
+    const role = { generation, polite: this.#polite, waits };
+    this.#negotiator = new Negotiator(connection, role, port, outgoing);
     this.#host.opened(this);
   }
 

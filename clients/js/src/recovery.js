@@ -1,7 +1,7 @@
 /** When a peer's connection breaks: an ICE restart first, a new RTCPeerConnection if that does not help. */
 
 /**
- * @typedef {object} Means
+ * @typedef {object} RecoveryActions what is done about a connection that breaks
  * @property {() => void} restart
  * @property {() => void} rebuild
  * @property {() => boolean} reachable whether the other end hears us now; before that nothing helps
@@ -13,14 +13,14 @@ const CAP_MS = 60_000;
 
 /** Watches the states of a peer's connections. */
 export class Recovery {
-  #means;
+  #actions;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #stage = /** @type {"well" | "waiting" | "restarted"} */ ("well");
   #rebuilds = 0;
 
-  /** @param {Means} means */
-  constructor(means) {
-    this.#means = means;
+  /** @param {RecoveryActions} actions */
+  constructor(actions) {
+    this.#actions = actions;
   }
 
   /** @param {RTCPeerConnectionState} state */
@@ -49,17 +49,17 @@ export class Recovery {
   }
 
   #restart() {
-    this.#means.restart();
+    this.#actions.restart();
     this.#arm();
   }
 
   #arm() {
     const wait = Math.min(CAP_MS, RESTARTED_MS * 2 ** this.#rebuilds);
     this.#wait("restarted", wait, () => {
-      if (!this.#means.reachable()) return this.#arm();
+      if (!this.#actions.reachable()) return this.#arm();
       this.#rebuilds += 1;
       this.#arm();
-      this.#means.rebuild();
+      this.#actions.rebuild();
     });
   }
 

@@ -1,16 +1,16 @@
-/** A room we are in: its roster, what we say of ourselves in it, and its signals. Stays the same one when a session is lost. */
+/** A room we are in: who is there, and what happens. It stays the same object when a session is lost. */
 
-import { closed, ParleyError } from "./errors.js";
-import { backoff } from "./backoff.js";
-import { Call } from "./call.js";
+import { Calling } from "./calling.js";
+import { closed } from "./errors.js";
 import { event, TypedEventTarget } from "./events.js";
-import { mergePatch } from "./patch.js";
+import { Participation } from "./participation.js";
+import { PushListeners } from "./pushes.js";
 import { Roster } from "./roster.js";
-import { Unheard } from "./unheard.js";
 
 /** @typedef {import("./messages.js").Participant} Participant */
 /** @typedef {import("./messages.js").Room} RoomInfo */
 /** @typedef {import("./messages.js").MediaPatch} MediaPatch */
+/** @typedef {import("./errors.js").ParleyError} ParleyError */
 /** @template {object} F @typedef {import("./events.js").ParleyEvent<F>} ParleyEvent */
 
 /**
@@ -29,10 +29,14 @@ import { Unheard } from "./unheard.js";
  * @property {ParleyEvent<{participant: Participant, previous: Participant}>} participantupdated
  * @property {ParleyEvent<{info: RoomInfo, previous: RoomInfo}>} roomupdated
  * @property {ParleyEvent<{}>} rosterchange after any of these, once per push
- * @property {ParleyEvent<{recovered: boolean}>} resumed the connection is back; without `recovered`, signals may be lost
+ * @property {ParleyEvent<{recovered: boolean, rejoined: boolean}>} resumed the connection is back; without `recovered`, signals
+ *   may be lost; with `rejoined`, ours is another stay, and `self` another participant
  * @property {ParleyEvent<{iceServers: RTCIceServer[], expiresAt: string | null}>} iceservers
  * @property {ParleyEvent<{reason: string, error: ParleyError | null}>} left our stay has ended
  */
+
+/** The event of each change of the roster. @type {Record<import("./roster.js").Change["change"], keyof RoomEvents>} */
+const EVENTS = { joined: "participantjoined", left: "participantleft", updated: "participantupdated", room: "roomupdated" };
 
 /**
  * A stay in a room.
@@ -40,22 +44,16 @@ import { Unheard } from "./unheard.js";
  */
 export class Room extends TypedEventTarget {
   #session;
-  #joinToken;
-  /** @type {{name?: string, metadata?: any, media?: any}} what we say of ourselves, to say it again */ #profile;
+  #participation;
+  #pushes = new PushListeners();
+  #calling;
   /** @type {Roster | null} */ #roster = null;
-  /** @type {Call | null} */ #call = null;
-  /** @type {Promise<void> | null} */ #leaving = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
-  #state = /** @type {"joining" | "joined" | "left"} */ ("joining");
   #recovered = true;
   #looking = false;
-  #attempt = 0;
-  #unheard = new Unheard();
   /** @type {RTCIceServer[]} */ #iceServers = [];
   /** @type {string | null} */ #iceExpiresAt = null;
   /** Its id. @readonly */ id;
   /** @internal @type {string} */ _cursor = "";
-  /** @internal @type {Promise<void>} */ _joined;
 
   /**
    * Use `session.join`.
@@ -64,14 +62,15 @@ export class Room extends TypedEventTarget {
    * @param {JoinOptions} options
    * @param {import("./session.js").Session} session
    */
-  constructor(id, { token, name, metadata, media }, session) {
+  constructor(id, options, session) {
     super();
     this.id = id;
     this.#session = session;
-    this.#joinToken = token;
-    this.#profile = { name, metadata, media };
-    this._joined = this.#join();
-    this._joined.catch((error) => this._end(error.code ?? "internal", error));
+    this.#calling = new Calling(this);
+    this.#participation = new Participation(id, options, session, {
+      entered: (reply) => this.#entered(reply),
+      ended: (reason, error) => this.#ended(reason, error),
+    });
   }
 
   /** The protocol's room object. @returns {RoomInfo} */
@@ -121,52 +120,47 @@ export class Room extends TypedEventTarget {
 
   /** Whether our stay has ended; then this object is dead. */
   get left() {
-    return this.#state === "left";
+    return this.#participation.state === "left";
   }
 
   /** Whether what we say gets through now. */
   get connected() {
-    return this.#session.state === "connected" && this.#state === "joined";
+    return this.#session.state === "connected" && this.#participation.state === "joined";
   }
 
   /**
    * Change what we say of ourselves. Objects merge by key, and `null` removes a key.
-   * @param {{name?: string | null, metadata?: Record<string, any>, media?: MediaPatch}} change
+   * @param {import("./profile.js").ProfileChange} change
    * @returns {Promise<void>} rejects with a ParleyError
    */
-  async update({ name, metadata, media }) {
-    this.#open();
-    const change = { name, metadata, media };
-    const before = this.#profile;
-    const after = (this.#profile = mergePatch(before, change));
-    // A join that is under way may have been sent without it.
-    while (this.#state === "joining") await this._joined.catch(() => {});
-    this.#open();
-    try {
-      await this.#session._ask("update", { type: "update_self", roomId: this.id, ...change });
-    } catch (error) {
-      if (this.#profile === after) this.#profile = before;
-      throw error;
-    }
+  update(change) {
+    return this.#participation.update(change);
   }
 
   /** Leave. Nothing of the room is heard after it. */
   leave() {
-    if (this.#state === "left") return Promise.resolve();
-    this.#leaving ??= this.#leave();
-    return this.#leaving;
+    return this.#participation.leave();
   }
 
   /**
    * The call with everyone in the room who is there or comes. There is one per room.
    * @param {import("./call.js").CallOptions} [options]
-   * @returns {Call}
+   * @returns {import("./call.js").Call}
    */
   call(options = {}) {
-    this.#open();
-    if (!globalThis.RTCPeerConnection) throw new ParleyError("bad_state", "there is no RTCPeerConnection here");
-    this.#call ??= new Call(this, options);
-    return this.#call;
+    this.#participation.check();
+    return this.#calling.open(options);
+  }
+
+  /**
+   * Hear pushes of this room as they come over the wire (docs/protocol.md), also of types that this SDK does not know. The
+   * room is then as of the push already, and its own events follow.
+   * @param {string | readonly string[]} types
+   * @param {(push: any) => void} listener
+   * @returns {() => void} ends it
+   */
+  onPush(types, listener) {
+    return this.#pushes.on(types, listener);
   }
 
   /**
@@ -178,47 +172,29 @@ export class Room extends TypedEventTarget {
     return this.#session._ask("signal", { roomId: this.id, ...signal });
   }
 
-  /** @internal @returns {Unheard} signals that came while there was no call */
-  get _unheard() {
-    return this.#unheard;
-  }
-
-  /** @internal Which connection of each pair was the last: a later call in this room counts on. @readonly @type {Map<string, number>} */
-  _generations = new Map();
-
-  /** @internal */
-  _callClosed() {
-    this.#call = null;
-  }
-
   /** @internal @param {any} message a push of this room */
   _hear(message) {
-    if (this.#state === "left") return;
+    if (this.left) return;
     if (message.type === "room_users") return this.#replace(message);
-    if (!this.#roster || this.#state === "joining") return;
+    if (!this.#roster || this.#participation.state === "joining") return;
     if (typeof message.cursor === "string") this._cursor = message.cursor;
-    switch (message.type) {
-      case "offer":
-      case "answer":
-      case "candidate":
-        return this.#signalled(message);
-      case "room_resumed":
-        return this.#resumed();
-      case "ice_servers":
-        return this.#serve(message);
-      default:
-        if (typeof message.revision === "number") this.#apply(message);
-    }
+    const resumed = message.type === "room_resumed";
+    if (typeof message.revision === "number" && !resumed) return this.#apply(message);
+    const served = message.type === "ice_servers" && this.#serve(message);
+    this.#pushes.tell(message);
+    if (served) this.#tellServers();
+    if (resumed) this.#resumed();
+  }
+
+  /** @internal When the join that is under way is answered. */
+  get _joined() {
+    return this.#participation.joined;
   }
 
   /** @internal The session is lost, or this room's part of it: join anew. */
   _lost() {
-    if (this.#state !== "joined") return;
-    if (this.#leaving) return this._end("left", null);
-    this.#state = "joining";
-    this._cursor = "";
-    this._joined = this.#join();
-    this._joined.catch((error) => this.#again(error));
+    this.#participation.lost();
+    if (this.#participation.state === "joining") this._cursor = "";
   }
 
   /**
@@ -227,12 +203,7 @@ export class Room extends TypedEventTarget {
    * @param {ParleyError | null} error
    */
   _end(reason, error) {
-    if (this.#state === "left") return;
-    this.#state = "left";
-    clearTimeout(this.#timer);
-    this.#session._forget(this);
-    this.#call?.close();
-    this.dispatchEvent(event("left", { reason, error }));
+    this.#participation.end(reason, error);
   }
 
   get #known() {
@@ -240,44 +211,20 @@ export class Room extends TypedEventTarget {
     return this.#roster;
   }
 
-  #open() {
-    if (this.#state === "left") throw closed("the room has been left");
-  }
-
-  async #join() {
-    const token = typeof this.#joinToken === "function" ? await this.#joinToken() : this.#joinToken;
-    if (this.#state === "left") return;
-    const message = { type: "join_room", roomId: this.id, token, ...this.#profile };
-    await this.#session._ask("join", message, (reply) => this.#enter(reply));
+  /** @param {import("./messages.js").RoomUsers} message */
+  #entered(message) {
+    const rejoined = this.#roster !== null;
+    this.#replace(message);
+    if (rejoined) this.dispatchEvent(event("resumed", { recovered: false, rejoined }));
   }
 
   /**
-   * Joining anew did not go well: later again, or our stay has ended.
-   * @param {ParleyError} error
+   * @param {string} reason
+   * @param {ParleyError | null} error
    */
-  #again(error) {
-    if (this.#state !== "joining") return;
-    if (error.retryable === false) return this._end(error.code ?? "internal", error);
-    this._joined = new Promise((resolve, reject) => {
-      const wait = Math.max(error.retryAfterMs ?? 0, backoff(++this.#attempt, Math.random()));
-      this.#timer = setTimeout(() => this.#join().then(resolve, reject), wait);
-    });
-    this._joined.catch((again) => this.#again(again));
-  }
-
-  /** @param {import("./messages.js").RoomUsers} message */
-  #enter(message) {
-    if (this.#state === "left") return;
-    const anew = this.#roster !== null;
-    this.#state = "joined";
-    this.#attempt = 0;
-    if (anew) {
-      this.#unheard.clear();
-      this.#call?._mesh.reset();
-    }
-    this.#replace(message);
-    if (anew) this.#call?._mesh.meet();
-    if (anew) this.dispatchEvent(event("resumed", { recovered: false }));
+  #ended(reason, error) {
+    this.#session._forget(this);
+    this.dispatchEvent(event("left", { reason, error }));
   }
 
   /** The room as it is now, whatever was known of it. @param {import("./messages.js").RoomUsers} message */
@@ -285,16 +232,20 @@ export class Room extends TypedEventTarget {
     this._cursor = message.cursor;
     this.#looking = false;
     if (message.recovered === false) this.#recovered = false;
-    const changes = this.#roster?.replace(message) ?? null;
+    const changes = this.#roster?.replace(message) ?? [];
     this.#roster ??= new Roster(message);
-    if (message.iceServers) this.#serve(message);
-    if (changes) this.#tell(changes);
+    const served = message.iceServers && this.#serve(message);
+    this.#pushes.tell(message);
+    if (served) this.#tellServers();
+    this.#tell(changes);
   }
 
   /** @param {any} message */
   #apply(message) {
+    if (message.revision <= this.revision) return;
     const gone = message.type === "user_left" && message.participantId === this.#known.selfId;
     const changes = this.#known.apply(message);
+    this.#pushes.tell(message);
     if (gone) return message.reason === "timeout" ? this._lost() : this._end(message.reason, null);
     if (message.type === "room_closed") return this._end("room_closed", null);
     if (changes) this.#tell(changes);
@@ -313,60 +264,31 @@ export class Room extends TypedEventTarget {
 
   /** @param {import("./roster.js").Change[]} changes */
   #tell(changes) {
-    for (const one of changes) {
-      switch (one.change) {
-        case "joined":
-          this.#call?._mesh.joined(one.participant);
-          this.dispatchEvent(event("participantjoined", { participant: one.participant }));
-          break;
-        case "left":
-          this.#unheard.drop(one.participant.id);
-          this.#call?._mesh.left(one.participant, one.reason);
-          this.dispatchEvent(event("participantleft", { participant: one.participant, reason: one.reason }));
-          break;
-        case "updated":
-          this.#call?._mesh.updated(one.participant);
-          this.dispatchEvent(event("participantupdated", { participant: one.participant, previous: one.previous }));
-          break;
-        case "room":
-          this.dispatchEvent(event("roomupdated", { info: one.info, previous: one.previous }));
-      }
-      if (this.#state === "left") return;
+    for (const { change, ...facts } of changes) {
+      if (this.left) return;
+      this.dispatchEvent(event(EVENTS[change], facts));
     }
-    if (changes.length) this.dispatchEvent(event("rosterchange", {}));
-  }
-
-  /** @param {import("./messages.js").SignalPush} message */
-  #signalled(message) {
-    if (this.#call) this.#call._mesh.hear(message);
-    else this.#unheard.keep(message);
+    if (changes.length && !this.left) this.dispatchEvent(event("rosterchange", {}));
   }
 
   #resumed() {
     const recovered = this.#recovered;
     this.#recovered = true;
-    if (!recovered) this.#call?._mesh.signalsLost();
-    this.dispatchEvent(event("resumed", { recovered }));
+    this.dispatchEvent(event("resumed", { recovered, rejoined: false }));
   }
 
-  /** @param {{iceServers: import("./messages.js").IceServer[], expiresAt?: string | null}} message */
+  /**
+   * Whether these are other ICE servers.
+   * @param {{iceServers: import("./messages.js").IceServer[], expiresAt?: string | null}} message
+   */
   #serve({ iceServers, expiresAt = null }) {
-    if (this.#iceExpiresAt === expiresAt && JSON.stringify(this.#iceServers) === JSON.stringify(iceServers)) return;
+    if (this.#iceExpiresAt === expiresAt && JSON.stringify(this.#iceServers) === JSON.stringify(iceServers)) return false;
     this.#iceServers = /** @type {RTCIceServer[]} */ (iceServers);
     this.#iceExpiresAt = expiresAt;
-    this.#call?._iceServers();
-    this.dispatchEvent(event("iceservers", { iceServers: this.#iceServers, expiresAt }));
+    return true;
   }
 
-  async #leave() {
-    try {
-      await this.#session._ask("leave", { type: "leave_room", roomId: this.id });
-    } catch (error) {
-      if (!(error instanceof ParleyError) || !["not_in_room", "closed"].includes(error.code)) {
-        this.#leaving = null;
-        throw error;
-      }
-    }
-    this._end("left", null);
+  #tellServers() {
+    this.dispatchEvent(event("iceservers", { iceServers: this.#iceServers, expiresAt: this.#iceExpiresAt }));
   }
 }

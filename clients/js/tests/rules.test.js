@@ -1,13 +1,13 @@
 /** The pure parts. */
 import { describe, expect, test } from "vitest";
 import { backoff, BASE_MS, CAP_MS } from "../src/backoff.js";
+import { EarlySignals } from "../src/earlysignals.js";
 import { final, refusalOf } from "../src/linkstate.js";
 import { label } from "../src/negotiation.js";
 import { mergePatch } from "../src/patch.js";
 import { Requests, WAITING_AT_MOST } from "../src/requests.js";
 import { Roster } from "../src/roster.js";
 import { NOTHING_YET, summarize } from "../src/stats.js";
-import { Unheard } from "../src/unheard.js";
 
 describe("back-off", () => {
   test("is anything from 0 up to twice as much each time, and never above the cap", () => {
@@ -75,15 +75,15 @@ test("a label is generation and round", () => expect(label(2, 7)).toBe("2.7"));
 
 describe("signals without a call", () => {
   test("of each sender the last offer is kept, with its candidates", () => {
-    const unheard = new Unheard();
-    const from = (type, negotiation) => unheard.keep({ type, from: "p2", negotiation });
+    const early = new EarlySignals();
+    const from = (type, negotiation) => early.keep({ type, from: "p2", negotiation });
     from("candidate", "0.0");
     from("offer", "0.0");
     from("offer", "1.0");
     from("candidate", "1.0");
     from("candidate", "0.0");
-    expect(unheard.take("p2").map(({ type, negotiation }) => [type, negotiation])).toEqual([["offer", "1.0"], ["candidate", "1.0"]]);
-    expect(unheard.take("p2")).toEqual([]);
+    expect(early.take("p2").map(({ type, negotiation }) => [type, negotiation])).toEqual([["offer", "1.0"], ["candidate", "1.0"]]);
+    expect(early.take("p2")).toEqual([]);
   });
 });
 

@@ -163,7 +163,7 @@ test("when the session is lost, rooms are joined anew with what we said of ourse
   line.fromClient = (message) => (message.resume ? { ...message, resume: { ...message.resume, token: "x.y.z" } } : message);
   const resumed = next(room, "resumed");
   line.cut();
-  expect(await resumed).toMatchObject({ recovered: false });
+  expect(await resumed).toMatchObject({ recovered: false, rejoined: true });
   expect(alice.sessionId).not.toBe(before[0]);
   expect(room.self.id).not.toBe(before[1]);
   expect(room.self).toMatchObject({ name: "Alice", metadata: { hand: true } });
@@ -171,21 +171,25 @@ test("when the session is lost, rooms are joined anew with what we said of ourse
 });
 
 test.each([
-  ["error", (room) => ({ type: "error", code: "not_in_room", message: "the session is not in that room", details: { roomId: room.id } })],
-  ["user_left", (room) => ({ type: "user_left", roomId: room.id, revision: room.revision + 1, participantId: room.self.id, reason: "timeout" })],
+  ["error", (room) => ({ type: "error", code: "not_in_room", message: "not in that room", details: { roomId: room.id } })],
+  ["user_left", ({ id, revision, self }) => ({ type: "user_left", roomId: id, revision: revision + 1, participantId: self.id, reason: "timeout" })],
 ])("a room that timed out while another was resumed is joined again (%s)", async (_, gone) => {
   line = await Line.to(urls[0]);
   const alice = await session("alice", { url: line.url });
   const [room, other] = [await alice.join(freshRoom(), { name: "Alice" }), await alice.join(freshRoom())];
-  const { sessionId } = alice;
+  const before = [alice.sessionId, room.self.id];
   const ended = listen(room, "left");
-  line.fromServer = (message) => (message.type === "room_resumed" && message.roomId === room.id ? gone(room) : message);
+  // When she resumes, the gateway has her leave; the line says that it was for the time.
+  line.fromServer = (message) => {
+    if (message.id === "gone") return gone(room);
+    const first = message.type === "room_resumed" && message.roomId === room.id;
+    return first ? void line.say({ type: "leave_room", id: "gone", roomId: room.id }) : message;
+  };
   const resumed = Promise.all([next(room, "resumed"), next(other, "resumed")]);
   line.cut();
-  expect(await resumed).toMatchObject([{ recovered: false }, { recovered: true }]);
-  await room.update({ metadata: { still: "here" } });
-  await until(() => room.self.metadata.still === "here");
-  expect([alice.sessionId, room.self.name, ended, alice.rooms.get(room.id)]).toEqual([sessionId, "Alice", [], room]);
+  expect(await resumed).toMatchObject([{ recovered: false, rejoined: true }, { recovered: true, rejoined: false }]);
+  expect([alice.sessionId, room.self.name, ended, alice.rooms.get(room.id)]).toEqual([before[0], "Alice", [], room]);
+  expect(room.self.id).not.toBe(before[1]);
 });
 
 test("a gateway that says nothing any more is taken for dead", async () => {
@@ -270,6 +274,45 @@ test("pushes and fields that are not known are skipped", async () => {
   await room.update({ metadata: { still: "here" } });
   await until(() => room.self.metadata.still === "here");
   expect(errors).toEqual([]);
+});
+
+test("pushes are heard by their type, also one that is not known, when the room is as of them and before its events", async () => {
+  line = await Line.to(urls[0]);
+  const id = freshRoom();
+  const room = await (await session("alice", { url: line.url })).join(id);
+  const heard = [];
+  const stop = room.onPush(["user_joined", "user_left", "levitated"], (push) => heard.push([push.type, push.how, room.others.length, push.revision === room.revision]));
+  const stopOne = room.onPush("user_joined", ({ participant }) => heard.push(participant.name));
+  room.addEventListener("participantjoined", () => heard.push("participantjoined"));
+  const theirs = await (await session("bob")).join(id, { name: "Bob" });
+  await until(() => heard.length === 3);
+  line.inject({ type: "levitated", roomId: id, how: "high" });
+  line.inject({ type: "levitated", roomId: "elsewhere", how: "low" });
+  stopOne();
+  await theirs.leave();
+  await until(() => room.others.length === 0);
+  stop();
+  line.inject({ type: "levitated", roomId: id, how: "unheard" });
+  await room.update({ metadata: { still: "here" } });
+  expect(heard).toEqual([
+    ["user_joined", undefined, 1, true], "Bob", "participantjoined", ["levitated", "high", 1, false], ["user_left", undefined, 0, true],
+  ]);
+});
+
+test("a push that comes again is heard once; the last one is heard too", async () => {
+  line = await Line.to(urls[0]);
+  const id = freshRoom();
+  const room = await (await session("alice", { url: line.url })).join(id);
+  const heard = [];
+  room.onPush(["user_joined", "user_left", "room_closed"], ({ type }) => heard.push(type));
+  let joined;
+  line.fromServer = (message) => (message.type === "user_joined" && (joined = message), message);
+  await (await session("bob")).join(id);
+  await until(() => joined);
+  line.inject(joined);
+  await fetch(`${urls[0]}/api/rooms/${id}`, { method: "DELETE", headers: { Authorization: `Bearer ${await tokenFor("alice")}` } });
+  await until(() => room.left);
+  expect([heard.filter((type) => type === "user_joined"), heard.at(-1)]).toEqual([["user_joined"], "user_left"]);
 });
 
 test("too much at once is refused with rate_limited, and the session lives", async () => {

@@ -67,6 +67,11 @@ export class Line {
     for (const { client } of this.#pairs) client.send(JSON.stringify(message));
   }
 
+  /** Say something to the gateway that the client has not said. */
+  say(message) {
+    for (const { server } of this.#pairs) server.send(JSON.stringify(message));
+  }
+
   close() {
     this.cut();
     this.server.close();

@@ -1,4 +1,4 @@
-/** Signals that came before there was a call to hear them: of each sender the last description and its candidates. Pure. */
+/** Signals that came before there was a call to take them: of each sender the last offer and its candidates. Pure. */
 
 import { generationOf } from "./negotiation.js";
 
@@ -6,8 +6,8 @@ import { generationOf } from "./negotiation.js";
 
 const CANDIDATES_AT_MOST = 64;
 
-/** What others offered meanwhile. */
-export class Unheard {
+/** What the others have offered so far. */
+export class EarlySignals {
   /** @type {Map<string, SignalPush[]>} */ #signals = new Map();
 
   /** @param {SignalPush} signal */
