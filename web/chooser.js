@@ -1,8 +1,8 @@
 /** Chooser: the dialog where one picks camera, microphone and speaker, and tries them. */
 
-import { byId, element } from "./elements.js";
-import { recall, remember } from "./memory.js";
-import { explainDevices } from "./words.js";
+import { byId, element } from "./dom.js";
+import { recall, remember } from "./storage.js";
+import { explainDevices } from "./messages.js";
 
 const NAMES = { video: "Camera", audio: "Microphone", speaker: "Speaker" };
 

@@ -1,7 +1,7 @@
 /** Controls: the buttons of the call and their keys. Knows what they are called, not what they do. */
 
-import { byId, mark, setIcon, setText } from "./elements.js";
-import { recall, remember } from "./memory.js";
+import { byId, mark, setIcon, setText } from "./dom.js";
+import { recall, remember } from "./storage.js";
 
 const KEYS = { m: "mute", v: "camera", s: "share", d: "devices", p: "people-button", c: "copy-link", l: "leave", "?": "help" };
 

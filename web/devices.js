@@ -1,6 +1,6 @@
 /** Devices: this browser's camera, microphone and screen; which are chosen, which are refused, and what is switched off. */
 
-import { recall, remember } from "./memory.js";
+import { recall, remember } from "./storage.js";
 
 /** 720p is what a mesh of browsers can carry for two; `fit` asks for less as the room fills. */
 const PICTURE = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };

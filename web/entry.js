@@ -1,16 +1,16 @@
 /** Entry: where a person says a name, looks into the mirror, and goes to a room. */
 
-import { byId, setIcon, setText } from "./elements.js";
-import { recall, remember } from "./memory.js";
+import { byId, setIcon, setText } from "./dom.js";
+import { recall, remember } from "./storage.js";
 import { roomIdIn } from "./rooms.js";
 import { drawAvatar, play } from "./tile.js";
-import { explainDevices } from "./words.js";
+import { explainDevices } from "./messages.js";
 
 /** The entry view. Event: "go" {name, roomId} where `roomId` is null for a new room. */
 export class Entry extends EventTarget {
   #invited = false;
 
-  constructor(devices, ears, chooser) {
+  constructor(devices, meter, chooser) {
     super();
     this.devices = devices;
     this.name = byId("entry-name");
@@ -23,7 +23,7 @@ export class Entry extends EventTarget {
     byId("preview-devices").addEventListener("click", () => chooser.open());
     byId("preview-retry").addEventListener("click", () => void devices.open());
     devices.addEventListener("change", () => this.#draw());
-    ears.addEventListener("levels", ({ levels }) => this.#level(levels.get("own") ?? 0));
+    meter.addEventListener("levels", ({ levels }) => this.#level(levels.get("own") ?? 0));
   }
 
   /** Show it; with a room's id, for that room only. */

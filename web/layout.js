@@ -15,6 +15,7 @@ export function grid(count, area, gap, { narrowest = NARROWEST, widest = WIDEST 
     const rows = Math.ceil(count / columns);
     let w = (area.w - gap * (columns - 1)) / columns;
     let h = (area.h - gap * (rows - 1)) / rows;
+    if (w <= 0 || h <= 0) continue; // nothing but gaps
     if (w / h > widest) w = h * widest;
     if (w / h < narrowest) h = w / narrowest;
     // What matters is the picture in the tile, and cameras are wider than high: a narrow tile cuts its sides off.

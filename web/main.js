@@ -3,25 +3,25 @@
 import { Chooser } from "./chooser.js";
 import { Controls } from "./controls.js";
 import { Devices } from "./devices.js";
-import { byId, element, setText } from "./elements.js";
+import { byId, element, setText } from "./dom.js";
 import { Entry } from "./entry.js";
-import { randomText, recall, Tab } from "./memory.js";
+import { randomText, recall, Tab } from "./storage.js";
 import { banner, toast } from "./notices.js";
 import { People } from "./people.js";
 import { addressOf, createRoom, roomIdOfAddress } from "./rooms.js";
-import { Scene } from "./scene.js";
+import { CallView } from "./callview.js";
 import { shareLink } from "./share.js";
-import { Ears } from "./speaking.js";
+import { SpeakingMeter } from "./speakingmeter.js";
 import { Stage } from "./stage.js";
-import { enter } from "./stay.js";
-import { stayAwake } from "./awake.js";
+import { enter } from "./visit.js";
+import { stayAwake } from "./wakelock.js";
 import { Tokens } from "./tokens.js";
-import { explain, explainDevices, explainEnd } from "./words.js";
+import { explain, explainDevices, explainEnd } from "./messages.js";
 
 class Page {
   #entering = null;
-  #stay = null;
-  #scene = null;
+  #visit = null;
+  #view = null;
   #wish = null;
   #dismissed = "";
   #gone = false;
@@ -32,17 +32,17 @@ class Page {
     addEventListener("pagehide", ({ persisted }) => (this.#gone = !persisted));
     this.tokens = new Tokens(this.tab);
     this.devices = new Devices({ muted: this.tab.get("muted") ?? false, cameraOff: this.tab.get("cameraOff") ?? false });
-    this.ears = new Ears();
+    this.meter = new SpeakingMeter();
     this.chooser = new Chooser(this.devices);
     this.stage = new Stage(byId("stage"));
     this.people = new People();
-    this.entry = new Entry(this.devices, this.ears, this.chooser);
+    this.entry = new Entry(this.devices, this.meter, this.chooser);
     this.controls = new Controls({
       mute: () => this.#asked(() => this.devices.setMuted(!(this.devices.muted || !this.devices.audio))),
       camera: () => this.#asked(() => this.devices.setCameraOff(this.devices.video !== null)),
       share: () => void this.#share(),
       devices: () => this.chooser.open(),
-      leave: () => this.#stay?.leave(),
+      leave: () => this.#visit?.leave(),
       "copy-link": (button) => void shareLink(this.#wish.roomId, button),
       "invitation-copy": (button) => void shareLink(this.#wish.roomId, button),
       "joining-cancel": () => this.#cancel(),
@@ -71,7 +71,7 @@ class Page {
     this.chooser.addEventListener("speaker", ({ deviceId }) => this.stage.route(deviceId));
     this.stage.addEventListener("held", () => (byId("banner-sound").hidden = false));
     // Browsers let sound begin with a click or a key; any will do.
-    for (const event of ["pointerdown", "keydown"]) addEventListener(event, () => this.ears.wake(), { passive: true });
+    for (const event of ["pointerdown", "keydown"]) addEventListener(event, () => this.meter.wake(), { passive: true });
   }
 
   #show(state) {
@@ -97,9 +97,9 @@ class Page {
       this.#wish.roomId ??= await createRoom(await this.tokens.token());
       if (entering.signal.aborted) return;
       const visitor = { tokens: this.tokens, deviceId: this.tab.get("deviceId", () => `tab-${randomText(12)}`), name };
-      const stay = await enter(this.#wish.roomId, visitor, this.devices, entering.signal);
-      if (entering.signal.aborted) return stay.leave();
-      this.#arrived(stay);
+      const visit = await enter(this.#wish.roomId, visitor, this.devices, entering.signal);
+      if (entering.signal.aborted) return visit.leave();
+      this.#arrived(visit);
     } catch (error) {
       if (!entering.signal.aborted) this.#ended("error", explain(error));
     }
@@ -110,18 +110,18 @@ class Page {
     this.#showEntry(roomIdOfAddress());
   }
 
-  #arrived(stay) {
+  #arrived(visit) {
     const { roomId } = this.#wish;
-    this.#stay = stay;
+    this.#visit = visit;
     this.tab.set("room", roomId);
     // For whoever opens the console to see what the SDK gives: parley.room.participants, parley.call.getStats() …
-    globalThis.parley = { session: stay.session, room: stay.room, call: stay.call };
+    globalThis.parley = { session: visit.session, room: visit.room, call: visit.call };
     history.replaceState(null, "", addressOf(roomId));
     setText(byId("invitation-address"), addressOf(roomId).replace(/^https?:\/\//, ""));
-    stay.addEventListener("ended", ({ reason, error }) => this.#left(reason, error));
+    visit.addEventListener("ended", ({ reason, error }) => this.#left(reason, error));
     this.#dismissed = "";
     this.#show("call");
-    this.#scene = new Scene(stay, this);
+    this.#view = new CallView(visit, this);
     this.stage.route(this.chooser.speaker);
     this.#equipped();
     byId("mute").focus({ preventScroll: true });
@@ -129,11 +129,11 @@ class Page {
 
   #left(reason, error) {
     if (this.#gone) return;
-    this.#scene?.close();
-    this.#scene = this.#stay = null;
+    this.#view?.close();
+    this.#view = this.#visit = null;
     this.tab.set("room", null);
     this.devices.close();
-    this.ears.follow("own", null);
+    this.meter.follow("own", null);
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     document.title = "Parley";
     const refused = error !== null && error.code !== "closed";
@@ -157,7 +157,7 @@ class Page {
   #equipped() {
     const { devices } = this;
     this.controls.show(devices);
-    this.ears.follow("own", devices.audio);
+    this.meter.follow("own", devices.audio);
     this.tab.set("muted", devices.muted);
     this.tab.set("cameraOff", devices.cameraOff);
     const trouble = explainDevices(devices.problems);
@@ -186,7 +186,7 @@ class Page {
   }
 
   #hear() {
-    this.ears.wake();
+    this.meter.wake();
     this.stage.hear();
     byId("banner-sound").hidden = true;
   }

@@ -1,7 +1,7 @@
 /** Notices: what just happened (toasts, which a screen reader speaks) and what holds for now (banners). */
 
-import { byId, element, setText } from "./elements.js";
-import { listed } from "./words.js";
+import { byId, element, setText } from "./dom.js";
+import { listed } from "./messages.js";
 
 const SHOWN_MS = 4_000;
 /** Who reloads leaves and comes within this time: that is one piece of news, not two. */

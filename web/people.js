@@ -1,6 +1,6 @@
 /** People: the list of who is in the room and how they are doing, beside the stage. */
 
-import { byId, element, icon, setText } from "./elements.js";
+import { byId, element, icon, setText } from "./dom.js";
 import { drawAvatar } from "./tile.js";
 
 /** The panel with everyone; closed at first. */

@@ -1,7 +1,7 @@
 /** Rooms: ids a person can read out, addresses to share, and the REST request that creates one. */
 
-import { randomText } from "./memory.js";
-import { Refusal } from "./words.js";
+import { randomText } from "./storage.js";
+import { Refusal } from "./messages.js";
 
 const FIRST = "amber bold brave bright brisk calm candid clear clever copper coral cosy crisp early easy fair fond free fresh gentle glad golden good grand green happy hazel honest ivory jolly keen kind light lively lucky mellow merry mild misty neat noble olive open pearl plain proud quick quiet ready royal rustic silver simple smooth snowy soft spry still sunny swift tidy warm wise".split(" ");
 const SECOND = "acorn alder aspen badger beach birch bison brook cedar cherry cliff cloud clover comet coral crane creek dune eagle elm falcon fern field finch fjord forest fox garden glade grove harbor hare hazel heron hill island ivy jay lake lark linden lynx maple marten meadow moon oak orchid otter owl peak pine plum pond reed river robin sparrow spruce stone swan thistle tulip valley willow wren".split(" ");

@@ -1,6 +1,6 @@
 /** Share: gives the room's link to the person, by whatever way the device has. */
 
-import { byId, setIcon } from "./elements.js";
+import { byId, setIcon } from "./dom.js";
 import { toast } from "./notices.js";
 import { addressOf } from "./rooms.js";
 

@@ -1,6 +1,6 @@
 /** Tile: one participant on the stage, or one screen that is shared. Says everything twice: to eyes and to screen readers. */
 
-import { element, icon, mark, setText } from "./elements.js";
+import { element, icon, mark, setText } from "./dom.js";
 
 const QUALITY = { good: "good connection", fair: "fair connection", poor: "poor connection" };
 const PEER = { new: "Connecting…", connecting: "Connecting…", disconnected: "Reconnecting…", failed: "No connection, trying again…" };

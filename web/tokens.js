@@ -1,7 +1,7 @@
 /** Tokens: asks the gateway for this tab's agent-link token, and renews it. The page's HTML says where. */
 
-import { randomText } from "./memory.js";
-import { Refusal } from "./words.js";
+import { randomText } from "./storage.js";
+import { Refusal } from "./messages.js";
 
 /** A token this young is handed out again: creating a room and connecting to it is one visit, and one question. */
 const FRESH_MS = 5_000;

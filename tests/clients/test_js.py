@@ -84,7 +84,8 @@ def pid_of(launched: Launched, url: str) -> int:
 
 
 def test_with_real_gateways(doubled: Launched) -> None:
-    """The SDK's own tests: rules; sessions and rooms; lines that are cut; gateways that are stopped and killed."""
+    """The SDK's own tests, those of tests/vectors and of the page's pure files among them: rules; sessions and rooms; lines
+    that are cut; gateways that are stopped and killed."""
     pids = ",".join(str(pid_of(doubled, url)) for url in doubled.urls)
     run("npx", "vitest", "run", environment={"PARLEY_URLS": ",".join(doubled.urls), "PARLEY_PIDS": pids})
 

@@ -1,4 +1,4 @@
-/** Stay: one visit to a room: the SDK's session, room and call, and the person's tracks in it. Draws nothing. */
+/** Visit: one visit to a room: the SDK's session, room and call, and the person's tracks in it. Draws nothing. */
 
 import { connect } from "/clients/js/index.js";
 
@@ -6,7 +6,7 @@ const KINDS = ["audio", "video", "screen"];
 
 /**
  * Go into a room with what the devices give. Throws what the SDK or the token's source throws; nothing is left behind then.
- * `visitor` is `{tokens, deviceId, name}`; aborting `signal` gives up, or ends the stay later.
+ * `visitor` is `{tokens, deviceId, name}`; aborting `signal` gives up, or ends the visit later.
  */
 export async function enter(roomId, { tokens, deviceId, name }, devices, signal) {
   // Asked here first: a refused token is then an answer, and not something that the SDK tries again for a while.
@@ -14,7 +14,7 @@ export async function enter(roomId, { tokens, deviceId, name }, devices, signal)
   const session = await connect(location.origin, { token: () => tokens.token(), deviceId, signal });
   try {
     const room = await session.join(roomId, { name, media: stated(devices) });
-    return new Stay(session, room, devices);
+    return new Visit(session, room, devices);
   } catch (error) {
     void session.close();
     throw error;
@@ -27,8 +27,8 @@ export function stated(devices) {
   return { audio: { state: audio }, video: { state: devices.video ? "on" : "off" }, screen: { state: devices.screen ? "on" : "off" } };
 }
 
-/** A stay in a room. Event: "ended" {reason, error}. The SDK's objects are there for whoever draws. */
-export class Stay extends EventTarget {
+/** A visit to a room. Event: "ended" {reason, error}. The SDK's objects are there for whoever draws. */
+export class Visit extends EventTarget {
   #sent = {};
   #over = false;
 

@@ -1,14 +1,14 @@
-/** Scene: keeps stage, list and banners true to a stay: whatever changes, everything is drawn from what is so now. */
+/** Call view: keeps stage, list and banners true to a visit: whatever changes, everything is drawn from what is so now. */
 
-import { byId, setText } from "./elements.js";
+import { byId, setText } from "./dom.js";
 import { Arrivals, banner, toast } from "./notices.js";
-import { stated } from "./stay.js";
+import { stated } from "./visit.js";
 
 const RANKS = ["poor", "fair", "good"];
 const WEAK_MS = 2_500;
 
-/** One stay, drawn until it is taken down. */
-export class Scene {
+/** One visit, drawn until it is taken down. */
+export class CallView {
   #stop = new AbortController();
   #due = false;
   #quality = new Map();
@@ -17,9 +17,9 @@ export class Scene {
   #crowdedSeen = false;
   #met = false;
 
-  constructor(stay, { stage, people, ears }) {
-    Object.assign(this, { stay, stage, people, ears });
-    const { session, room, call, devices } = stay;
+  constructor(visit, { stage, people, meter }) {
+    Object.assign(this, { visit, stage, people, meter });
+    const { session, room, call, devices } = visit;
     this.#on(room, ["rosterchange", "roomupdated", "resumed"], () => this.draw());
     this.#on(call, ["peerjoined", "peerleft", "peerchange", "track", "trackended"], () => this.draw());
     this.#on(call, ["quality"], ({ peer, stats }) => this.#measured(peer, stats));
@@ -28,7 +28,7 @@ export class Scene {
     this.#on(room, ["participantupdated"], ({ participant, previous }) => this.#shared(participant, previous));
     this.#on(session, ["statechange"], () => this.#connected());
     this.#on(devices, ["change"], () => this.draw());
-    this.#on(ears, ["speaking"], ({ participant, speaking }) => stage.speaking(participant === "own" ? room.self.id : participant, speaking));
+    this.#on(meter, ["speaking"], ({ participant, speaking }) => stage.speaking(participant === "own" ? room.self.id : participant, speaking));
     this.#on(window, ["online", "offline"], () => this.#connected());
     this.#on(byId("topology-dismiss"), ["click"], () => (this.#crowdedSeen = byId("banner-topology").hidden = true));
     this.#connected();
@@ -52,7 +52,7 @@ export class Scene {
     this.#arrivals.clear();
     this.stage.clear();
     this.people.close();
-    this.ears.keep(new Set(["own"]));
+    this.meter.keep(new Set(["own"]));
     document.body.dataset.session = "none";
     for (const shown of document.querySelectorAll("#banners > *")) shown.hidden = true;
   }
@@ -62,7 +62,7 @@ export class Scene {
   }
 
   #draw() {
-    const { room, devices } = this.stay;
+    const { room, devices } = this.visit;
     if (room.left) return;
     // Oneself last: the others keep their places while people come and go.
     const everyone = [...room.others.map((participant) => this.#other(participant)), this.#self(room.self)];
@@ -84,7 +84,7 @@ export class Scene {
   }
 
   #other(participant) {
-    const peer = this.stay.call.peers.get(participant.id);
+    const peer = this.visit.call.peers.get(participant.id);
     const media = spoken(participant.media);
     return {
       participant,
@@ -99,12 +99,12 @@ export class Scene {
   }
 
   #self(participant) {
-    const { devices, call } = this.stay;
+    const { devices, call } = this.visit;
     // My own line is as good as the best of what goes over it.
     const best = Math.max(...[...call.peers.keys()].map((id) => RANKS.indexOf(this.#quality.get(id))), -1);
     const facing = devices.video?.getSettings?.().facingMode;
     return {
-      participant: { ...participant, connection: this.stay.session.state === "connected" ? "connected" : "reconnecting" },
+      participant: { ...participant, connection: this.visit.session.state === "connected" ? "connected" : "reconnecting" },
       own: true,
       media: spoken(stated(devices)),
       quality: RANKS[best] ?? "unknown",
@@ -122,9 +122,9 @@ export class Scene {
 
   #listen(everyone) {
     for (const { own, participant, media, sounds } of everyone) {
-      if (!own) this.ears.follow(participant.id, media.audio === "on" ? (sounds?.getAudioTracks()[0] ?? null) : null);
+      if (!own) this.meter.follow(participant.id, media.audio === "on" ? (sounds?.getAudioTracks()[0] ?? null) : null);
     }
-    this.ears.keep(new Set(["own", ...everyone.map(({ participant }) => participant.id)]));
+    this.meter.keep(new Set(["own", ...everyone.map(({ participant }) => participant.id)]));
   }
 
   #measured(peer, stats) {
@@ -135,17 +135,17 @@ export class Scene {
 
   #shared(participant, previous) {
     const [now, before] = [spoken(participant.media), spoken(previous.media)];
-    if (participant.id === this.stay.room.self.id || now.screen === before.screen) return;
+    if (participant.id === this.visit.room.self.id || now.screen === before.screen) return;
     if (now.screen === "on") toast(`${participant.name} shares the screen`);
     else if (now.screen === "off") toast(`${participant.name} stopped sharing`);
   }
 
   #connected() {
-    const { state } = this.stay.session;
+    const { state } = this.visit.session;
     document.body.dataset.session = state;
     clearTimeout(this.#timer);
     const show = () => {
-      const away = this.stay.session.state === "reconnecting" || !navigator.onLine;
+      const away = this.visit.session.state === "reconnecting" || !navigator.onLine;
       const text = navigator.onLine ? "Reconnecting to the server… The call itself goes on meanwhile." : "You are offline. Parley comes back by itself as soon as the network does.";
       banner("banner-session", away ? text : null);
     };

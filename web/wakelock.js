@@ -1,4 +1,4 @@
-/** Awake: keeps a phone's screen on while one is in a call, where the browser can. */
+/** Wake lock: keeps a phone's screen on during a call, where the browser can. */
 
 let lock = null;
 let wanted = false;

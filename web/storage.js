@@ -1,4 +1,4 @@
-/** What the page remembers: of the person (this browser), and of this tab, so that a reload returns to the same seat. */
+/** Storage: what this browser keeps of the person, and what this tab keeps, so that a reload returns to the same seat. */
 
 const PREFIX = "parley.";
 

@@ -1,4 +1,4 @@
-/** Speaking: how loud each sound track is, by the platform's audio analyser, and who speaks now. */
+/** Speaking meter: how loud each sound track is, by the platform's audio analyser, and who speaks now. */
 
 const EVERY_MS = 90;
 const LOUD = 0.018;
@@ -6,10 +6,10 @@ const LOUD = 0.018;
 const HOLD_MS = 500;
 
 /**
- * Listens to tracks by a name (a participant's id). Events: "speaking" {name, speaking} when it changes,
+ * Listens to tracks by a name (a participant's id). Events: "speaking" {participant, speaking} when it changes,
  * "levels" {levels: Map<name, 0..1>} at every look.
  */
-export class Ears extends EventTarget {
+export class SpeakingMeter extends EventTarget {
   #context = null;
   #heard = new Map();
   #timer = null;

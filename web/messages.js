@@ -1,4 +1,4 @@
-/** Words: what went wrong, said to a person in a sentence, with a way on. */
+/** Messages: what went wrong, said to a person in a sentence, with a way on. */
 
 /** A REST request that was refused: the protocol's `code`, the HTTP status, and what was being asked for. */
 export class Refusal extends Error {
@@ -65,7 +65,7 @@ const ENDS = {
   banned: ["You were asked to leave", "A moderator ended your visit.", [NEW]],
 };
 
-/** What to say when a stay ended for a reason of the protocol: `{title, text, ways}`. */
+/** What to say when a visit ended for a reason of the protocol: `{title, text, ways}`. */
 export function explainEnd(reason) {
   const [title, text, ways] = ENDS[reason] ?? ["The call ended", "The connection to the server is gone.", [AGAIN, NEW]];
   return { title, text, ways };

@@ -1,4 +1,4 @@
-/** Elements: how the page's modules find, make and mark them. No markup is ever parsed from text, so names stay text. */
+/** DOM: finds, makes and marks elements. No markup is ever parsed from text, so a name cannot be markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
