@@ -58,7 +58,7 @@ def test_named_settings_exist(document: Path) -> None:
     """Every PARLEY_ variable that a document names is a setting, or one of compose's, NATS's or the tests'."""
     known = SERVICES.settings_names()
     known |= (
-        {"PARLEY_TEST_NATS", "PARLEY_TEST_REQUIRE"}
+        {"PARLEY_TEST_NATS", "PARLEY_TEST_REQUIRE", "PARLEY_TEST_SEED"}
         | OF_CLIENTS
         | set(re.findall(r"PARLEY_[A-Z_]+", (ROOT / "deploy/compose.env.example").read_text()))
     )

@@ -1,7 +1,6 @@
-"""The gateway's lease: kept while the broker answers, given up in time when it does not. Short ones, on the bus in memory."""
+"""The gateway's lease: kept while the broker answers, given up in time when it does not. In virtual time, on the bus in memory."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -14,10 +13,23 @@ from shared.broker.memory.bus import MemoryBroker, MemoryBus
 from shared.rooms.timers import LeaseEnds, Timer
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import GatewayId
+from tests.simulation.clock import VirtualLoop, in_virtual_time
 from tests.support.patience import eventually
 
-SECONDS = 0.4
-SLACK = 0.01  # between two reads of the clock
+SECONDS = 8.0
+A_MOMENT = 0.001  # less than anybody waits for
+
+
+def clock() -> VirtualLoop:
+    """The time of a test: its loop's."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+def wall() -> float:
+    """Unix seconds."""
+    return clock().wall()
 
 
 class BusOfMoods(MemoryBus):
@@ -30,7 +42,7 @@ class BusOfMoods(MemoryBus):
 
     async def arm(self, timer: Timer, *, after: int | None = None) -> int:
         """See Bus."""
-        sent = asyncio.get_running_loop().time()
+        sent = clock().now
         if self.mood == "refuses":
             raise unavailable("the broker")
         if self.mood == "hangs":
@@ -46,20 +58,20 @@ class Kept:
     """A lease being kept, and what became of it: in order, who lost it and whose end rooms was told."""
 
     def __init__(self, seconds: float) -> None:
-        self.broker = MemoryBroker()
+        self.broker = MemoryBroker(clock=wall)
         self.bus = BusOfMoods(self.broker)
         self.history: list[tuple[str, GatewayId]] = []
         self.lost_at = 0.0
         self.doubts = 0
         calls = iter(range(1, 1000))
-        self.lease = Lease(self.bus, seconds, time.time, lambda count: next(calls).to_bytes(count, "big"))
+        self.lease = Lease(self.bus, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
         self.lease.lost = self._lost
         self.lease.recovered = self._doubted
         self.running = asyncio.create_task(self.lease.run())
 
     def _lost(self) -> None:
         assert not self.lease.held
-        self.lost_at = asyncio.get_running_loop().time()
+        self.lost_at = clock().now
         self.history.append(("lost", self.lease.gateway))
 
     def _doubted(self) -> None:
@@ -79,18 +91,19 @@ class Kept:
 async def a_lease(seconds: float = SECONDS) -> AsyncIterator[Kept]:
     """One that is held, with somebody to take its end."""
     kept = Kept(seconds)
-    await MemoryBus(kept.broker).take_timers(kept.ended, 0.05)
+    await MemoryBus(kept.broker).take_timers(kept.ended, A_MOMENT)
     await asyncio.wait_for(kept.lease.acquired(), 10)
     yield kept
     kept.running.cancel()
 
 
+@in_virtual_time
 async def test_it_is_held_while_it_is_renewed() -> None:
     """For several times its length: the same id, no doubt, and rooms is never told that it ended."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        ends = asyncio.get_running_loop().time() + 2.5 * SECONDS
-        while asyncio.get_running_loop().time() < ends:
+        ends = clock().now + 2.5 * SECONDS
+        while clock().now < ends:
             assert kept.lease.held
             await kept.lease.check()
             await asyncio.sleep(0.02)
@@ -99,6 +112,7 @@ async def test_it_is_held_while_it_is_renewed() -> None:
 
 
 @pytest.mark.parametrize("mood", ["refuses", "hangs", "stores and forgets"])
+@in_virtual_time
 async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "stores and forgets"]) -> None:
     """When no renewal is acknowledged it is lost 5/8 after the last one was sent, once, before rooms is told its end."""
     async with a_lease() as kept:
@@ -106,7 +120,7 @@ async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "store
         kept.bus.mood = mood
         await eventually(lambda: bool(kept.history), "it is lost")
         assert kept.history == [("lost", gateway)]
-        assert kept.lost_at - kept.bus.renewed[-1] >= FENCE * SECONDS - SLACK
+        assert kept.lost_at - kept.bus.renewed[-1] == pytest.approx(FENCE * SECONDS)
         with pytest.raises(Refused) as caught:
             await kept.lease.check()
         assert caught.value.code is Code.UNAVAILABLE
@@ -118,6 +132,7 @@ async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "store
         assert kept.lease.gateway != gateway
 
 
+@in_virtual_time
 async def test_another_one_afterwards() -> None:
     """When the broker is back it takes a lease under another id; whom it held before is told to nobody else as lost."""
     async with a_lease() as kept:
@@ -132,6 +147,7 @@ async def test_another_one_afterwards() -> None:
         assert kept.history == [("lost", before), ("ended", before)]
 
 
+@in_virtual_time
 async def test_an_answer_that_got_lost() -> None:
     """A renewal may be stored without anybody knowing: the next one finds it in its place and goes on, with a doubt."""
     async with a_lease(2.0) as kept:
@@ -150,6 +166,7 @@ async def test_an_answer_that_got_lost() -> None:
         assert (kept.lease.gateway, kept.history) == (gateway, [])
 
 
+@in_virtual_time
 async def test_a_hiccup_is_a_doubt() -> None:
     """After one failure the broker answers again: still held, and said once, since something may have been missed."""
     async with a_lease(2.0) as kept:
@@ -162,22 +179,24 @@ async def test_a_hiccup_is_a_doubt() -> None:
         assert (kept.doubts, kept.history, kept.lease.held) == (1, [], True)
 
 
+@in_virtual_time
 async def test_a_lease_that_ended_behind_its_back() -> None:
     """When a renewal finds that the lease has fired, it is lost at that moment, and another one begins."""
     async with a_lease(2.0) as kept:
         gateway = kept.lease.gateway
-        await MemoryBus(kept.broker).arm(LeaseEnds(due=time.time() - 1, gateway=gateway))
+        await MemoryBus(kept.broker).arm(LeaseEnds(due=wall() - 1, gateway=gateway))
         await eventually(lambda: kept.lease.gateway != gateway, "it has another one")
         assert sorted(kept.history) == [("ended", gateway), ("lost", gateway)]
         assert kept.lost_at - kept.bus.renewed[0] < FENCE * 2.0
         assert kept.lease.held
 
 
+@in_virtual_time
 async def test_a_process_that_stood_still() -> None:
     """Stopped for longer than it may, it knows so before it does anything else, and does not renew as if nothing were."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        time.sleep(SECONDS * FENCE + 0.05)  # noqa: ASYNC251 - the process stands still, that is the claim
+        clock().now += SECONDS * FENCE + A_MOMENT
         assert not kept.lease.held
         await eventually(lambda: bool(kept.history), "it is lost")
         assert kept.history[0] == ("lost", gateway)
@@ -185,6 +204,7 @@ async def test_a_process_that_stood_still() -> None:
         assert kept.lease.gateway != gateway
 
 
+@in_virtual_time
 async def test_a_stopped_gateways_lease_ends() -> None:
     """Nobody has to say good-bye: rooms is told when it is not renewed any more, and a renewal then is a conflict."""
     async with a_lease() as kept:
@@ -192,9 +212,10 @@ async def test_a_stopped_gateways_lease_ends() -> None:
         kept.running.cancel()
         await eventually(kept.ended_is(gateway), "rooms is told")
         with pytest.raises(Conflict):
-            await MemoryBus(kept.broker).arm(LeaseEnds(due=time.time() + 60, gateway=gateway), after=1)
+            await MemoryBus(kept.broker).arm(LeaseEnds(due=wall() + 60, gateway=gateway), after=1)
 
 
+@in_virtual_time
 async def test_without_a_broker_there_is_none() -> None:
     """A gateway that starts without a broker holds nothing until it is there, and never had anything to lose."""
     kept = Kept(SECONDS)
