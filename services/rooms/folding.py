@@ -3,11 +3,13 @@
 A snapshot in the log stands for all entries before it, which may be gone (docs/adr/0016).
 """
 
+import asyncio
+
 import structlog
 from prometheus_client import Counter
 
 from shared.broker import subjects
-from shared.broker.bus import Bus
+from shared.broker.bus import Bus, LogEntry
 from shared.rooms.events import Checkpoint
 from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.errors import Code, Refused
@@ -16,6 +18,7 @@ from shared.values.ids import RoomId
 log = structlog.get_logger()
 
 UNFOLDABLE = Counter("parley_log_unfoldable_total", "Requests refused because this version cannot fold the room's log.")
+PAUSES = (0.0, 0.05, 0.2)  # a read may lag what was stored before the entry that names it
 TOLD = 1000  # rooms whose trouble is remembered, so that it is logged once
 
 
@@ -56,12 +59,11 @@ class Folding:
 
     async def _state(self, fold: Roster, checkpoint: Checkpoint) -> Snapshot:
         """What a snapshot in the log stands for, sessions and operations included."""
-        log_subject = subjects.state_log(fold.room_id)
-        entries = await self._bus.read(log_subject, after=checkpoint.state - 1, limit=1)
-        if not entries or entries[0].sequence != checkpoint.state:
+        stored = await self._stored(fold.room_id, checkpoint.state)
+        if stored is None:
             raise self._refused(fold, "the state beside its snapshot is missing")
         try:
-            state = Snapshot.model_validate_json(entries[0].body, extra="ignore")
+            state = Snapshot.model_validate_json(stored.body, extra="ignore")
         except ValueError:
             raise self._refused(fold, "the state beside its snapshot cannot be read") from None
         if (state.room_id, state.revision, state.fold_version) != (
@@ -71,6 +73,13 @@ class Folding:
         ):
             raise self._refused(fold, "the state beside its snapshot is another one")
         return state
+
+    async def _stored(self, room_id: RoomId, sequence: int) -> LogEntry | None:
+        for pause in PAUSES:
+            await asyncio.sleep(pause)
+            for entry in await self._bus.read(subjects.state_log(room_id), after=sequence - 1, limit=1):
+                return entry if entry.sequence == sequence else None
+        return None
 
     def _refused(self, fold: Roster, why: str) -> Refused:
         UNFOLDABLE.inc()
