@@ -61,5 +61,6 @@ export class Calling {
     this.#early.clear();
     this.#generations.clear();
     this.#topology?.reset();
+    this.#topology?.begin();
   }
 }

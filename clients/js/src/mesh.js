@@ -79,7 +79,6 @@ export class Mesh {
   /** Our stay is another one: nothing of these connections goes on. */
   reset() {
     this.close("timeout");
-    this.begin();
   }
 
   /** There are other ICE servers. */

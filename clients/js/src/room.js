@@ -3,6 +3,7 @@
 import { Calling } from "./calling.js";
 import { closed } from "./errors.js";
 import { event, TypedEventTarget } from "./events.js";
+import { IceServers } from "./iceservers.js";
 import { Participation } from "./participation.js";
 import { PushListeners } from "./pushes.js";
 import { Roster } from "./roster.js";
@@ -50,8 +51,8 @@ export class Room extends TypedEventTarget {
   /** @type {Roster | null} */ #roster = null;
   #recovered = true;
   #looking = false;
-  /** @type {RTCIceServer[]} */ #iceServers = [];
-  /** @type {string | null} */ #iceExpiresAt = null;
+  /** @type {any} the push that ends our stay */ #last = null;
+  #ice = new IceServers();
   /** Its id. @readonly */ id;
   /** @internal @type {string} */ _cursor = "";
 
@@ -110,12 +111,12 @@ export class Room extends TypedEventTarget {
 
   /** STUN and TURN servers from the gateway. */
   get iceServers() {
-    return this.#iceServers;
+    return this.#ice.servers;
   }
 
   /** Until when their credentials are good. */
   get iceServersExpireAt() {
-    return this.#iceExpiresAt;
+    return this.#ice.expiresAt;
   }
 
   /** Whether our stay has ended; then this object is dead. */
@@ -180,7 +181,7 @@ export class Room extends TypedEventTarget {
     if (typeof message.cursor === "string") this._cursor = message.cursor;
     const resumed = message.type === "room_resumed";
     if (typeof message.revision === "number" && !resumed) return this.#apply(message);
-    const served = message.type === "ice_servers" && this.#serve(message);
+    const served = message.type === "ice_servers" && this.#ice.take(message);
     this.#pushes.tell(message);
     if (served) this.#tellServers();
     if (resumed) this.#resumed();
@@ -213,9 +214,9 @@ export class Room extends TypedEventTarget {
 
   /** @param {import("./messages.js").RoomUsers} message */
   #entered(message) {
-    const rejoined = this.#roster !== null;
+    const before = this.#roster?.selfId;
     this.#replace(message);
-    if (rejoined) this.dispatchEvent(event("resumed", { recovered: false, rejoined }));
+    if (before) this.dispatchEvent(event("resumed", { recovered: false, rejoined: before !== message.self }));
   }
 
   /**
@@ -224,6 +225,7 @@ export class Room extends TypedEventTarget {
    */
   #ended(reason, error) {
     this.#session._forget(this);
+    if (this.#last) this.#pushes.tell(this.#last);
     this.dispatchEvent(event("left", { reason, error }));
   }
 
@@ -234,7 +236,7 @@ export class Room extends TypedEventTarget {
     if (message.recovered === false) this.#recovered = false;
     const changes = this.#roster?.replace(message) ?? [];
     this.#roster ??= new Roster(message);
-    const served = message.iceServers && this.#serve(message);
+    const served = this.#ice.take(message);
     this.#pushes.tell(message);
     if (served) this.#tellServers();
     this.#tell(changes);
@@ -245,11 +247,22 @@ export class Room extends TypedEventTarget {
     if (message.revision <= this.revision) return;
     const gone = message.type === "user_left" && message.participantId === this.#known.selfId;
     const changes = this.#known.apply(message);
+    if (message.type === "room_closed") return this.#endBy(message, "room_closed");
+    if (gone && message.reason !== "timeout") return this.#endBy(message, message.reason);
     this.#pushes.tell(message);
-    if (gone) return message.reason === "timeout" ? this._lost() : this._end(message.reason, null);
-    if (message.type === "room_closed") return this._end("room_closed", null);
-    if (changes) this.#tell(changes);
+    if (gone) this._lost();
+    else if (changes) this.#tell(changes);
     else this.#look();
+  }
+
+  /**
+   * The last push: whoever hears it finds the room left.
+   * @param {any} push
+   * @param {string} reason
+   */
+  #endBy(push, reason) {
+    this.#last = push;
+    this._end(reason, null);
   }
 
   /** Pushes are missing: ask for the room as it is. */
@@ -277,18 +290,7 @@ export class Room extends TypedEventTarget {
     this.dispatchEvent(event("resumed", { recovered, rejoined: false }));
   }
 
-  /**
-   * Whether these are other ICE servers.
-   * @param {{iceServers: import("./messages.js").IceServer[], expiresAt?: string | null}} message
-   */
-  #serve({ iceServers, expiresAt = null }) {
-    if (this.#iceExpiresAt === expiresAt && JSON.stringify(this.#iceServers) === JSON.stringify(iceServers)) return false;
-    this.#iceServers = /** @type {RTCIceServer[]} */ (iceServers);
-    this.#iceExpiresAt = expiresAt;
-    return true;
-  }
-
   #tellServers() {
-    this.dispatchEvent(event("iceservers", { iceServers: this.#iceServers, expiresAt: this.#iceExpiresAt }));
+    this.dispatchEvent(event("iceservers", { iceServers: this.#ice.servers, expiresAt: this.#ice.expiresAt }));
   }
 }

@@ -14,7 +14,7 @@
  * @property {(participant: Participant) => void} updated
  * @property {(signal: SignalPush) => void} take
  * @property {() => void} signalsLost some may be
- * @property {() => void} reset our stay in the room is another one: nothing goes on, and everything begins anew
+ * @property {() => void} reset our stay in the room is another one: nothing goes on. `begin` follows
  * @property {() => void} iceServersChanged
  * @property {(slot: import("./localmedia.js").Slot) => void} trackChanged our own track of this slot is another one, or none
  * @property {(reason: string) => void} close
