@@ -17,6 +17,7 @@ from tests.support import tiers
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
 from tests.support.launched import Launched
 from tests.support.needed import PROGRAMS, found
+from tests.support.ports import HeldPorts
 from tests.support.shared_nats import SharedNats
 from tests.support.system import System
 
@@ -104,6 +105,14 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     running = Launched(tmp_path_factory.mktemp("launched") / "data", environment=variables).ready()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def ports() -> Iterator[HeldPorts]:
+    """Ports that are this test's."""
+    held = HeldPorts()
+    yield held
+    held.let_go()
 
 
 @pytest.fixture(scope="session")

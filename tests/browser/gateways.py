@@ -10,8 +10,9 @@ import httpx
 from playwright.async_api import WebSocket
 
 from tests.browser.bare_page import BarePage
-from tests.support.launched import Launched, free_ports
+from tests.support.launched import Launched
 from tests.support.patience import eventually_async
+from tests.support.ports import HeldPorts
 
 # What a browser says of a gateway that is gone, whatever the page does about it.
 GONE = (r"WebSocket connection to '\S+' failed", r"Failed to load resource: net::ERR_CONNECTION_(REFUSED|RESET)")
@@ -21,7 +22,8 @@ class Gateways:
     """Two gateways, their NATS server and their services."""
 
     def __init__(self, folder: Path) -> None:
-        port = free_ports(2)
+        self._ports = HeldPorts()
+        port = self._ports.row(2)
         urls = [f"http://127.0.0.1:{port + number}" for number in (0, 1)]
         self.launched = Launched(
             folder / "data",
@@ -29,6 +31,11 @@ class Gateways:
         ).ready()
         assert self.launched.urls == urls
         self.urls = urls
+
+    def stop(self) -> None:
+        """End them."""
+        self.launched.stop()
+        self._ports.let_go()
 
     def others_first(self) -> list[str]:
         """The second gateway's URL, then the first one's."""

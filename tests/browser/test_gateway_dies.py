@@ -25,7 +25,7 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
     needed("chromium")
     gateways = Gateways(tmp_path_factory.mktemp("gateways"))
     yield gateways
-    gateways.launched.stop()
+    gateways.stop()
 
 
 async def pair(chromium: Chromium, gateways: Gateways) -> tuple[BarePage, BarePage]:

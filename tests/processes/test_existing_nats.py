@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 
 from tests.support.client import Client
-from tests.support.launched import Launched, PlainNats, free_ports, refusal
+from tests.support.launched import Launched, PlainNats, refusal
+from tests.support.ports import HeldPorts
 from tests.support.system import token
 
 
@@ -77,7 +78,7 @@ def test_old_server(tmp_path: Path) -> None:
         server.shutdown()
 
 
-def test_nobody_at_the_address(tmp_path: Path) -> None:
+def test_nobody_at_the_address(tmp_path: Path, ports: HeldPorts) -> None:
     """A NATS_URL where nobody answers is said within seconds, not after minutes of trying."""
-    sentence = refusal(tmp_path / "data", within=10, NATS_URL=f"nats://127.0.0.1:{free_ports()}")
+    sentence = refusal(tmp_path / "data", within=10, NATS_URL=f"nats://127.0.0.1:{ports.row()}")
     assert "nobody answers there" in sentence

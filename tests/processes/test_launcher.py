@@ -13,8 +13,9 @@ import pytest
 from services.registry import REGISTRY
 from shared.version import __version__
 from tests.support.client import Client
-from tests.support.launched import Launched, bearer, free_ports
+from tests.support.launched import Launched, bearer
 from tests.support.patience import eventually_async
+from tests.support.ports import HeldPorts
 from tests.support.system import token
 
 STOP_SECONDS = 5.0
@@ -85,12 +86,12 @@ def test_development_tokens_are_for_this_machine(launched: Launched) -> None:
         assert httpx.post(f"{launched.url}/api/dev/token", json=order, headers={"Host": host}).status_code == 404, host
 
 
-def test_what_is_asked_for_is_honoured(tmp_path: Path) -> None:
+def test_what_is_asked_for_is_honoured(tmp_path: Path, ports: HeldPorts) -> None:
     """HOST and PORT are where it listens, and nowhere else; everything it writes is in DATA, the default here. A closed
     terminal ends it as Ctrl-C does."""
     here = tmp_path / "here"
     here.mkdir()
-    port = free_ports()
+    port = ports.row(host="127.0.0.2")
     launched = Launched(Path(".data"), cwd=here, environment={"HOST": "127.0.0.2", "PORT": str(port)})
     try:
         launched.ready()

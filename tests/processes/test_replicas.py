@@ -14,8 +14,9 @@ from nats.aio.client import Client as NatsClient
 
 from services.registry import REGISTRY
 from tests.support.client import Client
-from tests.support.launched import Launched, bearer, free_ports
+from tests.support.launched import Launched, bearer
 from tests.support.patience import eventually, eventually_async
+from tests.support.ports import HeldPorts
 from tests.support.processes import PATIENCE
 from tests.support.system import token
 
@@ -23,13 +24,15 @@ from tests.support.system import token
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     """Two of each service, on two ports in a row."""
-    environment = {"REPLICAS": "2", "PORT": str(free_ports(2))}
+    ports = HeldPorts()
+    environment = {"REPLICAS": "2", "PORT": str(ports.row(2))}
     launched = Launched(tmp_path_factory.mktemp("doubled") / "data", environment=environment)
     try:
         yield launched.ready()
         launched.stop()
     finally:
         launched.destroy()
+        ports.let_go()
 
 
 def running(launched: Launched, part: str) -> list[int]:

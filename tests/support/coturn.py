@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from services.launcher.certificate import CERTIFICATE, certificate, names_of
 from tests.support.needed import needed
+from tests.support.ports import HeldPorts
 from tests.support.processes import ROOT, Process
 
 SECRET = "the secret that auth and the TURN server of tests share"
@@ -38,6 +39,7 @@ class Coturn:
         self._options = [*options, *(["--allow-loopback-peers", f"--allowed-peer-ip={HOST}"] if to_loopback else [])]
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: Process | None = None
+        self._ports = HeldPorts()  # also while it is stopped
 
     @property
     def url(self) -> str:
@@ -90,7 +92,7 @@ class Coturn:
         """Start it; returns when it answers."""
         program = needed("coturn")
         self._folder = tempfile.TemporaryDirectory(prefix="coturn-")
-        self.port = self.port or _free_port()  # the same after a stop: clients know it
+        self.port = self.port or self._ports.row()  # the same after a stop: clients know it
         options = [f"--listening-ip={HOST}", f"--relay-ip={HOST}", f"--listening-port={self.port}", *self._options]
         environment = {
             "PARLEY_TURN_SECRET": self.secret,
@@ -99,7 +101,7 @@ class Coturn:
             "PATH": os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath)]),
         }
         if self._tls:
-            self.tls_port = self.tls_port or _free_port()
+            self.tls_port = self.tls_port or self._ports.row()
             options.append(f"--tls-listening-port={self.tls_port}")
             shown, key = certificate(Path(self._folder.name), names_of(HOST, []), datetime.datetime.now(datetime.UTC))
             environment |= {"TURN_CERT": str(shown), "TURN_KEY": str(key)}
@@ -143,6 +145,7 @@ class Coturn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        self._ports.let_go()
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.__enter__)
@@ -151,16 +154,4 @@ class Coturn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.stop)
-
-
-def _free_port() -> int:
-    """A port that is free for UDP and for TCP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind((HOST, 0))
-            port: int = tcp.getsockname()[1]
-            try:
-                udp.bind((HOST, port))
-            except OSError:
-                continue
-            return port
+        self._ports.let_go()

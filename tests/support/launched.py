@@ -1,10 +1,8 @@
-"""The launcher as `make run` starts it, seen from outside; and what it may find: taken ports, somebody's NATS server."""
+"""The launcher as `make run` starts it, seen from outside; and what it may find: somebody's NATS server."""
 
 import os
-import random
 import re
 import signal
-import socket
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,22 +15,6 @@ from tests.support.processes import ROOT, Process, started_with
 def bearer(text: str) -> dict[str, str]:
     """The header a token travels in."""
     return {"Authorization": f"Bearer {text}"}
-
-
-def free_ports(count: int = 1) -> int:
-    """The first of so many ports in a row on which nobody listens; below those that are handed out to connections."""
-    while True:
-        first = random.randint(20_000, 30_000)
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for number, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + number))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
 
 
 class Launched:

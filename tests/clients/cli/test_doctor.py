@@ -11,7 +11,8 @@ import pytest
 from services.launcher.embedded_nats import EmbeddedNats
 from tests.clients.cli.runner import Cli
 from tests.support.coturn import Coturn
-from tests.support.launched import Launched, free_ports
+from tests.support.launched import Launched
+from tests.support.ports import HeldPorts
 from tests.support.processes import Deployment
 from tests.support.system import token
 
@@ -168,9 +169,9 @@ async def test_turn_with_another_secret(tmp_path: Path) -> None:
     assert "PARLEY_TURN_SECRET" in found["advice"]
 
 
-async def test_turn_that_is_not_there(tmp_path: Path) -> None:
+async def test_turn_that_is_not_there(tmp_path: Path, ports: HeldPorts) -> None:
     """Nobody at UDP, at TCP, or somebody who speaks something else (NATS greets first)."""
-    port = free_ports()
+    port = ports.row()
     gone = [f"turn:127.0.0.1:{port}?transport=udp", f"turn:127.0.0.1:{port}?transport=tcp"]
     nats = EmbeddedNats(tmp_path / "other")
     await nats.start()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.clients.cli.runner import Cli, environment
-from tests.support.launched import free_ports
+from tests.support.ports import HeldPorts
 from tests.support.processes import PATIENCE, ROOT, Deployment
 
 
@@ -120,9 +120,9 @@ def test_listening_connects(cli: Cli, room_id: str) -> None:
         bob.wait_for("left$")
 
 
-async def test_the_gateway_is_killed(tmp_path: Path) -> None:
+async def test_the_gateway_is_killed(tmp_path: Path, ports: HeldPorts) -> None:
     """It says that it reconnects, comes back when there is a gateway again, and still leaves when asked to."""
-    deployment = Deployment(tmp_path, PORT=str(free_ports()))
+    deployment = Deployment(tmp_path, PORT=str(ports.row()))
     await deployment.start()
     cli = Cli(PARLEY_URL=deployment.url)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.cli.runner import Cli
-from tests.support.launched import free_ports
+from tests.support.ports import HeldPorts
 from tests.support.processes import Deployment
 
 CREATED, UPDATED, CLOSED = "room_created", "room_updated", "room_closed"
@@ -93,9 +93,9 @@ def test_from_the_websocket(cli: Cli, room_id: str) -> None:
     assert "watch" not in cli("rooms", "show", room_id).out  # it left
 
 
-async def test_nats_and_gateway_are_killed(tmp_path: Path) -> None:
+async def test_nats_and_gateway_are_killed(tmp_path: Path, ports: HeldPorts) -> None:
     """Who watches by NATS misses nothing when NATS is killed; who watches by a gateway is back when that is."""
-    port = str(free_ports())
+    port = str(ports.row())
     deployment = Deployment(tmp_path, PORT=port)
     await deployment.start()
     cli = Cli(PARLEY_URL=deployment.url)

@@ -12,8 +12,9 @@ from parley import Left, ParleyError, ParticipantJoined, ParticipantLeft, Partic
 from tests.clients.python.conftest import PATIENCE, counting, until
 from tests.clients.python.cutting import Line
 from tests.support.client import Client
-from tests.support.launched import Launched, free_ports
+from tests.support.launched import Launched
 from tests.support.patience import eventually
+from tests.support.ports import HeldPorts
 from tests.support.system import System, token
 
 
@@ -68,9 +69,9 @@ async def test_a_token_that_is_refused(launched: Launched) -> None:
     assert bad not in repr(refused.value)
 
 
-async def test_nobody_there(launched: Launched) -> None:
+async def test_nobody_there(launched: Launched, ports: HeldPorts) -> None:
     """Where nobody listens connect says so; of several URLs the first that answers is used; another path is told."""
-    nowhere = f"http://127.0.0.1:{free_ports()}"
+    nowhere = f"http://127.0.0.1:{ports.row()}"
     with pytest.raises(ParleyError) as refused:
         await parley.connect(nowhere, token=token("alice"))
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
