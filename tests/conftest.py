@@ -11,8 +11,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Bus
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
+from shared.broker.ports import Ports
 from tests.support import tiers
 from tests.support.broker import ContainerNats, connector, container_engine, nats_for_tests
 from tests.support.launched import Launched
@@ -77,21 +78,21 @@ def bus_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def make_bus(bus_kind: str, _shared_nats: SharedNats) -> Callable[[str], Awaitable[Bus]]:
+async def make_bus(bus_kind: str, _shared_nats: SharedNats) -> Callable[[str], Awaitable[Ports]]:
     """Connects services to one broker, in memory or real."""
     if bus_kind == "nats":
         server = await _shared_nats.empty()
         return connector(server.url, server.passwords)
     broker = MemoryBroker()
 
-    async def in_memory(_user: str) -> Bus:
-        return MemoryBus(broker)
+    async def in_memory(_user: str) -> Ports:
+        return connect(broker)
 
     return in_memory
 
 
 @pytest.fixture
-async def system(make_bus: Callable[[str], Awaitable[Bus]]) -> AsyncIterator[System]:
+async def system(make_bus: Callable[[str], Awaitable[Ports]]) -> AsyncIterator[System]:
     """Not started: a test says how many of what."""
     system = System(make_bus)
     yield system

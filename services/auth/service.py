@@ -8,7 +8,8 @@ from collections.abc import Callable
 from services.auth.handlers import AuthHandlers, endpoints
 from services.auth.jwks import KeySource, key_source
 from services.auth.settings import AuthSettings
-from shared.broker.bus import Bus, Service
+from shared.broker.ports import HasRequests
+from shared.broker.requests import Service
 from shared.runtime.lifecycle import Failed
 from shared.runtime.settings import SettingsError
 from shared.values.errors import unavailable
@@ -19,17 +20,17 @@ DESCRIPTION = "Validates agent-link tokens and issues join and resume tokens; th
 class Auth:
     """One process of auth."""
 
-    def __init__(self, keys: KeySource, handlers: AuthHandlers, ports: Bus) -> None:
+    def __init__(self, keys: KeySource, handlers: AuthHandlers, ports: HasRequests) -> None:
         self.handlers = handlers
         self._keys = keys
-        self._ports = ports
+        self._requests = ports.requests
         self._stop = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Keep the keys current, and answer."""
         self._refreshing = asyncio.create_task(self._keys.run(self._stop), name="keys")
-        await self._ports.serve(Service("auth", DESCRIPTION, endpoints(self.handlers)))
+        await self._requests.serve(Service("auth", DESCRIPTION, endpoints(self.handlers)))
 
     async def ready(self) -> None:
         """There are keys. Raises Refused."""
@@ -45,7 +46,7 @@ class Auth:
 
 def build(
     settings: AuthSettings,
-    ports: Bus,
+    ports: HasRequests,
     *,
     clock: Callable[[], float] = time.time,
     chance: Callable[[int], bytes] = os.urandom,

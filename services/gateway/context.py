@@ -11,7 +11,7 @@ from services.gateway.replica.room_feed import RoomFeeds
 from services.gateway.sealing import Sealer
 from services.gateway.session_registry import SessionRegistry
 from services.gateway.settings import GatewaySettings
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 
 Clock = Callable[[], float]
 Chance = Callable[[int], bytes]
@@ -24,7 +24,7 @@ class GatewayContext:
     """
 
     settings: GatewaySettings
-    bus: Bus
+    ports: Ports
     feeds: RoomFeeds
     departures: Departures
     lease: Lease
@@ -38,20 +38,20 @@ class GatewayContext:
 
     @classmethod
     def compose(
-        cls, settings: GatewaySettings, bus: Bus, *, clock: Clock, ticks: Clock, chance: Chance
+        cls, settings: GatewaySettings, ports: Ports, *, clock: Clock, ticks: Clock, chance: Chance
     ) -> "GatewayContext":
         """The one place where a gateway's parts are put together."""
         sealer = Sealer(settings.sealing_keys(), chance)
-        feeds = RoomFeeds(bus, sealer, settings.signal_seconds)
-        lease = Lease(bus, settings.lease_seconds, clock, chance)
+        feeds = RoomFeeds(ports.room_log, ports.requests, sealer, settings.signal_seconds)
+        lease = Lease(ports.timers, settings.lease_seconds, clock, chance)
         lease.recovered = feeds.resync
         return cls(
             settings=settings,
-            bus=bus,
+            ports=ports,
             feeds=feeds,
-            departures=Departures(bus),
+            departures=Departures(ports.requests),
             lease=lease,
-            ice=IceServers(bus, clock),
+            ice=IceServers(ports.requests, clock),
             sealer=sealer,
             failed_logins=FailedLogins(settings.failed_logins, ticks),
             clock=clock,

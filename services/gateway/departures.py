@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import structlog
 
 from services.gateway import metrics
-from shared.broker.bus import Bus
+from shared.broker.requests import Requests
 from shared.broker.subjects import DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.rooms.commands import DropParticipant, RemoveParticipant
+from shared.values import pauses
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId, SessionKey
 
 log = structlog.get_logger()
 
-PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0)  # between attempts while the broker or rooms cannot answer; the last one repeats
 AT_ONCE = 64  # being told at the same time; ten thousand dropped clients must not be ten thousand requests
 LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
 
@@ -45,28 +45,28 @@ class PendingDeparture:
         self._cancelled.set()
         await self._over.wait()
 
-    async def say(self, bus: Bus, turn: asyncio.Semaphore) -> None:
+    async def say(self, requests: Requests, turn: asyncio.Semaphore) -> None:
         """Until it is heard or cancelled."""
         attempt = 0
         try:
             while not self._cancelled.is_set():
                 async with turn:
-                    if await self._heard(bus):
+                    if await self._heard(requests):
                         return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._cancelled.wait(), PAUSES[min(attempt, len(PAUSES) - 1)])
+                    await asyncio.wait_for(self._cancelled.wait(), pauses.before(attempt, pauses.DEPARTURE))
                 attempt += 1
         finally:
             self._over.set()
 
-    async def _heard(self, bus: Bus) -> bool:
+    async def _heard(self, requests: Requests) -> bool:
         now = asyncio.get_running_loop().time()
         for command in self.commands:
             try:
                 if isinstance(command, RemoveParticipant):
-                    await bus.request(REMOVE_PARTICIPANT, command)
+                    await requests.request(REMOVE_PARTICIPANT, command)
                 else:
-                    await bus.request(DROP_PARTICIPANT, command)
+                    await requests.request(DROP_PARTICIPANT, command)
             except Refused as refused:
                 if refused.code is not Code.NOT_IN_ROOM:
                     self._until = now + LATE_SECONDS if self._late else self._until
@@ -94,8 +94,8 @@ class CancelledDepartures:
 class Departures:
     """Says them in the background. Bounded by the participants this gateway had."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
         self._tasks: set[asyncio.Task[None]] = set()
         self._late: dict[tuple[SessionKey, RoomId], list[PendingDeparture]] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
@@ -128,7 +128,7 @@ class Departures:
         self._late = {key: departures for key, departures in left.items() if departures}
 
     def _say(self, departure: PendingDeparture) -> None:
-        task = asyncio.create_task(departure.say(self._bus, self._turn), name="departure")
+        task = asyncio.create_task(departure.say(self._requests, self._turn), name="departure")
         self._tasks.add(task)
         metrics.DEPARTURES.set(len(self._tasks))
         task.add_done_callback(self._done)

@@ -13,15 +13,14 @@ from services.gateway import metrics
 from services.gateway.transport.outbox import text_frame
 from shared.auth.commands import IssueIceServers
 from shared.auth.ice_server import IceServer
-from shared.broker.bus import Bus
+from shared.broker.requests import Requests
 from shared.broker.subjects import ICE_SERVERS
-from shared.values import moment
+from shared.values import moment, pauses
 from shared.values.errors import Refused
 from shared.values.ids import AgentId, RoomId
 from shared.wire import pushes
 
 WAIT_SECONDS = 0.25  # a room is shown without ICE servers rather than later than this; they follow
-PAUSE_SECONDS = 1.0  # auth is left alone after it could not answer
 SAME_FOR_ALL_SECONDS = 60.0  # servers without credentials are kept, and nobody asks for them meanwhile
 KEPT_AGENTS = 20_000  # whoever is forgotten is given new credentials
 ASKED_AT_ONCE = 256  # of auth; others are asked for at the next tick of the heartbeat
@@ -43,8 +42,8 @@ NOT_KNOWN = IceSet()  # what is told while auth has not answered
 class IceServers:
     """What auth said, for all sessions of this gateway. `clock` gives Unix seconds."""
 
-    def __init__(self, bus: Bus, clock: Callable[[], float]) -> None:
-        self._bus = bus
+    def __init__(self, requests: Requests, clock: Callable[[], float]) -> None:
+        self._requests = requests
         self._clock = clock
         self._for_all: IceSet | None = None
         self._kept: OrderedDict[AgentId, IceSet] = OrderedDict()
@@ -87,12 +86,12 @@ class IceServers:
 
     async def _answer(self, agent_id: AgentId) -> None:
         try:
-            issued = await self._bus.request(ICE_SERVERS, IssueIceServers(agent_id=agent_id))
+            issued = await self._requests.request(ICE_SERVERS, IssueIceServers(agent_id=agent_id))
             self._keep(agent_id, tuple(issued.ice_servers), issued.expires_at)
         except (Refused, ValueError) as error:
             metrics.ICE_SERVERS.labels(error.code if isinstance(error, Refused) else "nonsense").inc()
             self._away = True
-            self._resting_until = asyncio.get_running_loop().time() + PAUSE_SECONDS
+            self._resting_until = asyncio.get_running_loop().time() + pauses.ICE_SERVERS
         else:
             metrics.ICE_SERVERS.labels("ok").inc()
             self._away = False
@@ -107,7 +106,7 @@ class IceServers:
             return
         end = moment.unix(expires_at)
         self._for_all = None
-        self._kept[agent_id] = IceSet(servers, expires_at, now + max(PAUSE_SECONDS, (end - now) / 2), end)
+        self._kept[agent_id] = IceSet(servers, expires_at, now + max(pauses.ICE_SERVERS, (end - now) / 2), end)
         self._kept.move_to_end(agent_id)
         while len(self._kept) > KEPT_AGENTS:
             self._kept.popitem(last=False)

@@ -6,7 +6,7 @@ from enum import Enum
 
 from services.gateway.token_bucket import Buckets
 from shared.auth.commands import Identity, OpenSession
-from shared.broker.bus import Bus
+from shared.broker.requests import Requests
 from shared.broker.subjects import OPEN_SESSION
 from shared.values import moment
 from shared.values.errors import TOKEN_CODES, Code, Refused
@@ -46,10 +46,10 @@ class Due(Enum):
 class Login:
     """The agent behind a session. `clock` gives Unix seconds."""
 
-    def __init__(self, bus: Bus, failed: FailedLogins, clock: Callable[[], float]) -> None:
+    def __init__(self, requests: Requests, failed: FailedLogins, clock: Callable[[], float]) -> None:
         self.identity: Identity | None = None
         self.session_id = SessionId("")
-        self._bus = bus
+        self._requests = requests
         self._failed = failed
         self._clock = clock
         self._good_until = 0.0
@@ -74,7 +74,7 @@ class Login:
     async def _ask(self, request: OpenSession, address: str) -> str:
         self._failed.check(address)
         try:
-            opened = await self._bus.request(OPEN_SESSION, request)
+            opened = await self._requests.request(OPEN_SESSION, request)
         except Refused as refused:
             self._failed.count(address, refused)
             raise

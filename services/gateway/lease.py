@@ -10,10 +10,13 @@ from collections.abc import Callable
 import structlog
 
 from services.gateway import metrics
-from shared.broker.bus import Bus, Conflict
+from shared.broker.log import Conflict
+from shared.broker.timers import Timers
 from shared.rooms.timers import LeaseEnds
+from shared.values import pauses
 from shared.values.errors import Refused, unavailable
 from shared.values.ids import GatewayId, mint
+from shared.values.position import NOWHERE, Position
 
 log = structlog.get_logger()
 
@@ -22,7 +25,6 @@ log = structlog.get_logger()
 RENEW = 2 / 8
 PATIENCE = 1.5 / 8
 FENCE = 5 / 8
-AGAIN_SECONDS = 0.25
 
 
 class Lease:
@@ -30,15 +32,17 @@ class Lease:
     when the broker answers again after it did not.
     """
 
-    def __init__(self, bus: Bus, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, timers: Timers, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]
+    ) -> None:
         self.gateway = GatewayId("")  # whose participants are here; another one after each loss
         self.lost: Callable[[], None] = _nobody_cares
         self.recovered: Callable[[], None] = _nobody_cares
-        self._bus = bus
+        self._timers = timers
         self._seconds = seconds
         self._clock = clock
         self._chance = chance
-        self._position = 0
+        self._position = NOWHERE
         self._fence_at = 0.0
         self._fencing: asyncio.TimerHandle | None = None
         self._acquired = asyncio.Event()
@@ -61,18 +65,18 @@ class Lease:
         """Take it, keep it, and take another one when it is lost; until cancelled."""
         while True:
             gateway = GatewayId(mint("g_", self._chance(9)))
-            if await self._renew(gateway, 0):
+            if await self._renew(gateway, NOWHERE):
                 self.gateway = gateway
                 self._acquired.set()
                 metrics.LEASE_HELD.set(1)
                 await self._keep()
             else:
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(pauses.BROKER)
 
     async def _keep(self) -> None:
         renewed = True
         while self.held:
-            await asyncio.sleep(self._seconds * RENEW if renewed else AGAIN_SECONDS)
+            await asyncio.sleep(self._seconds * RENEW if renewed else pauses.BROKER)
             if not self.held:
                 break
             before, renewed = renewed, await self._renew(self.gateway, self._position)
@@ -80,7 +84,7 @@ class Lease:
                 self.recovered()
         self._fence()
 
-    async def _renew(self, gateway: GatewayId, position: int) -> bool:
+    async def _renew(self, gateway: GatewayId, position: Position) -> bool:
         """Once. A renewal without an answer may have been stored: then the next one finds it in its place."""
         loop = asyncio.get_running_loop()
         sent = loop.time()
@@ -88,7 +92,7 @@ class Lease:
         try:
             async with asyncio.timeout(self._seconds * PATIENCE):
                 try:
-                    self._position = await self._bus.arm(timer, after=position)
+                    self._position = await self._timers.arm(timer, after=position)
                 except Conflict:
                     await self._look(timer)
                     return False
@@ -103,7 +107,7 @@ class Lease:
 
     async def _look(self, timer: LeaseEnds) -> None:
         """What is there in place of what we knew: a renewal of ours, or nothing, when the lease has ended."""
-        found = await self._bus.armed(timer)
+        found = await self._timers.armed(timer)
         if found is None:
             self._fence()
         else:

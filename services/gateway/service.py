@@ -10,7 +10,8 @@ from services.gateway.rest.app import rest_app
 from services.gateway.server import GatewayServer, url_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.tls import tls_context
-from shared.broker.bus import Bus, Service
+from shared.broker.ports import Ports
+from shared.broker.requests import Service
 from shared.runtime import ops
 from shared.runtime.lifecycle import Failed
 from shared.values.errors import unavailable
@@ -41,7 +42,7 @@ class Gateway:
         """Listen, and be found by NATS' discovery."""
         await self.server.start()
         log.info("listening", url=self.server.url())
-        await self._context.bus.serve(Service("gateway", DESCRIPTION, []))
+        await self._context.ports.requests.serve(Service("gateway", DESCRIPTION, []))
         self._serving = True
 
     async def ready(self) -> None:
@@ -53,7 +54,7 @@ class Gateway:
     async def _public_ready(self) -> None:
         """As the internal port says it."""
         await self.ready()
-        await self._context.bus.check()
+        await self._context.ports.connection.check()
 
     async def stop(self) -> None:
         """Send its clients elsewhere, and close."""
@@ -63,7 +64,7 @@ class Gateway:
 
 def build(
     settings: GatewaySettings,
-    ports: Bus,
+    ports: Ports,
     *,
     clock: Clock = time.time,
     ticks: Clock = time.monotonic,

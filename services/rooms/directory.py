@@ -12,38 +12,40 @@ from prometheus_client import Gauge
 
 from services.rooms import access
 from shared.broker import subjects
-from shared.broker.bus import Bus, Following, LogEntry
+from shared.broker.following import Following
+from shared.broker.room_log import RoomEntry, RoomsLog, StoredEvents
 from shared.rooms.commands import ListRooms, RoomList
 from shared.rooms.model import Room
+from shared.values import pauses
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
+from shared.values.position import NOWHERE, Position
 
 ROOMS = Gauge("parley_rooms", "Open rooms, as this process knows them (the same in every rooms process).")
 PARTICIPANTS = Gauge("parley_participants", "Participants in open rooms, as this process knows them.")
 
 FRESH_SECONDS = 1.0  # how long a list waits until it contains what was committed before it was asked
-REFILL_PAUSE_SECONDS = 1.0
 
 
 class Directory:
     """An index of open rooms, newest first. Its position in the log tells how fresh it is."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, log: RoomsLog) -> None:
+        self._log = log
         self._following: Following | None = None
         self._refilling: asyncio.Task[None] | None = None
-        self._holed = False
+        self._gap = False
         self._filling = 0
         self._incarnation = ""
-        self._position = 0
-        self._seen: dict[RoomId, int] = {}  # sequence of the newest event, of open rooms (while filling, of all)
+        self._position = NOWHERE
+        self._seen: dict[RoomId, Position] = {}  # of the newest event, of open rooms (while filling, of all)
         self._rooms: dict[RoomId, Room] = {}
         self._order: list[tuple[str, RoomId]] = []  # ascending by creation
         self._participants = 0
 
     async def start(self) -> None:
         """Follow, then fill: what crosses is recognised by its position."""
-        self._following = await self._bus.follow(subjects.ALL_EVENTS_LIVE, self.receive, self.refill)
+        self._following = await self._log.follow(subjects.ALL_EVENTS, self.receive, self.refill)
         await self._fill()
 
     async def stop(self) -> None:
@@ -55,42 +57,42 @@ class Directory:
 
     def refill(self) -> None:
         """Something may have been missed: read the newest event of every room again."""
-        self._holed = True
+        self._gap = True
         if self._refilling is None or self._refilling.done():
             self._refilling = asyncio.create_task(self._refill(), name="refill directory")
 
     async def _refill(self) -> None:
-        while self._holed:  # again, if something was missed while reading
-            self._holed = False
+        while self._gap:  # again, if something was missed while reading
+            self._gap = False
             try:
                 await self._fill()
             except Refused:
-                self._holed = True
-                await asyncio.sleep(REFILL_PAUSE_SECONDS)
+                self._gap = True
+                await asyncio.sleep(pauses.DIRECTORY)
 
     async def _fill(self) -> None:
-        if self._incarnation != self._bus.incarnation:  # another log: nothing we knew exists
-            self._incarnation = self._bus.incarnation
-            self._position = self._participants = 0
+        if self._incarnation != self._log.incarnation:  # another log: nothing we knew exists
+            self._incarnation = self._log.incarnation
+            self._position, self._participants = NOWHERE, 0
             self._seen.clear()
             self._rooms.clear()
             self._order.clear()
         self._filling += 1
         try:
-            for entry in await self._bus.newest_of_each(subjects.ALL_EVENTS):
+            for entry in await self._log.newest_of_each(subjects.ALL_EVENTS):
                 self.receive(entry)
         finally:
             self._filling -= 1
             if not self._filling:
                 self._seen = {room_id: self._seen[room_id] for room_id in self._rooms}
 
-    def receive(self, entry: LogEntry) -> None:
+    def receive(self, entry: RoomEntry) -> None:
         """Take in a committed event entry."""
-        room_id = entry.subject.room_id
-        if entry.sequence <= self._seen.get(room_id, 0):
+        room_id = entry.room_id
+        if not isinstance(entry, StoredEvents) or entry.position <= self._seen.get(room_id, NOWHERE):
             return
-        self._position = max(self._position, entry.sequence)
-        events = entry.events().events
+        self._position = max(self._position, entry.position)
+        events = entry.entry().events
         if not events:
             return
         newest = events[-1]
@@ -98,10 +100,10 @@ class Directory:
         if newest.closes:
             self._remove(room_id)
             if self._filling:  # what is being read may be older, and must not open the room again
-                self._seen[room_id] = entry.sequence
+                self._seen[room_id] = entry.position
         else:
             self._put(newest.change.room)
-            self._seen[room_id] = entry.sequence
+            self._seen[room_id] = entry.position
             self._participants += newest.change.room.participant_count
         ROOMS.set(len(self._rooms))
         PARTICIPANTS.set(self._participants)
@@ -134,7 +136,7 @@ class Directory:
         return RoomList(rooms=found)
 
     async def _catch_up(self) -> None:
-        newest = await self._bus.position(subjects.ALL_EVENTS)
+        newest = await self._log.position(subjects.ALL_EVENTS)
         if newest <= self._position:
             return None
         deadline = asyncio.get_running_loop().time() + FRESH_SECONDS

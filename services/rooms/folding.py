@@ -3,22 +3,21 @@
 A snapshot in the log stands for all entries before it, which may be gone (docs/adr/0016).
 """
 
-import asyncio
-
 import structlog
 from prometheus_client import Counter
 
 from shared.broker import subjects
-from shared.broker.bus import Bus, LogEntry
+from shared.broker.room_log import RoomsLog, StoredState
+from shared.broker.tail import read_up_to
 from shared.rooms.events import Checkpoint
 from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
+from shared.values.position import Position
 
 log = structlog.get_logger()
 
 UNFOLDABLE = Counter("parley_log_unfoldable_total", "Requests refused because this version cannot fold the room's log.")
-PAUSES = (0.0, 0.05, 0.2)  # a read may lag what was stored before the entry that names it
 TOLD = 1000  # rooms whose trouble is remembered, so that it is logged once
 
 
@@ -39,8 +38,8 @@ def obstacle(fold: Roster, entry: Entry) -> str | None:
 class Folding:
     """Applies entries to folds. Raises Refused with `unavailable` where that is not possible here."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, log: RoomsLog) -> None:
+        self._log = log
         self._told: dict[RoomId, str] = {}
 
     async def apply(self, fold: Roster, entry: Entry) -> None:
@@ -74,12 +73,11 @@ class Folding:
             raise self._refused(fold, "the state beside its snapshot is another one")
         return state
 
-    async def _stored(self, room_id: RoomId, sequence: int) -> LogEntry | None:
-        for pause in PAUSES:
-            await asyncio.sleep(pause)
-            for entry in await self._bus.read(subjects.state_log(room_id), after=sequence - 1, limit=1):
-                return entry if entry.sequence == sequence else None
-        return None
+    async def _stored(self, room_id: RoomId, position: Position) -> StoredState | None:
+        """It was stored before the entry that names it; None when it is not there any more."""
+        found = await read_up_to(self._log, subjects.state_log(room_id), Position(position - 1), position)
+        first = found[0] if found else None
+        return first if isinstance(first, StoredState) and first.position == position else None
 
     def _refused(self, fold: Roster, why: str) -> Refused:
         UNFOLDABLE.inc()

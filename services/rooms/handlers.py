@@ -14,7 +14,7 @@ from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
 from services.rooms.room import managed_room, open_room
 from shared.broker import subjects as s
-from shared.broker.bus import Handler
+from shared.broker.requests import Handler
 from shared.broker.subjects import Endpoint, Reply, Request
 from shared.rooms.commands import (
     AddParticipant,

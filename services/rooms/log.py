@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -11,10 +11,15 @@ from prometheus_client import Counter, Gauge
 from services.rooms.decision import Decision
 from services.rooms.folding import Folding
 from shared.broker import subjects
-from shared.broker.bus import Bus, Conflict
+from shared.broker.log import Conflict
+from shared.broker.ports import Ports
+from shared.broker.room_log import RoomEntry, StoredEvents
+from shared.broker.tail import read_on
+from shared.rooms.events import Batch
 from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.errors import Refused, unavailable
 from shared.values.ids import GatewayId, RoomId
+from shared.values.position import Position
 
 log = structlog.get_logger()
 
@@ -22,20 +27,21 @@ CONFLICTS = Counter("parley_append_conflicts_total", "Appends that lost to anoth
 APPENDS = Counter("parley_appends_total", "Entries appended to rooms' logs.")
 CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
 
-TAIL = 256  # entries read at once
 ATTEMPTS = 2  # of one append without an answer; the time for both is less than a gateway waits
 GIVE_WAY = 4  # times what an append took: a replica that lost reads on and appends
 GIVE_WAY_SECONDS = (0.003, 0.05)  # at least, at most
 HELD_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
-LOOK_AGAIN_SECONDS = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)  # a read may lag the append that beat ours
 
 
 class RoomLog:
     """Reads and appends. A fold in the cache may be behind; only an accepted append proves that it was not."""
 
-    def __init__(self, bus: Bus, *, capacity: int, snapshot_every: int, waiting: int) -> None:
-        self._bus = bus
-        self._folding = Folding(bus)
+    def __init__(self, ports: Ports, *, capacity: int, snapshot_every: int, waiting: int) -> None:
+        self._log = ports.room_log
+        self._snapshots = ports.snapshots
+        self._timers = ports.timers
+        self._notes = ports.notes
+        self._folding = Folding(ports.room_log)
         self._capacity = capacity
         self._snapshot_every = snapshot_every
         self._waiting = waiting
@@ -75,16 +81,16 @@ class RoomLog:
         fold = self._folds.get(room_id)
         if fold is not None:
             with contextlib.suppress(Refused):
-                await self.catch_up(fold)
+                await self._catch_up(fold)
 
     async def load(self, room_id: RoomId) -> Roster:
         """The fold of a room's log: from the cache, or from its snapshot and what came after. Empty if there is none."""
         fold = self._folds.get(room_id)
-        if fold is None or fold.incarnation != self._bus.incarnation:
+        if fold is None or fold.incarnation != self._log.incarnation:
             snapshot = await self._snapshot(room_id)
-            fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._bus.incarnation)
+            fold = Roster.of(snapshot) if snapshot else Roster(room_id, self._log.incarnation)
             self._since_snapshot[room_id] = 0
-            await self.catch_up(fold)
+            await self._catch_up(fold)
             self._folding.check_begun(fold)
             if fold.room is None:  # guessed ids must not push real rooms out of the cache
                 self.forget(room_id)
@@ -96,7 +102,7 @@ class RoomLog:
     async def _snapshot(self, room_id: RoomId) -> Snapshot | None:
         """The room's snapshot, if this fold made it: another version may have passed over what it did not know."""
         try:
-            snapshot = await self._bus.load_snapshot(room_id)
+            snapshot = await self._snapshots.load(room_id)
         except ValueError:  # a newer version's, which cannot even be read
             return None
         return snapshot if snapshot is not None and snapshot.fold_version == Roster.fold_version else None
@@ -118,26 +124,25 @@ class RoomLog:
 
         Direct reads may lag what was acknowledged, so the log's leader says how far there is to read.
         """
-        position = await self._bus.position(subjects.event_log(fold.room_id))
+        position = await self._log.position(subjects.event_log(fold.room_id))
         if position <= fold.sequence:
             return False
-        for pause in LOOK_AGAIN_SECONDS:
-            await asyncio.sleep(pause)
-            await self.catch_up(fold)
-            if fold.sequence >= position:
-                return True
-        self.forget(fold.room_id)
-        raise unavailable("the log")
+        await self._catch_up(fold, position)
+        return True
 
-    async def catch_up(self, fold: Roster) -> bool:
-        """Apply what a read shows to have been appended meanwhile; whether there was anything."""
-        before = fold.sequence
-        while True:
-            entries = await self._bus.read(subjects.event_log(fold.room_id), after=fold.sequence, limit=TAIL)
-            for entry in entries:
-                await self._apply(fold, entry.events())
-            if len(entries) < TAIL:
-                return fold.sequence > before
+    async def _catch_up(self, fold: Roster, up_to: Position | None = None) -> None:
+        """Apply what was appended meanwhile: what a read shows, or at least `up_to`. Raises Refused when that is not to
+        be had.
+        """
+
+        async def take(page: Sequence[RoomEntry]) -> None:
+            for entry in page:
+                if isinstance(entry, StoredEvents):
+                    await self._apply(fold, entry.entry())
+
+        if not await read_on(self._log, subjects.event_log(fold.room_id), fold.sequence, take, up_to=up_to):
+            self.forget(fold.room_id)
+            raise unavailable("the log")
 
     async def append(self, fold: Roster, decision: Decision) -> bool:
         """Append a decision. False: another replica was first; the fold has caught up, decide again."""
@@ -148,11 +153,12 @@ class RoomLog:
         for attempt in range(ATTEMPTS):
             started = time()
             try:
-                sequence = await self._bus.append(fold.room_id, decision.events, decision.stamp, after=fold.sequence)
+                batch = Batch(decision.events, decision.stamp)
+                position = await self._log.append(subjects.event_log(fold.room_id), batch, after=fold.sequence)
             except Conflict:
                 if not attempt:
                     CONFLICTS.inc()
-                await self._catch_up_for_sure(fold)
+                await self._catch_up(fold, Position(fold.sequence + 1))  # there is an entry that we have not seen
                 return decision.stamp.operation in fold.operations
             except Refused:
                 # It may have happened, or happen yet (a slow server). Asked again in the same place it either takes
@@ -162,7 +168,7 @@ class RoomLog:
             APPENDS.inc()
             least, most = GIVE_WAY_SECONDS
             self._give_way[fold.room_id] = min(max(GIVE_WAY * (time() - started), least), most)
-            await self._apply(fold, Entry(sequence, decision.events, decision.stamp))
+            await self._apply(fold, Entry(position, decision.events, decision.stamp))
             if fold.room_id not in self._folds:  # it has just been created
                 self._keep(fold)
             return True
@@ -171,28 +177,19 @@ class RoomLog:
     async def _prepare(self, room_id: RoomId, decision: Decision) -> None:
         """What must be known to the broker before the entry is: the timers, and where to look for whose gateway is lost."""
         for timer in decision.timers:
-            await self._bus.arm(timer)
+            await self._timers.arm(timer)
         gateway = decision.stamp.gateway
         if gateway is None or (gateway, room_id) in self._held:
             return
-        await self._bus.note_room(gateway, room_id)
+        await self._notes.note_room(gateway, room_id)
         self._held[(gateway, room_id)] = None
         if len(self._held) > HELD_ROOMS:
             self._held.popitem(last=False)
 
     async def trim(self, room_id: RoomId) -> None:
         """Delete the log of a closed room, but for its end."""
-        await self._bus.trim(room_id)
+        await self._log.trim(subjects.event_log(room_id))
         self.forget(room_id)
-
-    async def _catch_up_for_sure(self, fold: Roster) -> None:
-        """After a conflict there is an entry we have not seen; a lagging read may not show it at once."""
-        for pause in LOOK_AGAIN_SECONDS:
-            await asyncio.sleep(pause)
-            if await self.catch_up(fold):
-                return
-        self.forget(fold.room_id)
-        raise unavailable("the log")
 
     async def _apply(self, fold: Roster, entry: Entry) -> None:
         await self._folding.apply(fold, entry)
@@ -201,6 +198,6 @@ class RoomLog:
         if count >= self._snapshot_every:
             self._since_snapshot[fold.room_id] = 0
             try:
-                await self._bus.save_snapshot(fold.snapshot(whole=True))
+                await self._snapshots.save(fold.snapshot(whole=True))
             except Refused:
                 log.debug("no snapshot this time", room_id=fold.room_id)

@@ -18,6 +18,7 @@ from shared.rooms.model import Participant, Role, Room, json_bytes, merge_patch
 from shared.rooms.roster import Roster, Seat
 from shared.values import moment
 from shared.values.errors import Code, Refused
+from shared.values.position import NOWHERE, Position
 
 
 def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
@@ -142,7 +143,7 @@ def _move(
     command: AddParticipant | ResumeParticipant,
     context: Context,
     *,
-    unheard_from: int = 0,
+    unheard_from: Position = NOWHERE,
 ) -> Decision:
     """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before.
 

@@ -9,8 +9,9 @@ from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from services.rooms.settings import RoomsSettings
 from services.rooms.timekeeper import Timekeeper
-from shared.broker.bus import Bus, Service
 from shared.broker.nats.streams import Streams
+from shared.broker.ports import Ports
+from shared.broker.requests import Service
 
 DESCRIPTION = "Owns membership and capacity; the only writer of room events."
 
@@ -18,7 +19,7 @@ DESCRIPTION = "Owns membership and capacity; the only writer of room events."
 class Rooms:
     """One replica of rooms. `clock` gives Unix seconds."""
 
-    def __init__(self, settings: RoomsSettings, ports: Bus, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: RoomsSettings, ports: Ports, clock: Callable[[], float]) -> None:
         self.log = RoomLog(
             ports,
             capacity=settings.cached_rooms,
@@ -26,15 +27,15 @@ class Rooms:
             waiting=settings.waiting_commands,
         )
         executor = RoomExecutor(self.log, settings.rules(), clock)
-        self.directory = Directory(ports)
-        self.timekeeper = Timekeeper(ports, executor, clock)
+        self.directory = Directory(ports.room_log)
+        self.timekeeper = Timekeeper(ports.timers, ports.notes, executor, clock)
         self.handlers = RoomsHandlers(executor, self.directory)
-        self._ports = ports
+        self._requests = ports.requests
 
     async def start(self) -> None:
         """Answer, and take timers."""
         await self.directory.start()
-        await self._ports.serve(Service("rooms", DESCRIPTION, self.handlers.endpoints()))
+        await self._requests.serve(Service("rooms", DESCRIPTION, self.handlers.endpoints()))
         await self.timekeeper.start()
 
     async def ready(self) -> None:
@@ -46,7 +47,7 @@ class Rooms:
         await self.directory.stop()
 
 
-def build(settings: RoomsSettings, ports: Bus, *, clock: Callable[[], float] = time.time) -> Rooms:
+def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] = time.time) -> Rooms:
     """One replica of rooms, not started. `clock` gives Unix seconds."""
     return Rooms(settings, ports, clock)
 

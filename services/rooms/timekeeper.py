@@ -9,15 +9,17 @@ from prometheus_client import Counter
 
 from services.rooms.deadlines import GatewayLost
 from services.rooms.executor import RoomExecutor
-from shared.broker.bus import Bus, Following
+from shared.broker.following import Following
+from shared.broker.room_notes import RoomNotes
+from shared.broker.timers import Timers
 from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
+from shared.values import pauses
 from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 
 DUE = Counter("parley_timers_due_total", "Timers that were due, by kind.", ["kind"])
 
-RETRY_SECONDS = 5.0  # before a timer whose replica died is handed to another one
 SWEEP_SECONDS = 20.0  # longer than a join may be on its way (the gateway's deadline and one append)
 ROOMS_AT_ONCE = 32
 
@@ -25,8 +27,9 @@ ROOMS_AT_ONCE = 32
 class Timekeeper:
     """Handles due timers. `clock` gives Unix seconds."""
 
-    def __init__(self, bus: Bus, executor: RoomExecutor, clock: Callable[[], float]) -> None:
-        self._bus = bus
+    def __init__(self, timers: Timers, notes: RoomNotes, executor: RoomExecutor, clock: Callable[[], float]) -> None:
+        self._timers = timers
+        self._notes = notes
         self._executor = executor
         self._clock = clock
         self._taking: Following | None = None
@@ -39,7 +42,7 @@ class Timekeeper:
 
     async def start(self) -> None:
         """Take what is due from now on."""
-        self._taking = await self._bus.take_timers(self.handle, RETRY_SECONDS)
+        self._taking = await self._timers.take(self.handle, pauses.TIMER)
 
     async def stop(self) -> None:
         """Take no more, and finish what was taken."""
@@ -53,12 +56,12 @@ class Timekeeper:
 
     async def _lease_ended(self, timer: LeaseEnds) -> None:
         log.info("a gateway's lease ended", gateway=timer.gateway)
-        await self._bus.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
+        await self._timers.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
         await self._lost(timer.gateway)
 
     async def _sweep(self, timer: Sweep) -> None:
         await self._lost(timer.gateway)
-        await self._bus.forget_rooms(timer.gateway)
+        await self._notes.forget_rooms(timer.gateway)
 
     async def _trim(self, timer: LogKept) -> None:
         await self._executor.trim(timer.room_id)
@@ -70,4 +73,4 @@ class Timekeeper:
             async with turn:
                 await self._executor.execute(GatewayLost(room_id, gateway))
 
-        await asyncio.gather(*(one(room_id) for room_id in await self._bus.noted_rooms(gateway)))
+        await asyncio.gather(*(one(room_id) for room_id in await self._notes.noted_rooms(gateway)))

@@ -5,7 +5,7 @@ copy (what is followed). Timers: what waits for its time, and what is due.
 """
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
 from shared.auth import commands as a
 from shared.rooms import commands as c
@@ -17,10 +17,9 @@ from shared.values.model import Tolerant
 
 ROOT = "agentlink"
 LOG_STREAM = "ROOMS"
-LOG_SUBJECTS = f"{ROOT}.log.>"
-LIVE_SUBJECTS = f"{ROOT}.room.>"
-ALL_EVENTS = f"{ROOT}.log.*.event"
-ALL_EVENTS_LIVE = f"{ROOT}.room.*.event"
+LOG_PREFIX = f"{ROOT}.log."
+LIVE_PREFIX = f"{ROOT}.room."  # where the stream's copies are, to be followed
+ALL_EVENTS = f"{LOG_PREFIX}*.event"
 SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
 TIMER_STREAM = "TIMERS"
@@ -75,27 +74,22 @@ CHECK_GRANT = Endpoint("rooms.check_grant", c.CheckGrant, c.Done)
 
 def event_log(room_id: RoomId) -> str:
     """Where rooms appends the changes of a room."""
-    return f"{ROOT}.log.{room_id}.event"
+    return f"{LOG_PREFIX}{room_id}.event"
 
 
 def state_log(room_id: RoomId) -> str:
     """Where rooms puts what only rooms needs beside a snapshot in the event log."""
-    return f"{ROOT}.log.{room_id}.state"
+    return f"{LOG_PREFIX}{room_id}.state"
 
 
 def signal_log(room_id: RoomId, to: ParticipantId) -> str:
     """Where gateways append what is on its way to one participant."""
-    return f"{ROOT}.log.{room_id}.signal.{to}"
+    return f"{LOG_PREFIX}{room_id}.signal.{to}"
 
 
 def room_log(room_id: RoomId) -> str:
     """Everything in a room's log, events and signals."""
-    return f"{ROOT}.log.{room_id}.>"
-
-
-def live_room(room_id: RoomId) -> str:
-    """Everything in a room's log as it is committed: what a gateway follows."""
-    return f"{ROOT}.room.{room_id}.>"
+    return f"{LOG_PREFIX}{room_id}.>"
 
 
 def snapshot(room_id: RoomId) -> str:
@@ -121,24 +115,3 @@ def noted_room(gateway: GatewayId, room_id: RoomId) -> str:
 def noted_rooms(gateway: GatewayId) -> str:
     """All such notes of a gateway."""
     return f"{ROOT}.timer.held.{gateway}.*"
-
-
-@dataclass(frozen=True, slots=True)
-class LogSubject:
-    """A subject of the log taken apart: which room, and an event, a signal to whom, or the state beside a snapshot."""
-
-    room_id: RoomId
-    kind: Literal["event", "signal", "state"]
-    to: ParticipantId | None = None
-
-    @classmethod
-    def parse(cls, subject: str) -> "LogSubject | None":
-        """From `agentlink.log.…` or its live copy `agentlink.room.…`; None for anything else."""
-        match subject.split("."):
-            case [_, "log" | "room", room, "event"]:
-                return cls(RoomId(room), "event")
-            case [_, "log" | "room", room, "state"]:
-                return cls(RoomId(room), "state")
-            case [_, "log" | "room", room, "signal", to]:
-                return cls(RoomId(room), "signal", ParticipantId(to))
-        return None

@@ -18,6 +18,7 @@ from shared.rooms.model import (
 from shared.rooms.roster import Snapshot
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from shared.values.model import Tolerant
+from shared.values.position import NOWHERE, Position
 
 
 class Caller(Tolerant):
@@ -31,7 +32,7 @@ class Caller(Tolerant):
 
 class Command(Tolerant):
     """What changes a room. Past `deadline` (Unix seconds) it is refused, so that nothing happens long after whoever asked
-    was told that it had not; the bus sets it to the time until which it waits for the answer.
+    was told that it had not; the port that asks sets it to the time until which it waits for the answer.
     """
 
     deadline: float | None = None
@@ -97,7 +98,7 @@ class Resumed(Tolerant):
 
     participant_id: ParticipantId
     epoch: int
-    moved_at: int = 0
+    moved_at: Position = NOWHERE
     snapshot: Snapshot
     dropped_at: str | None = None
 

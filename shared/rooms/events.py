@@ -4,7 +4,7 @@ An entry of the log is a CloudEvents 1.0 JSON *batch*: everything that happened 
 the public fields (epoch, gateway, operation) is the entry's `Stamp` and travels in NATS headers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from shared.rooms.model import Participant, Room
 from shared.values import moment
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from shared.values.model import Tolerant
+from shared.values.position import NOWHERE, Position
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 SOURCE = "/agentlink/rooms"
@@ -44,8 +45,8 @@ class Checkpoint(Tolerant):
 
     fold_version: int
     as_of: int
-    after: int
-    state: int
+    after: Position
+    state: Position
     room: Room
     participants: list[Participant]
     closed: str | None = None
@@ -157,44 +158,12 @@ class Stamp:
     grant_until: int = 0
     since: float = 0.0
     asked_at: float = 0.0
-    unheard_from: int = 0
+    unheard_from: Position = NOWHERE
 
-    def headers(self) -> dict[str, str]:
-        """As NATS headers."""
-        headers = {"Parley-Operation": self.operation}
-        if self.participant is not None:
-            headers["Parley-Participant"] = self.participant
-            headers["Parley-Epoch"] = str(self.epoch)
-        if self.session is not None:
-            headers["Parley-Session"] = self.session
-        if self.gateway is not None:
-            headers["Parley-Gateway"] = self.gateway
-        if self.since:
-            headers["Parley-Since"] = f"{self.since:.3f}"
-        if self.asked_at:
-            headers["Parley-Asked"] = f"{self.asked_at:.3f}"
-        if self.unheard_from:
-            headers["Parley-Unheard-From"] = str(self.unheard_from)
-        if self.grant is not None:
-            headers["Parley-Grant"] = f"{self.grant} {self.grant_until}"
-        return headers
 
-    @classmethod
-    def read(cls, headers: Mapping[str, str]) -> "Stamp":
-        """From the headers of an entry; entries of others, or of older versions, have fewer."""
-        grant, _, until = headers.get("Parley-Grant", "").partition(" ")
-        participant = headers.get("Parley-Participant")
-        session = headers.get("Parley-Session")
-        gateway = headers.get("Parley-Gateway")
-        return cls(
-            operation=headers.get("Parley-Operation", ""),
-            participant=ParticipantId(participant) if participant else None,
-            session=SessionKey(session) if session else None,
-            gateway=GatewayId(gateway) if gateway else None,
-            epoch=int(headers.get("Parley-Epoch", "0")),
-            grant=grant or None,
-            grant_until=int(until or "0"),
-            since=float(headers.get("Parley-Since", "0")),
-            asked_at=float(headers.get("Parley-Asked", "0")),
-            unheard_from=int(headers.get("Parley-Unheard-From", "0")),
-        )
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events that happened together, and what our services know of them: an entry before it is in the log."""
+
+    events: Sequence[RoomEvent]
+    stamp: Stamp

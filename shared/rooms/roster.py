@@ -14,6 +14,7 @@ from shared.rooms.model import Participant, Room
 from shared.values import moment
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from shared.values.model import Tolerant
+from shared.values.position import NOWHERE, Position
 
 # Counts up whenever the same log leads to another state than before: a new event that changes something, a new field.
 # 0 is that of releases before 0.4.0, which did not say (docs/adr/0016).
@@ -43,8 +44,8 @@ class Seat(Tolerant):
     gateway: GatewayId | None = None
     epoch: int = 0
     since: float = 0.0
-    moved_at: int = 0
-    unheard_from: int = 0
+    moved_at: Position = NOWHERE
+    unheard_from: Position = NOWHERE
     said_at: float = 0.0
     dropped_at: str | None = None
 
@@ -56,7 +57,7 @@ class Departure(Tolerant):
     agent_id: AgentId
     reason: str
     revision: int
-    sequence: int
+    sequence: Position
     at: float
 
 
@@ -72,7 +73,7 @@ class RosterState(Tolerant):
 
     room_id: RoomId
     incarnation: str
-    sequence: int = 0
+    sequence: Position = NOWHERE
     revision: int = 0
     last_order: int = 0
     started_at: str | None = None
@@ -108,7 +109,7 @@ class Snapshot(RosterState):
 class Entry:
     """One entry of a room's event log: its stream sequence, what happened together, and for whom."""
 
-    sequence: int
+    sequence: Position
     events: Sequence[RoomEvent]
     stamp: Stamp
 
@@ -161,7 +162,7 @@ class Roster(RosterState):
         self.last_order = max((self.last_order, *(participant.order for participant in checkpoint.participants)))
         return True
 
-    def restore(self, state: Snapshot, sequence: int) -> None:
+    def restore(self, state: Snapshot, sequence: Position) -> None:
         """Become this state, all of it, which an entry at `sequence` of this log stands for."""
         whole = self.of(state.model_copy(update={"sequence": sequence, "incarnation": self.incarnation}))
         for name in type(self).model_fields:

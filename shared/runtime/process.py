@@ -6,11 +6,11 @@ from typing import TypeVar
 
 import structlog
 
-from shared.broker.bus import Bus
-from shared.broker.nats import bus as nats_bus
-from shared.broker.nats.bus import NatsBus
-from shared.broker.nats.connection import Broker, BrokerError
+from shared.broker.nats.connection import Broker, BrokerError, NatsConnection
+from shared.broker.nats.ports import connected, ports_over
 from shared.broker.nats.streams import Streams
+from shared.broker.ports import Ports
+from shared.broker.subjects import LOG_STREAM
 from shared.runtime import lifecycle
 from shared.runtime.lifecycle import Failed, Stopped, until
 from shared.runtime.ops import OpsServer, Ready
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 LAG_SECONDS = 0.1  # between two looks at how late the event loop is
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
-Build = Callable[[Settings, Bus], ServiceInstance]
+Build = Callable[[Settings, Ports], ServiceInstance]
 """`services/<name>/service.py: build`: puts the parts together and starts nothing. Raises Failed."""
 
 
@@ -49,7 +49,7 @@ def run(
             user=settings.nats_user,
             password=password.get_secret_value() if password else None,
             timeout=settings.request_timeout,
-            uses_log=uses_log,
+            logs=(LOG_STREAM,) if uses_log else (),
             streams=owned,
         )
         await Process(name, settings, stop).serve(broker, build)
@@ -64,7 +64,7 @@ class Process:
         self._name = name
         self._settings = settings
         self._stop = stop
-        self._bus: NatsBus | None = None
+        self._connection: NatsConnection | None = None
         self._serving: ServiceInstance | None = None
 
     async def serve(self, broker: Broker, build: Callable[..., ServiceInstance]) -> None:
@@ -72,26 +72,26 @@ class Process:
         ops = await _ops(self._settings, self.ready)
         lag = asyncio.create_task(_measure_lag(), name="loop lag")
         try:
-            bus = self._bus = await self._connect(broker)
+            connection = self._connection = await self._connect(broker)
             try:
-                await self._live(build(self._settings, bus), bus)
+                await self._live(build(self._settings, ports_over(connection)), connection)
             finally:
-                await bus.close()
+                await connection.close()
         finally:
             lag.cancel()
             await ops.stop()
 
     async def ready(self) -> None:
         """Raises Refused while the process cannot serve."""
-        if self._bus is None:
+        if self._connection is None:
             raise unavailable("the broker")
         if self._serving is None:
             raise unavailable(self._name)
         await self._serving.ready()
-        await self._bus.check()
+        await self._connection.check()
 
-    async def _connect(self, broker: Broker) -> NatsBus:
-        connecting = asyncio.ensure_future(nats_bus.connect(broker, f"parley-{self._name}"))
+    async def _connect(self, broker: Broker) -> NatsConnection:
+        connecting = asyncio.ensure_future(connected(broker, f"parley-{self._name}"))
         stopping = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -103,13 +103,13 @@ class Process:
         except BrokerError as error:
             raise Failed(str(error)) from None
 
-    async def _live(self, service: ServiceInstance, bus: NatsBus) -> None:
+    async def _live(self, service: ServiceInstance, connection: NatsConnection) -> None:
         """The service's own life. Raises Failed when the broker is of no use any more."""
         await service.start()
         self._serving = service
         log.info("ready")
         try:
-            await until(self._stop, bus.failed)
+            await until(self._stop, connection.failed)
             log.info("stopping")
         finally:
             self._serving = None

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from shared.values.position import Position
+
 _FORM = re.compile(r"([A-Za-z0-9_-]{1,32})\.([0-9]{1,19})(?:\.([0-9]{1,4}))?(?:~([0-9]{1,19}))?")
 
 
@@ -15,16 +17,16 @@ class Cursor:
     """
 
     incarnation: str
-    sequence: int
+    sequence: Position
     part: int = 0
-    events: int | None = None
+    events: Position | None = None
 
     @property
-    def next_event(self) -> int:
+    def next_event(self) -> Position:
         """The sequence of the first entry in which there may be events that were not told."""
         if self.events is not None:
-            return self.events + 1
-        return self.sequence if self.part else self.sequence + 1
+            return Position(self.events + 1)
+        return self.sequence if self.part else Position(self.sequence + 1)
 
     def text(self) -> str:
         """As it goes over the wire."""
@@ -39,4 +41,4 @@ class Cursor:
         if found is None:
             return None
         incarnation, sequence, part, events = found.groups()
-        return cls(incarnation, int(sequence), int(part or 0), int(events) if events else None)
+        return cls(incarnation, Position(int(sequence)), int(part or 0), Position(int(events)) if events else None)

@@ -124,3 +124,8 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 def unavailable(what: str) -> Refused:
     """The answer when a service or the broker cannot answer now. Nothing is half done; asking again is safe."""
     return Refused(Code.UNAVAILABLE, f"{what} cannot answer now; try again")
+
+
+def internal_error() -> Refused:
+    """What is told outside of a bug."""
+    return Refused(Code.INTERNAL, "something went wrong here; it has been recorded")

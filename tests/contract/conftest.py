@@ -4,20 +4,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 
-Connect = Callable[[str], Awaitable[Bus]]
+Connect = Callable[[str], Awaitable[Ports]]
 
 
 @pytest.fixture
 async def connect(make_bus: Connect) -> AsyncIterator[Connect]:
     """Connects as a service. Rooms first: it makes the streams that the gateway waits for."""
-    opened: list[Bus] = []
+    opened: list[Ports] = []
 
-    async def one(user: str) -> Bus:
+    async def one(user: str) -> Ports:
         opened.append(await make_bus(user))
         return opened[-1]
 
     yield one
     for bus in reversed(opened):
-        await bus.close()
+        await bus.connection.close()

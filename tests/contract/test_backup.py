@@ -14,10 +14,10 @@ from nats.aio.msg import Msg
 
 from services.registry import REGISTRY
 from shared.broker import subjects
-from shared.broker.nats import bus as nats_bus
-from shared.broker.nats.bus import NatsBus
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
 from shared.broker.nats.streams import Streams
+from shared.broker.ports import Ports
 from shared.rooms.timers import LeaseEnds, Timer
 from shared.values.ids import GatewayId, RoomId
 from tests.support.logs import begin
@@ -76,9 +76,9 @@ async def server(folder: Path) -> AsyncIterator[tuple[str, Client]]:
     await nats.stop()
 
 
-async def rooms(url: str) -> NatsBus:
+async def rooms(url: str) -> Ports:
     """Connected as rooms, who makes the streams that are not there."""
-    return await nats_bus.connect(Broker(url, None, None, 5.0, streams=Streams(max_bytes=1 << 20)), "rooms")
+    return await nats_ports.connect(Broker(url, None, None, 5.0, streams=Streams(max_bytes=1 << 20)), "rooms")
 
 
 async def test_a_restored_installation_goes_on(tmp_path: Path) -> None:
@@ -88,23 +88,23 @@ async def test_a_restored_installation_goes_on(tmp_path: Path) -> None:
     async with server(tmp_path / "old") as (url, client):
         bus = await rooms(url)
         await begin(bus, RoomId("kept"))
-        await bus.arm(lease)
+        await bus.timers.arm(lease)
         backups = {stream: await Backup.take(client, stream) for stream in KEPT}
         await begin(bus, RoomId("later"))
-        before = bus.incarnation
-        await bus.close()
+        before = bus.room_log.incarnation
+        await bus.connection.close()
     async with server(tmp_path / "new") as (url, client):
         for stream, backup in backups.items():
             await backup.restore(client, stream)
         bus = await rooms(url)
-        assert bus.incarnation != before
-        assert [entry.subject.room_id for entry in await bus.read(subjects.ALL_EVENTS, after=0, limit=10)] == ["kept"]
+        assert bus.room_log.incarnation != before
+        assert [entry.room_id for entry in await bus.room_log.read(subjects.ALL_EVENTS, limit=10)] == ["kept"]
         due: list[Timer] = []
 
         async def take(timer: Timer) -> None:
             due.append(timer)
 
-        taking = await bus.take_timers(take, 5.0)
+        taking = await bus.timers.take(take, 5.0)
         await eventually(lambda: due == [lease], "the lease ends", within=10)
         await taking.stop()
-        await bus.close()
+        await bus.connection.close()

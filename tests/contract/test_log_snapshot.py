@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,10 +10,11 @@ from services.launcher.embedded_nats import EmbeddedNats
 from services.rooms.decision import Rules
 from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
-from shared.broker.subjects import event_log, live_room, state_log
-from shared.rooms.events import Stamp
+from shared.broker.room_log import StoredEvents, StoredState
+from shared.broker.subjects import event_log, room_log, state_log
+from shared.rooms.events import Batch, Stamp
 from shared.telemetry import metrics
-from tests.support.broker import connector
+from tests.support.broker import connector, over_nats
 from tests.support.logs import Ear
 from tests.support.orders import NOW, ROOM, create, grant, join
 from tests.support.patience import eventually
@@ -45,27 +45,30 @@ async def test_a_room_folds_from_a_snapshot_on_nats(later: LaterNats) -> None:
     follows hears both without a word of stray messages, and the room goes on.
     """
     connect = connector(later.url, later.passwords)
-    rooms: Any = await connect("rooms")
+    rooms = await connect("rooms")
     gateway = await connect("gateway")
     ear, strays = Ear(), metrics.BROKER_ERRORS.labels("stray_message")._value.get()
-    following = await gateway.follow(live_room(ROOM), ear.receive, ear.miss)
+    following = await gateway.room_log.follow(room_log(ROOM), ear.receive, ear.miss)
     log = RoomLog(rooms, capacity=10, snapshot_every=1000, waiting=10)
     executor = RoomExecutor(log, Rules(), lambda: NOW)
     for command in (create(), join("a", grant=grant("a")), join("b")):
         fold = await executor.execute(command)
     before = fold.snapshot(whole=True)
-    stored = await rooms.client.request(state_log(ROOM), before.model_dump_json(by_alias=True).encode(), timeout=5)
+    stored = await over_nats(rooms).client.request(
+        state_log(ROOM), before.model_dump_json(by_alias=True).encode(), timeout=5
+    )
     at = json.loads(stored.data)["seq"]
-    sequence = await rooms.append(ROOM, [snapshot_of(fold, at)], Stamp(""), after=fold.sequence)
-    await rooms.trim(ROOM)
-    assert [entry.sequence for entry in await rooms.read(event_log(ROOM), after=0, limit=10)] == [sequence]
+    batch = Batch([snapshot_of(fold, at)], Stamp(""))
+    position = await rooms.room_log.append(event_log(ROOM), batch, after=fold.sequence)
+    await rooms.room_log.trim(event_log(ROOM))
+    assert [entry.position for entry in await rooms.room_log.read(event_log(ROOM), limit=10)] == [position]
     other = RoomLog(rooms, capacity=10, snapshot_every=1000, waiting=10)
-    assert (await other.load(ROOM)).snapshot(whole=True) == before.model_copy(update={"sequence": sequence})
+    assert (await other.load(ROOM)).snapshot(whole=True) == before.model_copy(update={"sequence": position})
     assert (await RoomExecutor(other, Rules(), lambda: NOW).execute(join("c"))).revision == before.revision + 1
     assert (await executor.execute(join("d"))).revision == before.revision + 2
     await eventually(lambda: len(ear.heard) == 7, "the gateway heard everything")
-    assert [entry.subject.kind for entry in ear.heard] == ["event"] * 3 + ["state"] + ["event"] * 3
+    assert [type(entry) for entry in ear.heard] == [StoredEvents] * 3 + [StoredState] + [StoredEvents] * 3
     assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == strays
     await following.stop()
-    await gateway.close()
-    await rooms.close()
+    await gateway.connection.close()
+    await rooms.connection.close()

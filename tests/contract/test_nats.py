@@ -10,21 +10,24 @@ from pathlib import Path
 import pytest
 
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Bus, Conflict
-from shared.broker.nats import bus as nats_bus
+from shared.broker.log import Conflict
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker, BrokerError
 from shared.broker.nats.streams import Streams
-from shared.broker.subjects import event_log, live_room, room_log
+from shared.broker.ports import Ports
+from shared.broker.room_log import StoredEvents
+from shared.broker.subjects import event_log, room_log
 from shared.telemetry import metrics
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
-from tests.support.broker import connector
+from tests.support.broker import connector, over_nats
 from tests.support.logs import Ear, begin, signal
 from tests.support.open_nats import OpenNats
 from tests.support.patience import eventually, eventually_async
+from tests.support.stored import events_of
 
 A, B = RoomId("room-a"), RoomId("room-b")
-Connect = Callable[..., Awaitable[Bus]]
+Connect = Callable[..., Awaitable[Ports]]
 
 
 @pytest.fixture
@@ -40,15 +43,15 @@ async def embedded(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
 @pytest.fixture
 async def connect_to(embedded: EmbeddedNats) -> AsyncIterator[Connect]:
     """Connects as a service; closes at the end."""
-    opened: list[Bus] = []
+    opened: list[Ports] = []
 
-    async def one(user: str, *, max_bytes: int = 1 << 26, seconds: float = 5.0) -> Bus:
+    async def one(user: str, *, max_bytes: int = 1 << 26, seconds: float = 5.0) -> Ports:
         opened.append(await connector(embedded.url, embedded.passwords, max_bytes=max_bytes, timeout=seconds)(user))
         return opened[-1]
 
     yield one
     for bus in reversed(opened):
-        await bus.close()
+        await bus.connection.close()
 
 
 async def unavailable(doing: Awaitable[object]) -> float:
@@ -60,9 +63,9 @@ async def unavailable(doing: Awaitable[object]) -> float:
     return asyncio.get_running_loop().time() - started
 
 
-def answers(bus: Bus) -> Callable[[], Awaitable[bool]]:
+def answers(bus: Ports) -> Callable[[], Awaitable[bool]]:
     async def answer() -> bool:
-        await bus.check()
+        await bus.connection.check()
         return True
 
     return answer
@@ -75,37 +78,37 @@ async def test_a_restart_is_survived(embedded: EmbeddedNats, connect_to: Connect
     """The same log is there again, followers are told to look for what they missed, and go on hearing."""
     rooms, gateway = await connect_to("rooms"), await connect_to("gateway")
     ear = Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
     first = await begin(rooms, A)
-    incarnation, url = gateway.incarnation, embedded.url
+    incarnation, url = gateway.room_log.incarnation, embedded.url
     await eventually(ear.hears(first), "the first is heard")
     await embedded.stop()
-    await unavailable(rooms.check())
+    await unavailable(rooms.connection.check())
     assert ear.missed == 0
     await embedded.start()
     assert embedded.url == url
     await eventually(lambda: ear.missed > 0, "the follower is told")
     await eventually_async(answers(rooms), "rooms is connected")
-    assert gateway.incarnation == rooms.incarnation == incarnation
+    assert gateway.room_log.incarnation == rooms.room_log.incarnation == incarnation
     second = await begin(rooms, A, after=first)
     await eventually(ear.hears(second), "the second is heard, on the same subscription")
-    assert [entry.sequence for entry in await gateway.read(room_log(A), after=0, limit=10)] == [first, second]
+    assert [entry.position for entry in await gateway.room_log.read(room_log(A), limit=10)] == [first, second]
 
 
 async def test_an_empty_broker_is_another_log(embedded: EmbeddedNats, connect_to: Connect) -> None:
     """A server without our data gets its streams from rooms, and all see that positions of the old log mean nothing."""
     rooms, gateway = await connect_to("rooms"), await connect_to("gateway")
     ear = Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
     await eventually(ear.hears(await begin(rooms, A)), "the old log is heard")
-    before = gateway.incarnation
+    before = gateway.room_log.incarnation
     await embedded.stop()
     shutil.rmtree(embedded.folder / "jetstream")
     await embedded.start()
     await eventually(lambda: ear.missed > 0, "the follower is told")
-    assert gateway.incarnation not in ("", before)
-    await eventually(lambda: rooms.incarnation == gateway.incarnation, "rooms knows the new log")
-    assert await rooms.read(room_log(A), after=0, limit=10) == []
+    assert gateway.room_log.incarnation not in ("", before)
+    await eventually(lambda: rooms.room_log.incarnation == gateway.room_log.incarnation, "rooms knows the new log")
+    assert await rooms.room_log.read(room_log(A), limit=10) == []
     sequence = await begin(rooms, A)
     await eventually(lambda: ear.positions[-1:] == [sequence] and len(ear.heard) == 2, "the new log is heard")
 
@@ -116,7 +119,7 @@ async def test_who_does_not_own_the_streams_waits_for_them(embedded: EmbeddedNat
     await asyncio.sleep(0.3)
     assert not waiting.done()
     rooms = await connect_to("rooms")
-    assert (await asyncio.wait_for(waiting, 5)).incarnation == rooms.incarnation
+    assert (await asyncio.wait_for(waiting, 5)).room_log.incarnation == rooms.room_log.incarnation
 
 
 async def test_nothing_is_applied_after_it_failed(embedded: EmbeddedNats, connect_to: Connect) -> None:
@@ -127,16 +130,16 @@ async def test_nothing_is_applied_after_it_failed(embedded: EmbeddedNats, connec
     await asyncio.sleep(0.1)
     for doing in (
         lambda: begin(rooms, B),
-        lambda: gateway.post(signal(A)),
-        lambda: rooms.read(room_log(A), after=0, limit=1),
+        lambda: gateway.signals.post(signal(A)),
+        lambda: rooms.room_log.read(room_log(A), limit=1),
     ):
         assert await unavailable(doing()) < 3  # not the 5 s that an answer may take
     await embedded.start()
     await eventually_async(answers(rooms), "rooms is connected")
     await eventually_async(answers(gateway), "the gateway is connected")
     await begin(rooms, RoomId("marker"))
-    found = await rooms.read("agentlink.log.>", after=0, limit=100)
-    assert [(entry.subject.room_id, entry.subject.kind) for entry in found] == [(A, "event"), ("marker", "event")]
+    found = await rooms.room_log.read("agentlink.log.>", limit=100)
+    assert [(entry.room_id, type(entry)) for entry in found] == [(A, StoredEvents), ("marker", StoredEvents)]
 
 
 async def test_an_unknown_outcome_can_be_asked_again(embedded: EmbeddedNats, connect_to: Connect) -> None:
@@ -144,11 +147,11 @@ async def test_an_unknown_outcome_can_be_asked_again(embedded: EmbeddedNats, con
     await connect_to("rooms")
     gateway = await connect_to("gateway", seconds=0.5)
     embedded.kill(signals.SIGSTOP)
-    assert 0.4 < await unavailable(gateway.post(signal(A, key="k"))) < 3
+    assert 0.4 < await unavailable(gateway.signals.post(signal(A, key="k"))) < 3
     embedded.kill(signals.SIGCONT)
     await eventually_async(answers(gateway), "the server goes on")
-    sequence = (await gateway.post(signal(A, key="k"))).sequence
-    assert [entry.sequence for entry in await gateway.read(room_log(A), after=0, limit=10)] == [sequence]
+    sequence = (await gateway.signals.post(signal(A, key="k"))).position
+    assert [entry.position for entry in await gateway.room_log.read(room_log(A), limit=10)] == [sequence]
 
 
 # -- full --------------------------------------------------------------------------------------------------------------
@@ -162,17 +165,17 @@ async def test_a_full_log_refuses_and_recovers(connect_to: Connect) -> None:
     """Full means `unavailable`, counted as `full`; what is stored stays right; when signals expire it goes on."""
     rooms, gateway = await connect_to("rooms", max_bytes=1 << 16), await connect_to("gateway")
     ear = Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
     first = await begin(rooms, A)
     before = refused_as_full()
     stored = 0
     with contextlib.suppress(Refused):
         while stored < 1000:
-            await gateway.post(signal(A, body=bytes(4096), seconds=2))
+            await gateway.signals.post(signal(A, body=bytes(4096), seconds=2))
             stored += 1
     assert 0 < stored < 20
     assert refused_as_full() == before + 1
-    await unavailable(gateway.post(signal(A, body=bytes(4096))))
+    await unavailable(gateway.signals.post(signal(A, body=bytes(4096))))
     with contextlib.suppress(Refused):
         while True:  # an event is smaller than a signal: a few may still fit
             first = await begin(rooms, A, after=first)
@@ -180,14 +183,14 @@ async def test_a_full_log_refuses_and_recovers(connect_to: Connect) -> None:
     assert refused_as_full() == before + 4
     with pytest.raises((Conflict, Refused)):
         await begin(rooms, A)
-    entries = await gateway.read(room_log(A), after=0, limit=1000)
-    await eventually(lambda: ear.positions == [entry.sequence for entry in entries], "what was stored was heard")
+    entries = await gateway.room_log.read(room_log(A), limit=1000)
+    await eventually(lambda: ear.positions == [entry.position for entry in entries], "what was stored was heard")
 
     async def has_room() -> bool:
         return await begin(rooms, A, after=first) > 0
 
     await eventually_async(has_room, "expired signals make room")
-    assert all(entry.subject.kind == "event" for entry in await gateway.read(event_log(A), after=0, limit=1000))
+    assert all(isinstance(entry, StoredEvents) for entry in await gateway.room_log.read(event_log(A), limit=1000))
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------------
@@ -197,18 +200,18 @@ async def test_what_the_stream_did_not_send_is_ignored(tmp_path: Path) -> None:
     """Whoever manages to publish below agentlink.room. is counted and not believed; the true entries are heard."""
     server = OpenNats(tmp_path / "nats")
     await server.start()
-    bus = await nats_bus.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
+    bus = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     ear = Ear()
-    await bus.follow(live_room(A), ear.receive, ear.miss)
+    await bus.room_log.follow(room_log(A), ear.receive, ear.miss)
     stray = metrics.BROKER_ERRORS.labels("stray_message")._value.get()
-    await bus.client.publish("agentlink.room.room-a.event", b"[]")
-    await bus.client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
-    await bus.client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
+    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]")
+    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
+    await over_nats(bus).client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
     sequence = await begin(bus, A)
     await eventually(ear.hears(sequence), "the true entry is heard")
     assert ear.positions == [sequence]
     assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 3
-    await bus.close()
+    await bus.connection.close()
     await server.stop()
 
 
@@ -216,18 +219,18 @@ async def test_a_broken_stranger_does_not_deafen(tmp_path: Path) -> None:
     """A message with headers that make no sense, or a body that is no batch, leaves the follower hearing."""
     server = OpenNats(tmp_path / "nats")
     await server.start()
-    bus = await nats_bus.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
+    bus = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     ear = Ear()
-    await bus.follow(live_room(A), ear.receive, ear.miss)
-    await bus.client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS"})
-    await bus.client.publish(
+    await bus.room_log.follow(room_log(A), ear.receive, ear.miss)
+    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS"})
+    await over_nats(bus).client.publish(
         "agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS", "Nats-Sequence": "x"}
     )
-    await bus.client.publish("agentlink.log.room-a.event", b"\xff")
+    await over_nats(bus).client.publish("agentlink.log.room-a.event", b"\xff")
     sequence = await begin(bus, A, after=1)
     await eventually(ear.hears(sequence), "the true entry is heard")
-    assert [len(entry.events().events) for entry in ear.heard] == [0, 1]
-    await bus.close()
+    assert [len(entry.events) for entry in events_of(ear.heard)] == [0, 1]
+    await bus.connection.close()
     await server.stop()
 
 
@@ -238,7 +241,7 @@ async def test_a_wrong_password_is_said_in_a_sentence(embedded: EmbeddedNats) ->
     """No waiting, no traceback: one sentence with the address, and without the password."""
     url = embedded.url.replace("nats://", "nats://someone:s3cret@")
     with pytest.raises(BrokerError) as caught:
-        await asyncio.wait_for(nats_bus.connect(Broker(url, "rooms", "wrong-canary", 5.0), "test"), 10)
+        await asyncio.wait_for(nats_ports.connect(Broker(url, "rooms", "wrong-canary", 5.0), "test"), 10)
     said = str(caught.value)
     assert f"127.0.0.1:{embedded.port}" in said
     assert "does not let us in" in said
@@ -259,5 +262,5 @@ async def test_a_server_that_is_too_old_is_said_in_a_sentence() -> None:
     server = await asyncio.start_server(old_server, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(BrokerError, match=r"2\.10\.29 is too old; Parley needs 2\.14"):
-        await asyncio.wait_for(nats_bus.connect(Broker(f"nats://127.0.0.1:{port}", None, None, 5.0), "test"), 10)
+        await asyncio.wait_for(nats_ports.connect(Broker(f"nats://127.0.0.1:{port}", None, None, 5.0), "test"), 10)
     server.close()

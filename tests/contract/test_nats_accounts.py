@@ -15,6 +15,7 @@ from nats.js import JetStreamContext
 
 from shared.broker import subjects
 from shared.broker.nats import streams as nats_streams
+from shared.broker.room_log import ROOM_LOG
 from shared.rooms.timers import GraceEnds, LeaseEnds
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 from tests.support.manifests import ROOT, SETTINGS, compose, container, fresh_secrets, of_kind
@@ -170,9 +171,9 @@ async def test_each_user_hears_its_own_subjects_only(users: dict[str, User]) -> 
     """Questions reach the service they are for; signals reach gateways; nobody listens where the log is written."""
     listeners = {
         f"{subjects.ROOT}.room.*.event": {"gateway", "rooms", "observer"},
-        subjects.live_room(R): {"gateway"},
+        ROOM_LOG.live_subject(subjects.room_log(R)): {"gateway"},
         f"{subjects.ROOT}.room.*.signal.*": {"gateway"},
-        subjects.LOG_SUBJECTS: set(),
+        ROOM_LOG.subjects: set(),
         subjects.event_log(R): set(),
         "_INBOX.>": set(),
         **{endpoint.subject: {endpoint.name.split(".")[0]} for endpoint in ENDPOINTS},

@@ -9,14 +9,14 @@ from nats.aio.msg import Msg
 
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker import subjects
-from shared.broker.bus import Bus
-from shared.broker.nats import bus as nats_bus
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker, BrokerError
+from shared.broker.ports import Ports
 from shared.broker.subjects import event_log, room_log
 from shared.rooms.events import decode
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
-from tests.support.broker import ContainerNats, connector
+from tests.support.broker import ContainerNats, connector, over_nats
 from tests.support.logs import begin, signal
 from tests.support.patience import eventually
 
@@ -54,7 +54,7 @@ class Stranger:
 class Server:
     """One server with its streams, and whoever wants to connect."""
 
-    def __init__(self, url: str, passwords: dict[str, str], rooms: Bus, gateway: Bus) -> None:
+    def __init__(self, url: str, passwords: dict[str, str], rooms: Ports, gateway: Ports) -> None:
         self.url, self.passwords, self.rooms, self.gateway = url, passwords, rooms, gateway
         self.strangers: list[Stranger] = []
 
@@ -79,8 +79,8 @@ async def server(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[Serv
     yield server
     for stranger in server.strangers:
         await stranger.client.close()
-    await gateway.close()
-    await rooms.close()
+    await gateway.connection.close()
+    await rooms.connection.close()
 
 
 async def test_an_observer_watches_events_live(server: Server) -> None:
@@ -93,7 +93,7 @@ async def test_an_observer_watches_events_live(server: Server) -> None:
 
     await observer.client.subscribe("agentlink.room.*.event", cb=hear)
     await observer.settle()
-    await server.gateway.post(signal(A))
+    await server.gateway.signals.post(signal(A))
     await begin(server.rooms, A)
     await eventually(lambda: bool(heard), "the event is heard")
     assert [message.subject for message in heard] == ["agentlink.room.room-a.event"]
@@ -182,26 +182,26 @@ async def test_what_is_not_allowed(server: Server, user: str, kind: str, subject
     """The server refuses it by name, and nothing of it reaches the log."""
     stranger = await server.stranger(user)
     await stranger.is_refused(kind, subject)
-    assert await server.rooms.read(room_log(A), after=0, limit=10) == []
+    assert await server.rooms.room_log.read(room_log(A), limit=10) == []
 
 
 async def test_a_denied_publish_changes_nothing(server: Server) -> None:
     """What a gateway tries to append to a room's events is not stored, and the gateway's bus fails for good."""
-    bus = await nats_bus.connect(Broker(server.url, "gateway", server.passwords["gateway"], 0.5), "test")
+    bus = await nats_ports.connect(Broker(server.url, "gateway", server.passwords["gateway"], 0.5), "test")
     with pytest.raises(Refused):
         await begin(bus, A)
-    await eventually(bus.failed.done, "the bus says that it is of no use")
-    failure = bus.failed.exception()
+    await eventually(over_nats(bus).failed.done, "the bus says that it is of no use")
+    failure = over_nats(bus).failed.exception()
     assert isinstance(failure, BrokerError)
     assert "'gateway' lacks a permission" in str(failure)
-    await bus.close()
-    assert await server.rooms.read(event_log(A), after=0, limit=10) == []
+    await bus.connection.close()
+    assert await server.rooms.room_log.read(event_log(A), limit=10) == []
 
 
 async def test_a_denied_subscription_is_fatal(server: Server) -> None:
     """A topic one may not follow would be silent for ever; the process is told to end instead."""
-    bus = await nats_bus.connect(Broker(server.url, "auth", server.passwords["auth"], 0.5, uses_log=False), "test")
-    await bus.follow(subjects.ALL_EVENTS_LIVE, lambda _: None, lambda: None)
-    await eventually(bus.failed.done, "the bus says that it is of no use")
-    assert isinstance(bus.failed.exception(), BrokerError)
-    await bus.close()
+    bus = await nats_ports.connect(Broker(server.url, "auth", server.passwords["auth"], 0.5, logs=()), "test")
+    await bus.room_log.follow(subjects.ALL_EVENTS, lambda _: None, lambda: None)
+    await eventually(over_nats(bus).failed.done, "the bus says that it is of no use")
+    assert isinstance(over_nats(bus).failed.exception(), BrokerError)
+    await bus.connection.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.registry import REGISTRY
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from shared.values.errors import Refused
 from tests.support.broker import connector
 from tests.support.cluster import clustered
@@ -20,10 +20,10 @@ USERS = [service.user for service in sorted(REGISTRY, key=lambda service: not se
 WITHIN = 5.0  # seconds: what is promised to load balancers
 
 
-async def ready(bus: Bus) -> bool:
+async def ready(bus: Ports) -> bool:
     """Whether a check passes."""
     try:
-        await bus.check()
+        await bus.connection.check()
     except Refused:
         return False
     return True
@@ -53,4 +53,4 @@ async def test_without_its_quorum_nobody_is_ready(tmp_path: Path) -> None:
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGCONT)
             for bus in buses.values():
-                await bus.close()
+                await bus.connection.close()

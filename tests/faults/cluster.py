@@ -11,12 +11,13 @@ from pathlib import Path
 
 from services.launcher.embedded_cluster import EmbeddedCluster, here
 from services.launcher.embedded_nats import Place
-from shared.broker.nats.bus import NatsBus
+from shared.broker.ports import Ports
 from shared.broker.subjects import LOG_STREAM
 from tests.faults.figures import Row
 from tests.faults.size import Size
 from tests.faults.stage import Stage, stage
 from tests.faults.verdict import histories, late
+from tests.support.broker import over_nats
 from tests.support.netns import Network, Refused
 
 FAULT = "three NATS servers under load: leader of the log {}"
@@ -87,11 +88,11 @@ async def _play(
 ) -> None:
     settings = {**size.patient, "LOG_REPLICAS": str(SERVERS)}
     async with stage(cluster, size, chance, settings=settings) as s, _living(s, size):
-        leader = await _leader(await s.fleet.bus())
+        leader = await _leader(await s.fleet.ports())
         broken_at = time.time()
         await break_(cluster, leader)
         await asyncio.sleep(size.broken)
-        before = await histories(await s.fleet.bus(), s.ledger)
+        before = await histories(await s.fleet.ports(), s.ledger)
         known = {room_id: log.fold.sequence for room_id, log in before.items()}
         healed_at = time.time()
         await heal(cluster, leader)
@@ -104,7 +105,7 @@ async def _play(
         # NATS' own: what only the cut-off leader had is dropped entry by entry (docs/operations.md).
         row.hope(whole <= SOON, f"{whole:.0f} s until all servers were up to date")
         await s.conclude(row)
-        row.wrong += [f"applied late: {one}" for one in await late(await s.fleet.bus(), s.ledger, known, healed_at)]
+        row.wrong += [f"applied late: {one}" for one in await late(await s.fleet.ports(), s.ledger, known, healed_at)]
 
 
 @asynccontextmanager
@@ -116,9 +117,9 @@ async def _living(s: Stage, size: Size) -> AsyncIterator[None]:
     yield
 
 
-async def _leader(bus: NatsBus) -> int:
+async def _leader(bus: Ports) -> int:
     """Which server leads the log: its number in the cluster."""
-    answer = await bus.client.request(f"$JS.API.STREAM.INFO.{LOG_STREAM}", b"", timeout=5)
+    answer = await over_nats(bus).client.request(f"$JS.API.STREAM.INFO.{LOG_STREAM}", b"", timeout=5)
     name: str = json.loads(answer.data)["cluster"]["leader"]
     return int(name.rpartition("-")[2]) - 1
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from shared.broker.subjects import signal_log
 from shared.values.ids import ParticipantId, RoomId
 from tests.faults.belief import position
@@ -10,12 +10,13 @@ from tests.faults.caller import Caller
 from tests.faults.history import History
 from tests.faults.ledger import Ledger
 from tests.support.invariants import PAGE
+from tests.support.stored import signals_of
 
 MOST = 5  # receivers
 AROUND = 20.0  # seconds of both ends' connections
 
 
-async def of_missed_signals(bus: Bus, ledger: Ledger, callers: Sequence[Caller], markers: Sequence[str]) -> list[str]:
+async def of_missed_signals(bus: Ports, ledger: Ledger, callers: Sequence[Caller], markers: Sequence[str]) -> list[str]:
     """For some of these: what else the receiver did not hear, and what befell the connections of both ends."""
     by_name = {caller.name: caller for caller in callers}
     owners = {asked.reply["self"]: asked.caller for asked in ledger.acknowledged("join_room") if asked.reply}
@@ -38,18 +39,18 @@ async def of_missed_signals(bus: Bus, ledger: Ledger, callers: Sequence[Caller],
     return found
 
 
-async def _unheard(bus: Bus, ledger: Ledger, room_id: str, stay: str) -> list[str]:
+async def _unheard(bus: Ports, ledger: Ledger, room_id: str, stay: str) -> list[str]:
     heard = {position(one.message["cursor"])[0] for one in ledger.heard if one.stay == stay}
-    log = await bus.read(signal_log(RoomId(room_id), ParticipantId(stay)), after=0, limit=PAGE)
+    log = await bus.room_log.read(signal_log(RoomId(room_id), ParticipantId(stay)), limit=PAGE)
     shown = [one.message["cursor"] for one in ledger.shown if one.message["self"] == stay]
     return [f"{stay} in {room_id} was shown it at {shown}, heard {sorted(heard)}, and did not hear:"] + [
-        f"  {entry.sequence} from {entry.headers.get('Parley-From')} of epoch {entry.headers.get('Parley-Epoch')}"
-        for entry in log
-        if entry.sequence not in heard
+        f"  {signal.position} from {signal.sender} of epoch {signal.epoch}"
+        for signal in signals_of(log)
+        if signal.position not in heard
     ]
 
 
-async def _moves(bus: Bus, room_id: str, stay: str) -> str:
+async def _moves(bus: Ports, room_id: str, stay: str) -> str:
     """Every entry that says where a participant is."""
     log = await History.read(bus, room_id)
     return "; ".join(

@@ -16,9 +16,9 @@ from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.launcher.tether import tethered
 from services.rooms.settings import RoomsSettings
-from shared.broker.nats import bus as nats_bus
-from shared.broker.nats.bus import NatsBus
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
+from shared.broker.ports import Ports
 from shared.runtime.ops import listen
 from shared.runtime.settings import ServiceSettings
 from shared.values.errors import Refused
@@ -94,7 +94,7 @@ class Fleet:
         self._held: list[socket.socket] = []
         self._ports: dict[str, int] = {}
         self._ops: dict[str, int] = {}
-        self._buses: list[NatsBus] = []
+        self._connected: list[Ports] = []
         self._http = httpx.AsyncClient(timeout=5)
         for name in self.names:
             for ports in (self._ports, self._ops):
@@ -164,8 +164,8 @@ class Fleet:
     async def stop(self) -> None:
         """Everything, at once."""
         await self._http.aclose()
-        for bus in self._buses:
-            await bus.close()
+        for ports in self._connected:
+            await ports.connection.close()
         for process in self.members.values():
             process.destroy()
         await self.nats.stop()
@@ -219,17 +219,17 @@ class Fleet:
             found.update((await self.metrics(name)).buckets(metric, **labels))
         return found
 
-    async def bus(self, user: str = "rooms") -> NatsBus:
+    async def ports(self, user: str = "rooms") -> Ports:
         """A connection of one's own, to look at the logs."""
-        if not self._buses:
+        if not self._connected:
             broker = Broker(self.nats.url, user, self.nats.passwords[user], 1.0)
             for _ in range(20):
                 try:
-                    self._buses.append(await nats_bus.connect(broker, "faults"))
+                    self._connected.append(await nats_ports.connect(broker, "faults"))
                     break
                 except Refused:
                     await asyncio.sleep(0.5)
-        return self._buses[0]
+        return self._connected[0]
 
     def last_words(self) -> list[str]:
         """The newest lines of everybody, the dead included."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.figures import Row
@@ -34,7 +35,7 @@ async def _play(row: Row, victim: str, folder: Path, size: Size, chance: random.
         s.fleet.freeze(victim)
         await asyncio.sleep(size.frozen)
         known = {
-            room_id: log.fold.sequence for room_id, log in (await histories(await s.fleet.bus(), s.ledger)).items()
+            room_id: log.fold.sequence for room_id, log in (await histories(await s.fleet.ports(), s.ledger)).items()
         }
         thawed_at = time.time()
         s.fleet.thaw(victim)
@@ -44,9 +45,9 @@ async def _play(row: Row, victim: str, folder: Path, size: Size, chance: random.
     return row
 
 
-async def _judge(row: Row, s: Stage, known: dict[str, int], thawed_at: float) -> None:
+async def _judge(row: Row, s: Stage, known: Mapping[str, int], thawed_at: float) -> None:
     findings = await s.conclude(row)
-    row.wrong += [f"applied late: {one}" for one in await late(await s.fleet.bus(), s.ledger, known, thawed_at)]
+    row.wrong += [f"applied late: {one}" for one in await late(await s.fleet.ports(), s.ledger, known, thawed_at)]
     row.expect(not findings.ended, f"stays ended that nobody gave up: {dict(findings.ended)}")
     dead = s.ledger.counts["gateways given up for dead"]
     refused = s.ledger.refusals().most_common(3)

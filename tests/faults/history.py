@@ -5,16 +5,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from shared.broker.subjects import event_log
 from shared.rooms.events import RoomEvent
 from shared.rooms.roster import Entry, Roster
 from shared.values import moment
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
+from shared.values.position import NOWHERE
 from tests.faults.belief import WHOLE, shown_at
 from tests.support.client import Message
 from tests.support.invariants import PAGE, check_entries
+from tests.support.stored import events_of
 
 PATIENCE = 40  # refusals of a read in a row
 
@@ -64,21 +66,21 @@ class History:
             self.marks.setdefault(mark, fact)
 
     @classmethod
-    async def read(cls, bus: Bus, room_id: str) -> "History":
+    async def read(cls, bus: Ports, room_id: str) -> "History":
         """The whole log as it is now. A broker that cannot answer is asked again."""
         entries: list[Entry] = []
-        refusals = 0
+        refusals, after = 0, NOWHERE
         while True:
-            after = entries[-1].sequence if entries else 0
             try:
-                page = await bus.read(event_log(RoomId(room_id)), after=after, limit=PAGE)
+                page = await bus.room_log.read(event_log(RoomId(room_id)), after=after, limit=PAGE)
             except Refused:
                 refusals += 1
                 if refusals > PATIENCE:
                     raise
                 await asyncio.sleep(0.1)
                 continue
-            entries += [entry.events() for entry in page]
+            entries += events_of(page)
+            after = page[-1].position if page else after
             if len(page) < PAGE:
                 return cls(room_id, entries)
 

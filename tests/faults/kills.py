@@ -74,7 +74,7 @@ async def kill_nats(nats: EmbeddedNats) -> None:
 async def _until_gone(s: Stage, within: float) -> float:
     """Until the logs have nobody in a room but those who live, or the time is over; the seconds it took."""
     started = time.monotonic()
-    bus = await s.fleet.bus()
+    bus = await s.fleet.ports()
     while (took := time.monotonic() - started) < within:
         living = {belief.own for caller in s.load.callers if caller.alive for belief in caller.rooms.values()}
         if all(log.seats.keys() <= living for log in (await histories(bus, s.ledger)).values()):

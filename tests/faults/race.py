@@ -70,7 +70,7 @@ async def _round(s: Stage, callers: Sequence[Caller], room_id: str, victim: str 
 async def _check(row: Row, s: Stage, room_id: str, replies: Sequence[Message]) -> None:
     inside = sorted(reply["self"] for reply in replies if reply["type"] == "room_users")
     others = {reply["code"] for reply in replies if reply["type"] == "error"}
-    log = await History.read(await s.fleet.bus(), room_id)
+    log = await History.read(await s.fleet.ports(), room_id)
     row.expect(
         len(inside) == SEATS and inside == sorted(log.seats) and others <= {"room_full"},
         f"{room_id}: {len(inside)} were told that they are in, the log has {len(log.seats)}, others heard {others}",

@@ -31,7 +31,7 @@ class Stage:
     async def conclude(self, row: Row, name: str = "") -> Findings:
         """Once nobody does anything any more: everything that must hold, into the row."""
         callers = self.load.callers
-        logs = await settled(await self.fleet.bus(), self.ledger, callers)
+        logs = await settled(await self.fleet.ports(), self.ledger, callers)
         findings = judge(logs, self.ledger, callers)
         findings.tell(row, name)
         if self.ledger.gaps:
@@ -41,7 +41,7 @@ class Stage:
                 "stays that nobody gave up ended by: " + ", ".join(f"{n} {why}" for why, n in findings.ended.items())
             )
         missed = [sentence.partition(" ")[0] for sentence in findings.problems["signals missed"]]
-        row.details += await of_missed_signals(await self.fleet.bus(), self.ledger, callers, missed)
+        row.details += await of_missed_signals(await self.fleet.ports(), self.ledger, callers, missed)
         row.details += self.fleet.last_words()
         tracebacks = self.fleet.tracebacks()
         row.expect(not tracebacks, f"{len(tracebacks)} tracebacks, such as: {tracebacks[:2]}")

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from tests.faults.belief import shown_at
 from tests.faults.caller import Caller
 from tests.faults.figures import Row
@@ -53,12 +53,14 @@ class Findings:
                 row.wrong.append(f"{begin}{len(sentences)} × {kind}: " + " | ".join(sentences[:EXAMPLES]))
 
 
-async def histories(bus: Bus, ledger: Ledger) -> dict[str, History]:
+async def histories(bus: Ports, ledger: Ledger) -> dict[str, History]:
     """The logs of all rooms the callers were in or asked for."""
     return {room_id: await History.read(bus, room_id) for room_id in sorted(ledger.rooms)}
 
 
-async def settled(bus: Bus, ledger: Ledger, callers: Sequence[Caller], within: float = CATCH_UP) -> dict[str, History]:
+async def settled(
+    bus: Ports, ledger: Ledger, callers: Sequence[Caller], within: float = CATCH_UP
+) -> dict[str, History]:
     """The logs, once every living caller has come to their ends, or the time is over."""
     deadline = time.monotonic() + within
     while True:
@@ -233,7 +235,7 @@ def _ends(logs: dict[str, History], ledger: Ledger, callers: Sequence[Caller], f
                 findings.ended[fact.reason or "?"] += 1
 
 
-async def late(bus: Bus, ledger: Ledger, known: dict[str, int], healed_at: float) -> list[str]:
+async def late(bus: Ports, ledger: Ledger, known: Mapping[str, int], healed_at: float) -> list[str]:
     """What was refused before the heal, never acknowledged, and yet stands in the log above what was known at the heal."""
     done = {_purpose(asked) for asked in ledger.asked if asked.acknowledged}
     refused = [a for a in ledger.asked if a.refused and a.type == "update_self" and (a.replied or 0.0) < healed_at]

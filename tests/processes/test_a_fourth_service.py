@@ -7,12 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.broker.nats import bus as nats_bus
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
 from shared.values.errors import Refused
 from shared.version import __version__
 from tests.processes.toy.service import GREET, Greet, Greeting
 from tests.processes.with_toy import RECORD, TOY
+from tests.support.broker import over_nats
 from tests.support.launched import Launched, refusal
 from tests.support.patience import eventually
 
@@ -37,15 +38,15 @@ async def test_it_is_started_and_asked(tmp_path: Path) -> None:
         assert len([command for command in commands if RECORD.module in command.split()]) == 2
         url = launched.process.wait_for(r"^\s*NATS\s+(nats://\S+)")[1]
         passwords = json.loads((tmp_path / "data" / "nats" / "passwords.json").read_text())
-        gateway = await nats_bus.connect(Broker(url, "gateway", passwords["gateway"], 5.0), "test")
-        assert await gateway.request(GREET, Greet(name="Ada")) == Greeting(text="Good evening, Ada")
-        await gateway.close()
-        auth = await nats_bus.connect(Broker(url, "auth", passwords["auth"], 0.5, uses_log=False), "test")
+        gateway = await nats_ports.connect(Broker(url, "gateway", passwords["gateway"], 5.0), "test")
+        assert await gateway.requests.request(GREET, Greet(name="Ada")) == Greeting(text="Good evening, Ada")
+        await gateway.connection.close()
+        auth = await nats_ports.connect(Broker(url, "auth", passwords["auth"], 0.5, logs=()), "test")
         with pytest.raises(Refused):
-            await auth.request(GREET, Greet(name="Eve"))
-        await eventually(auth.failed.done, "NATS refuses auth")
-        assert "'auth' lacks a permission" in str(auth.failed.exception())
-        await auth.close()
+            await auth.requests.request(GREET, Greet(name="Eve"))
+        await eventually(over_nats(auth).failed.done, "NATS refuses auth")
+        assert "'auth' lacks a permission" in str(over_nats(auth).failed.exception())
+        await auth.connection.close()
         ops = launched.process.wait_for(r"toy-1 .*internal port.*metrics=(http://127\.0\.0\.1:\d+)/metrics")[1]
         async with httpx.AsyncClient(base_url=ops) as api:
             assert (await api.get("/readyz")).status_code == 200

@@ -88,7 +88,7 @@ def no_holes(client: Client, room_id: str = ROOM) -> None:
 
 async def agrees(deployment: Deployment, client: Client, room_id: str = ROOM) -> Roster:
     """What a client is told equals the fold of the room's log, whose promises hold; the fold."""
-    fold = await check_log(await deployment.bus(), RoomId(room_id))
+    fold = await check_log(await deployment.ports(), RoomId(room_id))
     shown: Message = {}
 
     async def caught_up() -> bool:

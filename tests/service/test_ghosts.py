@@ -13,8 +13,8 @@ from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Rules
 from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
-from shared.broker.bus import Bus
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
 from shared.broker.subjects import RESUME_PARTICIPANT, event_log
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds, RoomEnds
@@ -41,13 +41,6 @@ async def vanish(server: GatewayServer) -> None:
     for connection in list(server._sessions):
         connection.abort()
     await asyncio.sleep(0)
-
-
-def broker_of(system: System) -> MemoryBroker:
-    """What all of them are connected to."""
-    bus = system.buses[0]
-    assert isinstance(bus, MemoryBus)
-    return bus.broker
 
 
 async def rest(system: System, method: str, path: str, agent_id: str = "alice", **body: Any) -> httpx.Response:
@@ -107,7 +100,7 @@ async def test_a_vanished_gateways_client_comes_back(system: System) -> None:
 async def test_a_gateway_without_its_broker(system: System) -> None:
     """Longer than its lease allows, it sends everybody away, with `unavailable`; when the broker is back they resume."""
     await system.start(gateways=1, lease_seconds=1, grace_seconds=5)
-    broker = broker_of(system)
+    broker = system.memory
     alice, first = await came(system, "alice")
     bob, second = await came(system, "bob")
     before = system.gateways[0].context.lease.gateway
@@ -138,9 +131,9 @@ async def test_a_broker_that_is_away_for_a_moment(system: System) -> None:
     """Shorter than the lease allows: nobody is sent away."""
     await system.start(lease_seconds=4)
     alice, _ = await came(system, "alice")
-    broker_of(system).down = True
+    system.memory.down = True
     await asyncio.sleep(1.5)
-    broker_of(system).down = False
+    system.memory.down = False
     await came(system, "bob")
     await alice.hear("user_joined")
     await alice.silence("user_updated", seconds=3.0)
@@ -190,10 +183,10 @@ async def test_a_room_that_closed_long_ago(system: System) -> None:
     for n in range(5):
         await alice.ask("update_self", name=f"Alice {n}")
     await rest(system, "DELETE", "/old")
-    bus: Bus = system.buses[0]
+    log = system.ports[0].room_log
 
     async def trimmed() -> bool:
-        return len(await bus.read(event_log(RoomId("old")), after=0, limit=10)) == 1
+        return len(await log.read(event_log(RoomId("old")), limit=10)) == 1
 
     await eventually_async(trimmed, "only the end is left")
     await system.start_rooms()
@@ -211,7 +204,7 @@ class Replica:
     """One replica of rooms; what it has in its cache may be old."""
 
     def __init__(self, broker: MemoryBroker, now: float) -> None:
-        log = RoomLog(MemoryBus(broker), capacity=10, snapshot_every=100, waiting=10)
+        log = RoomLog(connect(broker), capacity=10, snapshot_every=100, waiting=10)
         self.executor = RoomExecutor(log, Rules(), lambda: now)
 
 
@@ -250,12 +243,12 @@ async def test_a_return_that_fails_leaves_nobody_behind(system: System, monkeypa
     await system.start(gateways=2, grace_seconds=0.5)
     alice, _ = await came(system, "alice", 1)
     bob, login = await came(system, "bob", 0)
-    bus = system.gateways[0].context.bus
+    log = system.gateways[0].context.ports.room_log
 
     async def not_now(*_: Any) -> None:
         raise unavailable("the broker")
 
-    monkeypatch.setattr(bus, "follow", not_now)
+    monkeypatch.setattr(log, "follow", not_now)
     back, reply = await Away(bob, "bob", login).back(system, 0)
     assert reply["code"] == "unavailable"
     assert (await back.closed(), await bob.closed()) == (4002, 4504)
@@ -274,15 +267,15 @@ async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.
     away = Away(bob, "bob", login)
     await bob.close()
     await alice.hear("user_updated")
-    bus = system.gateways[0].context.bus
-    right = bus.request
+    requests = system.gateways[0].context.ports.requests
+    right = requests.request
 
     async def slow(endpoint: Any, request: Any) -> Any:
         reply = await right(endpoint, request)
         await asyncio.sleep(0.3 if endpoint.name in (RESUME_PARTICIPANT.name, "rooms.join") else 0)
         return reply
 
-    monkeypatch.setattr(bus, "request", slow)
+    monkeypatch.setattr(requests, "request", slow)
 
     async def return_() -> Client:
         back, _ = await away.back(system, 0, cursors={ROOM: ""} if again == "resumed" else {})

@@ -1,7 +1,7 @@
 """Entries get lost on their way to a gateway, brokers are restarted and replaced: what clients notice of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -9,8 +9,10 @@ import pytest
 
 from services.gateway.replica.room_feed import RoomFeed
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Following, LogEntry
+from shared.broker.following import Following
+from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
 from shared.values.ids import RoomId
+from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
 from tests.support.buses import both_buses
 from tests.support.client import Client
@@ -22,26 +24,26 @@ pytestmark = both_buses
 
 
 class Lossy:
-    """Stands between a bus and who follows it: loses entries when told to."""
+    """Stands between a log and who follows it: loses entries when told to."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, bus: Any) -> None:
-        self.losing: Callable[[LogEntry], bool] = lambda _: False
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, log: Any) -> None:
+        self.losing: Callable[[RoomEntry], bool] = lambda _: False
         self.lost = 0
         self.missed: list[Callable[[], None]] = []
-        follow = bus.follow
+        follow = log.follow
 
-        async def lossy(topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
-            def maybe(entry: LogEntry) -> None:
+        async def lossy(subject: str, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]) -> Following:
+            def maybe(entry: RoomEntry) -> None:
                 if self.losing(entry):
                     self.lost += 1
                 else:
                     receive(entry)
 
             self.missed.append(on_gap)
-            following: Following = await follow(topic, maybe, on_gap)
+            following: Following = await follow(subject, maybe, on_gap)
             return following
 
-        monkeypatch.setattr(bus, "follow", lossy)
+        monkeypatch.setattr(log, "follow", lossy)
 
 
 def followed(system: System, gateway: int = 0) -> RoomFeed:
@@ -52,7 +54,7 @@ def followed(system: System, gateway: int = 0) -> RoomFeed:
 async def pair(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, Client, Lossy]:
     """Alice behind a gateway that may lose something, Bob behind another one."""
     await system.start(gateways=2, message_rate=10_000, message_burst=10_000)
-    lossy = Lossy(monkeypatch, system.buses[2])
+    lossy = Lossy(monkeypatch, system.ports[2].room_log)
     alice, bob = await system.agent("alice"), await system.agent("bob", gateway=1)
     await alice.join("voice-1")
     await bob.join("voice-1")
@@ -79,16 +81,16 @@ async def test_lost_events(system: System, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_missed_while_reading_on(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is lost after the log was read, and reported before the reading ends, is read as well."""
     alice, bob, lossy = await pair(system, monkeypatch)
-    lossy.losing = lambda entry: entry.subject.kind == "signal"
-    read, has_read, go_on = system.buses[2].read, asyncio.Event(), asyncio.Event()
+    lossy.losing = lambda entry: isinstance(entry, StoredSignal)
+    read, has_read, go_on = system.ports[2].room_log.read, asyncio.Event(), asyncio.Event()
 
-    async def slow(subject: str, *, after: int, limit: int) -> list[LogEntry]:
+    async def slow(subject: str, *, after: Position = NOWHERE, limit: int) -> Sequence[RoomEntry]:
         entries = await read(subject, after=after, limit=limit)
         has_read.set()
         await go_on.wait()
         return entries
 
-    monkeypatch.setattr(system.buses[2], "read", slow)
+    monkeypatch.setattr(system.ports[2].room_log, "read", slow)
     lossy.missed[0]()
     await has_read.wait()
     assert (await bob.ask("offer", to=alice.participants["voice-1"], sdp=offer()))["type"] == "ok"
@@ -104,10 +106,10 @@ async def test_a_room_closes_under_who_comes_back(system: System, monkeypatch: p
     secret = next(m["resumeToken"] for m in bob.everything if m["type"] == "auth_ok")
     cursor = next(m["cursor"] for m in reversed(bob.everything) if m.get("roomId") == "voice-1")
     await bob.close()
-    bus, read = system.buses[2], system.buses[2].read
+    log, read = system.ports[2].room_log, system.ports[2].room_log.read
 
-    async def slow(subject: str, *, after: int, limit: int) -> list[LogEntry]:
-        monkeypatch.setattr(bus, "read", read)
+    async def slow(subject: str, *, after: Position = NOWHERE, limit: int) -> Sequence[RoomEntry]:
+        monkeypatch.setattr(log, "read", read)
         async with httpx.AsyncClient(base_url=system.url) as rest:
             gone = await rest.delete("/api/rooms/voice-1", headers={"Authorization": f"Bearer {token('alice')}"})
         assert gone.status_code == 204
@@ -116,7 +118,7 @@ async def test_a_room_closes_under_who_comes_back(system: System, monkeypatch: p
         followed(system).resync("test")
         return await read(subject, after=after, limit=limit)
 
-    monkeypatch.setattr(bus, "read", slow)
+    monkeypatch.setattr(log, "read", slow)
     back = await system.client(0)
     await back.ask("authenticate", token=token("bob"), resume={"token": secret, "cursors": {"voice-1": cursor}})
     await back.hear("room_closed")
@@ -128,7 +130,7 @@ async def test_lost_signals(system: System, monkeypatch: pytest.MonkeyPatch) -> 
     """The next signal shows it, even if events were taken meanwhile: offer before candidates, each once."""
     alice, bob, lossy = await pair(system, monkeypatch)
     to = alice.participants["voice-1"]
-    lossy.losing = lambda entry: entry.subject.kind == "signal" and lossy.lost < 2
+    lossy.losing = lambda entry: isinstance(entry, StoredSignal) and lossy.lost < 2
     await bob.ask("offer", to=to, sdp=offer(), negotiation="0")
     await changes(bob, "Between")
     await alice.hear("user_updated")
@@ -142,7 +144,7 @@ async def test_lost_signals(system: System, monkeypatch: pytest.MonkeyPatch) -> 
 async def test_a_lost_join(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal from somebody whose join was lost comes after that join."""
     alice, _, lossy = await pair(system, monkeypatch)
-    lossy.losing = lambda entry: entry.subject.kind == "event"
+    lossy.losing = lambda entry: isinstance(entry, StoredEvents)
     carol = await system.agent("carol", gateway=1)
     await carol.join("voice-1")
     await carol.ask("offer", to=alice.participants["voice-1"], sdp=offer())
@@ -154,7 +156,7 @@ async def test_a_lost_join(system: System, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_hole_before_a_silence(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last entries before a silence are lost: comparing with the log finds it, also after a signal passed."""
     alice, bob, lossy = await pair(system, monkeypatch)
-    lossy.losing = lambda entry: entry.subject.kind == "event"
+    lossy.losing = lambda entry: isinstance(entry, StoredEvents)
     await changes(bob, "1", "2")
     await bob.ask("candidate", to=alice.participants["voice-1"], candidate=None)
     await alice.hear("candidate")

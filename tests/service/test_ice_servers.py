@@ -29,7 +29,7 @@ def credentials(message: Message) -> tuple[str, str]:
 
 async def stop_auth(system: System) -> None:
     """auth goes away; what it issued stays good."""
-    await system.buses.pop(len(system.rooms)).close()
+    await system.ports.pop(len(system.rooms)).connection.close()
 
 
 async def test_a_room_comes_with_its_servers(system: System) -> None:

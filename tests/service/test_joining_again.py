@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT, DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.values.errors import unavailable
 from tests.support.buses import both_buses
@@ -19,8 +18,8 @@ ROOM = "voice-1"
 async def test_two_lost_answers(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signals from before each of the lost answers are heard, once and in order, behind the answer that arrives."""
     await system.start()
-    bus: Bus = system.buses[-1]
-    ask, to_lose = bus.request, 2
+    requests = system.ports[-1].requests
+    ask, to_lose = requests.request, 2
 
     async def lossy(endpoint: Any, request: Any) -> Any:
         nonlocal to_lose
@@ -34,7 +33,7 @@ async def test_two_lost_answers(system: System, monkeypatch: pytest.MonkeyPatch)
 
     bob = await system.agent("bob")
     await bob.join(ROOM)
-    monkeypatch.setattr(bus, "request", lossy)
+    monkeypatch.setattr(requests, "request", lossy)
     alice = await system.agent("alice")
     assert (await alice.ask("join_room", roomId=ROOM))["code"] == "unavailable"
     to = (await bob.hear("user_joined"))["participant"]["id"]

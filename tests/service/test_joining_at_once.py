@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from shared.broker.bus import Bus
 from shared.broker.subjects import ADD_PARTICIPANT
 from tests.support.buses import both_buses
 from tests.support.sdp import offer
@@ -20,8 +19,8 @@ ROOM = "voice-1"
 async def test_answers_that_overtake_each_other(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who joined first and is answered last has its snapshot as of its own join, then everything since, signals too."""
     await system.start()
-    bus: Bus = system.buses[-1]
-    ask, held, first = bus.request, asyncio.Event(), True
+    requests = system.ports[-1].requests
+    ask, held, first = requests.request, asyncio.Event(), True
 
     async def late(endpoint: Any, request: Any) -> Any:
         nonlocal first
@@ -32,7 +31,7 @@ async def test_answers_that_overtake_each_other(system: System, monkeypatch: pyt
         return answer
 
     alice, bob = await system.agent("alice"), await system.agent("bob")
-    monkeypatch.setattr(bus, "request", late)
+    monkeypatch.setattr(requests, "request", late)
     joining = asyncio.create_task(alice.join(ROOM))
     await asyncio.sleep(0.1)
     shown = await bob.join(ROOM)

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.broker.bus import Bus, Following, LogEntry
+from shared.broker.following import Following
+from shared.broker.room_log import RoomEntry
 from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
 from tests.support.sdp import offer
@@ -270,8 +271,8 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     await system.start()
     alice, bob = await system.agent("alice"), await system.agent("bob")
     await alice.join("voice-1")
-    bus: Bus = system.buses[2]
-    ask = bus.request
+    requests = system.ports[2].requests
+    ask = requests.request
 
     async def late(asked, request):  # type: ignore[no-untyped-def]
         reply = await ask(asked, request)
@@ -279,7 +280,7 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
             await asyncio.sleep(0.2)
         return reply
 
-    monkeypatch.setattr(bus, "request", late)
+    monkeypatch.setattr(requests, "request", late)
     await bob.say("join_room", id="j", roomId="voice-1")
     newcomer = (await alice.hear("user_joined"))["participant"]["id"]
     for n in range(5):
@@ -296,14 +297,14 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
 async def test_a_gateway_that_hears_late(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whom room_users shows can be written to at once, although live copies of the log come late to this gateway."""
     await system.start(gateways=2)
-    bus: Bus = system.buses[2]
-    follow = bus.follow
+    log = system.ports[2].room_log
+    follow = log.follow
     loop = asyncio.get_running_loop()
 
-    async def late(topic: str, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]) -> Following:
-        return await follow(topic, lambda entry: loop.call_later(0.2, receive, entry), on_gap)  # type: ignore[arg-type]
+    async def late(subject: str, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]) -> Following:
+        return await follow(subject, lambda entry: loop.call_later(0.2, receive, entry), on_gap)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bus, "follow", late)
+    monkeypatch.setattr(log, "follow", late)
     first, there, here = [await system.agent(name, gateway=n) for name, n in (("a", 0), ("b", 1), ("c", 0))]
     await first.join("voice-1")
     await there.join("voice-1")

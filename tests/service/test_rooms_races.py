@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, REMOVE_PARTICIPANT, UPDATE_ROOM
 from shared.rooms.commands import AddParticipant, Joined
 from shared.values.errors import Code, Refused
@@ -32,10 +32,10 @@ async def system(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[Syst
     await system.stop()
 
 
-async def outcome(bus: Bus, command: AddParticipant) -> Joined | Code:
+async def outcome(bus: Ports, command: AddParticipant) -> Joined | Code:
     """Ask to join: the seat, or why not."""
     try:
-        return await bus.request(ADD_PARTICIPANT, command)
+        return await bus.requests.request(ADD_PARTICIPANT, command)
     except Refused as refused:
         return refused.code
 
@@ -44,10 +44,10 @@ def codes(outcomes: list[Joined | Code]) -> Counter[str]:
     return Counter("in" if isinstance(one, Joined) else str(one) for one in outcomes)
 
 
-async def two_replicas(system: System) -> tuple[Bus, Bus]:
+async def two_replicas(system: System) -> tuple[Ports, Ports]:
     """Both replicas, and the buses of two gateways. Nothing changes in a room but who is in it."""
     await system.start(gateways=2, rooms=2, mesh_participants=CLIENTS)
-    one, two = system.buses[-2:]
+    one, two = system.ports[-2:]
     return one, two
 
 
@@ -56,7 +56,7 @@ async def test_a_hundred_for_ten_seats(system: System) -> None:
     one, two = await two_replicas(system)
     for n in range(ROUNDS):
         room = f"room-{n}"
-        await one.request(CREATE_ROOM, create(room, max_participants=SEATS))
+        await one.requests.request(CREATE_ROOM, create(room, max_participants=SEATS))
         racing = [outcome((one, two)[i % 2], join(f"agent-{i}", room)) for i in range(CLIENTS)]
         got = await asyncio.gather(*racing)
         assert codes(got) == {"in": SEATS, "room_full": CLIENTS - SEATS}
@@ -83,14 +83,14 @@ async def test_a_hundred_websockets_for_ten_seats(system: System) -> None:
         for _ in range(last - reply["revision"]):
             present.add((await client.hear("user_joined"))["participant"]["id"])
         assert present == {other["self"] for _, other in seated}
-    await check_log(system.buses[0], RoomId("voice-1"))
+    await check_log(system.ports[0], RoomId("voice-1"))
 
 
 async def test_a_storm_of_joins_and_leaves(system: System) -> None:
     """Many come and go at once, on both replicas, while the owner changes the seats: the log keeps every promise."""
     one, two = await two_replicas(system)
     chance = random.Random(4711)
-    await one.request(CREATE_ROOM, create(max_participants=5))
+    await one.requests.request(CREATE_ROOM, create(max_participants=5))
 
     async def guest(i: int) -> None:
         stays = 0
@@ -99,7 +99,7 @@ async def test_a_storm_of_joins_and_leaves(system: System) -> None:
             got = await outcome(chance.choice((one, two)), joining)
             if isinstance(got, Joined):
                 await asyncio.sleep(chance.random() / 200)
-                await chance.choice((one, two)).request(REMOVE_PARTICIPANT, leave(got.participant_id))
+                await chance.choice((one, two)).requests.request(REMOVE_PARTICIPANT, leave(got.participant_id))
                 stays += 1
             else:
                 assert got is Code.ROOM_FULL
@@ -109,7 +109,9 @@ async def test_a_storm_of_joins_and_leaves(system: System) -> None:
 
     async def owner() -> None:
         for n in range(10):
-            await one.request(UPDATE_ROOM, update_room(operation=f"r{n}", max_participants=chance.randint(1, 6)))
+            await one.requests.request(
+                UPDATE_ROOM, update_room(operation=f"r{n}", max_participants=chance.randint(1, 6))
+            )
             await asyncio.sleep(0.02)
 
     await asyncio.gather(owner(), *(guest(i) for i in range(20)))
@@ -121,10 +123,10 @@ async def test_a_storm_of_joins_and_leaves(system: System) -> None:
 async def test_the_same_command_asked_of_both_replicas(system: System) -> None:
     """A join whose answer got lost is asked again of another replica, at the same time: one stay, both answers say so."""
     one, two = await two_replicas(system)
-    await one.request(CREATE_ROOM, create(max_participants=SEATS))
+    await one.requests.request(CREATE_ROOM, create(max_participants=SEATS))
     for i in range(20):
         same = join(f"agent-{i % SEATS}", n=i)
-        got = await asyncio.gather(*(bus.request(ADD_PARTICIPANT, same) for bus in (one, two, one, two)))
+        got = await asyncio.gather(*(bus.requests.request(ADD_PARTICIPANT, same) for bus in (one, two, one, two)))
         assert {joined.participant_id for joined in got} == {same.participant_id}
     fold = await check_log(one, ROOM)
     assert fold.last_order == 20
@@ -133,10 +135,10 @@ async def test_the_same_command_asked_of_both_replicas(system: System) -> None:
 async def test_a_room_that_closes_during_joins(system: System) -> None:
     """Every client either got in and was told the close, or was refused; afterwards nobody is in."""
     await two_replicas(system)
-    owner = system.buses[-1]
+    owner = system.ports[-1]
     for n in range(5):
         room = f"room-{n}"
-        await owner.request(CREATE_ROOM, create(room, max_participants=100))
+        await owner.requests.request(CREATE_ROOM, create(room, max_participants=100))
         clients = [await system.agent(f"agent-{n}-{i}", gateway=i % 2) for i in range(16)]
 
         async def go(client: Client, room: str = room) -> str:
@@ -150,7 +152,7 @@ async def test_a_room_that_closes_during_joins(system: System) -> None:
 
         async def end(room: str = room, pause: float = n * 0.01) -> None:
             await asyncio.sleep(pause)
-            await owner.request(CLOSE_ROOM, close(OWNER, room))
+            await owner.requests.request(CLOSE_ROOM, close(OWNER, room))
 
         told = await asyncio.gather(end(), *(go(client) for client in clients))
         assert set(told) <= {None, "in", "room_closed"}
@@ -179,4 +181,4 @@ async def test_one_device_on_two_gateways_at_once(system: System) -> None:
         await pair[second].ask("leave_room")
         await asyncio.gather(*(client.close() for client in pair))
         await watcher.hear("user_left", participantId=joined[second]["self"])
-    await check_log(system.buses[0], RoomId("voice-1"))
+    await check_log(system.ports[0], RoomId("voice-1"))

@@ -2,18 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from services.rooms.log import RoomLog
 from shared.broker import subjects
-from shared.broker.bus import Bus, LogEntry
+from shared.broker.ports import Ports
+from shared.broker.room_log import RoomEntry, RoomsLog
 from shared.broker.subjects import ADD_PARTICIPANT, CLOSE_ROOM, CREATE_ROOM, LIST_ROOMS, REMOVE_PARTICIPANT, event_log
 from shared.rooms.commands import ListRooms
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.errors import Code, Refused
 from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import NOWHERE, Position
 from tests.support.buses import both_buses
 from tests.support.invariants import check_log
 from tests.support.orders import ROOM, caller, close, create, join, leave
@@ -23,14 +25,14 @@ from tests.support.system import System
 
 pytestmark = both_buses
 
-MakeBus = Callable[[str], Awaitable[Bus]]
+MakeBus = Callable[[str], Awaitable[Ports]]
 
 
-async def gateway_of(system: System, make_bus: MakeBus) -> Bus:
+async def gateway_of(system: System, make_bus: MakeBus) -> Ports:
     """Two replicas of rooms, and a gateway's bus."""
     await system.start(gateways=0, rooms=2)
-    system.buses.append(await make_bus("gateway"))
-    return system.buses[-1]
+    system.ports.append(await make_bus("gateway"))
+    return system.ports[-1]
 
 
 # -- the list ----------------------------------------------------------------------------------------------------------
@@ -40,11 +42,11 @@ async def test_a_new_room_is_in_every_list_at_once(system: System, make_bus: Mak
     """Right after its creation was answered, whichever replica did it, every replica lists it; right after its close none."""
     gateway = await gateway_of(system, make_bus)
     for n in range(20):
-        await gateway.request(CREATE_ROOM, create(f"room-{n}"))
+        await gateway.requests.request(CREATE_ROOM, create(f"room-{n}"))
         for directory in [rooms.directory for rooms in system.rooms]:
             assert f"room-{n}" in await listed(directory)
         if n % 2:
-            await gateway.request(CLOSE_ROOM, close(room_id=f"room-{n}"))
+            await gateway.requests.request(CLOSE_ROOM, close(room_id=f"room-{n}"))
             for directory in [rooms.directory for rooms in system.rooms]:
                 assert f"room-{n}" not in await listed(directory)
     assert await listed(system.rooms[0].directory) == await listed(system.rooms[1].directory)
@@ -54,9 +56,9 @@ async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bu
     """A restarted replica knows every open room with its present count, and none that closed."""
     gateway = await gateway_of(system, make_bus)
     for n in range(12):
-        await gateway.request(CREATE_ROOM, create(f"room-{n}", name="before"))
-    await gateway.request(ADD_PARTICIPANT, join("bob", "room-3"))
-    await gateway.request(CLOSE_ROOM, close(room_id="room-4"))
+        await gateway.requests.request(CREATE_ROOM, create(f"room-{n}", name="before"))
+    await gateway.requests.request(ADD_PARTICIPANT, join("bob", "room-3"))
+    await gateway.requests.request(CLOSE_ROOM, close(room_id="room-4"))
     await system.start_rooms()
     page = await system.rooms[2].directory.page(ListRooms(caller=EVERYBODY, limit=100))
     assert {room.room_id: room.participant_count for room in page.rooms} == {
@@ -68,14 +70,14 @@ async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bu
 async def test_the_list_is_paged_newest_first(system: System, make_bus: MakeBus) -> None:
     """Pages of any size give every room once, newest first; a room made meanwhile does not shift them."""
     gateway = await gateway_of(system, make_bus)
-    made = [(await gateway.request(CREATE_ROOM, create(f"room-{n}"))).room for n in range(7)]
+    made = [(await gateway.requests.request(CREATE_ROOM, create(f"room-{n}"))).room for n in range(7)]
     newest_first = [room.room_id for room in sorted(made, key=lambda r: (r.created_at, r.room_id), reverse=True)]
     for limit in (1, 2, 3, 7, 8):
         assert await listed(system.rooms[0].directory, limit=limit) == newest_first
-    first = await gateway.request(LIST_ROOMS, ListRooms(caller=EVERYBODY, limit=3))
+    first = await gateway.requests.request(LIST_ROOMS, ListRooms(caller=EVERYBODY, limit=3))
     await asyncio.sleep(0.002)
-    await gateway.request(CREATE_ROOM, create("room-new"))
-    second = await gateway.request(LIST_ROOMS, ListRooms(caller=EVERYBODY, limit=100, cursor=first.cursor))
+    await gateway.requests.request(CREATE_ROOM, create("room-new"))
+    second = await gateway.requests.request(LIST_ROOMS, ListRooms(caller=EVERYBODY, limit=100, cursor=first.cursor))
     assert [room.room_id for room in [*first.rooms, *second.rooms]] == newest_first
 
 
@@ -83,8 +85,8 @@ async def test_everybody_lists_what_they_may_find(system: System, make_bus: Make
     """Rooms one made or may join; a page is full of those, however many others lie between. A foreign cursor is refused."""
     gateway = await gateway_of(system, make_bus)
     for n in range(9):
-        await gateway.request(CREATE_ROOM, create(f"room-{n}", caller(f"agent-{n % 3}"), access="token"))
-    await gateway.request(CREATE_ROOM, create("open"))
+        await gateway.requests.request(CREATE_ROOM, create(f"room-{n}", caller(f"agent-{n % 3}"), access="token"))
+    await gateway.requests.request(CREATE_ROOM, create("open"))
     directory = system.rooms[0].directory
     assert set(await listed(directory, caller("agent-1"), limit=2)) == {"open", "room-1", "room-4", "room-7"}
     assert await listed(directory, caller("agent-1", "rooms:join:room-0", "rooms:create"), limit=1) != []
@@ -102,22 +104,22 @@ async def test_everybody_lists_what_they_may_find(system: System, make_bus: Make
 async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) -> None:
     """Rooms that push each other out of the cache, on two replicas, lose nothing; the cache keeps its bound."""
     await system.start(gateways=0, rooms=2, cached_rooms=1, snapshot_every=3)
-    system.buses.append(await make_bus("gateway"))
-    gateway = system.buses[-1]
+    system.ports.append(await make_bus("gateway"))
+    gateway = system.ports[-1]
     names = [f"room-{n}" for n in range(4)]
     for name in names:
-        await gateway.request(CREATE_ROOM, create(name, max_participants=3))
+        await gateway.requests.request(CREATE_ROOM, create(name, max_participants=3))
     chance = random.Random(7)
 
     async def guest(i: int, name: str) -> None:
         for n in range(1, 5):
             await asyncio.sleep(chance.random() / 100)
             try:
-                joined = await gateway.request(ADD_PARTICIPANT, join(f"agent-{i}", name, n=n))
+                joined = await gateway.requests.request(ADD_PARTICIPANT, join(f"agent-{i}", name, n=n))
             except Refused as refused:
                 assert refused.code is Code.ROOM_FULL  # noqa: PT017 - either is right here
             else:
-                await gateway.request(REMOVE_PARTICIPANT, leave(joined.participant_id, name))
+                await gateway.requests.request(REMOVE_PARTICIPANT, leave(joined.participant_id, name))
 
     await asyncio.gather(*(guest(i, name) for i in range(5) for name in names))
     for rooms in system.rooms:
@@ -127,25 +129,25 @@ async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) 
         assert (await check_log(gateway, RoomId(name))).seats == {}
 
 
-async def lived_in(bus: Bus) -> None:
+async def lived_in(bus: Ports) -> None:
     """A room with a log of forty entries and two participants."""
-    await bus.request(CREATE_ROOM, create())
-    await bus.request(ADD_PARTICIPANT, join("stays"))
+    await bus.requests.request(CREATE_ROOM, create())
+    await bus.requests.request(ADD_PARTICIPANT, join("stays"))
     for n in range(1, 20):
-        await bus.request(ADD_PARTICIPANT, join("guest", n=n))
+        await bus.requests.request(ADD_PARTICIPANT, join("guest", n=n))
         if n < 19:
-            await bus.request(REMOVE_PARTICIPANT, leave(f"p_guest_{n}"))
+            await bus.requests.request(REMOVE_PARTICIPANT, leave(f"p_guest_{n}"))
 
 
 class Readings:
-    """What a bus was asked to read of event logs."""
+    """What was asked to be read of a log."""
 
-    def __init__(self, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, log: RoomsLog, monkeypatch: pytest.MonkeyPatch) -> None:
         self.entries = 0
-        self._read = bus.read
-        monkeypatch.setattr(bus, "read", self.read)
+        self._read = log.read
+        monkeypatch.setattr(log, "read", self.read)
 
-    async def read(self, subject: str, *, after: int, limit: int) -> list[LogEntry]:
+    async def read(self, subject: str, *, after: Position = NOWHERE, limit: int) -> Sequence[RoomEntry]:
         """Read, and count."""
         found = await self._read(subject, after=after, limit=limit)
         self.entries += len(found)
@@ -157,20 +159,20 @@ async def test_a_snapshot_keeps_the_tail_short(
 ) -> None:
     """A replica that does not know the room reads its snapshot and fewer entries than one interval, not the whole log."""
     await system.start(gateways=0, rooms=1, snapshot_every=3)
-    system.buses.append(await make_bus("gateway"))
-    gateway = system.buses[-1]
+    system.ports.append(await make_bus("gateway"))
+    gateway = system.ports[-1]
     await lived_in(gateway)
     whole = await check_log(gateway, ROOM)
-    assert len(await gateway.read(event_log(ROOM), after=0, limit=1000)) >= 39
+    assert len(await gateway.room_log.read(event_log(ROOM), limit=1000)) >= 39
     bus = await make_bus("rooms")
-    system.buses.append(bus)
+    system.ports.append(bus)
 
     async def snapshot_is_there() -> bool:
-        found = await bus.load_snapshot(ROOM)
+        found = await bus.snapshots.load(ROOM)
         return found is not None and found.revision > whole.revision - 3
 
     await eventually_async(snapshot_is_there, "the newest snapshot is written")
-    readings = Readings(bus, monkeypatch)
+    readings = Readings(bus.room_log, monkeypatch)
     log = RoomLog(bus, capacity=10, snapshot_every=1000, waiting=10)
     async with log.turn(ROOM):
         fold = await log.load(ROOM)
@@ -180,24 +182,24 @@ async def test_a_snapshot_keeps_the_tail_short(
     assert fold.seats[ParticipantId("p_stays_1")].session == "s_stays_1"
 
 
-def whole_of(fold: Roster, bus: Bus) -> Snapshot:
+def whole_of(fold: Roster, bus: Ports) -> Snapshot:
     """The state check_log found, as this bus would write it."""
-    fold.incarnation = bus.incarnation
+    fold.incarnation = bus.room_log.incarnation
     return fold.snapshot(whole=True)
 
 
 async def test_without_a_snapshot_the_log_is_enough(system: System, make_bus: MakeBus) -> None:
     """Snapshots are a cache: a replica that finds none comes to the same state from the log alone."""
     await system.start(gateways=0, rooms=1, snapshot_every=1000)
-    system.buses.append(await make_bus("gateway"))
-    await lived_in(system.buses[-1])
+    system.ports.append(await make_bus("gateway"))
+    await lived_in(system.ports[-1])
     bus = await make_bus("rooms")
-    system.buses.append(bus)
-    assert await bus.load_snapshot(ROOM) is None
+    system.ports.append(bus)
+    assert await bus.snapshots.load(ROOM) is None
     log = RoomLog(bus, capacity=10, snapshot_every=1000, waiting=10)
     fold = await log.load(ROOM)
     assert fold.snapshot(whole=True) == whole_of(await check_log(bus, ROOM), bus)
-    assert fold.sequence == await bus.position(subjects.ALL_EVENTS)
+    assert fold.sequence == await bus.room_log.position(subjects.ALL_EVENTS)
 
 
 async def test_too_many_at_one_room_are_refused(make_bus: MakeBus) -> None:
@@ -213,7 +215,7 @@ async def test_too_many_at_one_room_are_refused(make_bus: MakeBus) -> None:
         await _take_turn(log, RoomId("room-b"))
         assert not waiting.done()
     await waiting
-    await bus.close()
+    await bus.connection.close()
 
 
 async def _take_turn(log: RoomLog, room_id: RoomId) -> None:

@@ -6,7 +6,9 @@ import time
 import pytest
 
 from services.gateway.session.session import Session
-from shared.broker.bus import Bus, LogEntry, Signal
+from shared.broker.ports import Ports
+from shared.broker.room_log import RoomEntry
+from shared.broker.signals import Posted, Signal
 from shared.values.errors import unavailable
 from tests.support.buses import in_memory
 from tests.support.sdp import offer
@@ -78,7 +80,7 @@ async def test_auth_is_away(system: System) -> None:
     """A login that nobody can check is `unavailable` and closes with 4002 (come back); a renewal leaves the session be."""
     await system.start(request_timeout=0.5)
     here = await system.agent("a")
-    await system.buses[1].close()
+    await system.ports[1].connection.close()
     late = await system.client()
     await late.say("authenticate", id="1", token=token("b"))
     reply = await late.hear("error", id="1")
@@ -93,20 +95,20 @@ async def test_auth_is_away(system: System) -> None:
 async def test_auth_is_slow(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who authenticated in time is not to blame for auth's taking longer than that."""
     await system.start(authenticate_seconds=0.3)
-    slow(monkeypatch, system.buses[2], "auth.open_session", 1.2)
+    slow(monkeypatch, system.ports[2], "auth.open_session", 1.2)
     await system.agent("a")
 
 
-def slow(monkeypatch: pytest.MonkeyPatch, bus: Bus, endpoint: str, seconds: float) -> None:
+def slow(monkeypatch: pytest.MonkeyPatch, ports: Ports, endpoint: str, seconds: float) -> None:
     """Make one endpoint answer late."""
-    ask = bus.request
+    ask = ports.requests.request
 
     async def late(asked, request):  # type: ignore[no-untyped-def]
         if asked.name == endpoint:
             await asyncio.sleep(seconds)
         return await ask(asked, request)
 
-    monkeypatch.setattr(bus, "request", late)
+    monkeypatch.setattr(ports.requests, "request", late)
 
 
 async def test_renewal(system: System) -> None:
@@ -195,7 +197,7 @@ async def test_a_ping_does_not_wait(system: System, monkeypatch: pytest.MonkeyPa
     """While a join waits for rooms, a ping is answered at once; requests keep their order."""
     await system.start()
     client = await system.agent("a")
-    slow(monkeypatch, system.buses[2], "rooms.join", 0.5)
+    slow(monkeypatch, system.ports[2], "rooms.join", 0.5)
     await client.say("join_room", id="j", roomId="voice-1")
     await client.say("update_self", id="u", name="Later")
     pong = await client.ask("ping", id="p")
@@ -275,14 +277,14 @@ async def test_signals_are_posted_once(system: System, monkeypatch: pytest.Monke
     await alice.join("voice-1")
     me = await bob.join("voice-1")
     await alice.hear("user_joined")
-    gateway = system.buses[2]
-    post = gateway.post
+    signals = system.ports[2].signals
+    post = signals.post
 
-    async def lost(signal: Signal) -> int:
+    async def lost(signal: Signal) -> Posted:
         await post(signal)
         raise unavailable("the log")
 
-    monkeypatch.setattr(gateway, "post", lost)
+    monkeypatch.setattr(signals, "post", lost)
     assert (await alice.ask("offer", id="o", to=me["self"], sdp=offer()))["code"] == "unavailable"
     monkeypatch.undo()
     assert (await alice.ask("offer", id="o", to=me["self"], sdp=offer()))["type"] == "ok"
@@ -296,10 +298,10 @@ async def test_a_bug_is_internal(system: System, monkeypatch: pytest.MonkeyPatch
     await system.start()
     client = await system.agent("a")
 
-    async def broken(*_: object) -> list[LogEntry]:
+    async def broken(*_: object) -> list[RoomEntry]:
         raise ZeroDivisionError("the secret")
 
-    monkeypatch.setattr(system.buses[2], "request", broken)
+    monkeypatch.setattr(system.ports[2].requests, "request", broken)
     reply = await client.ask("join_room", roomId="voice-1")
     assert reply["code"] == "internal"
     assert "secret" not in str(reply)

@@ -9,7 +9,7 @@ import pytest
 
 from services.gateway.session.idempotency import REMEMBERED
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Posted, Signal
+from shared.broker.signals import Posted, Signal
 from tests.support.broker import connector, container_engine
 from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
@@ -162,7 +162,7 @@ async def test_no_candidate_without_its_description(system: System) -> None:
     for client in (alice, bob, carol):
         await client.join("voice-1")
     await alice.hear("user_joined", revision=4)
-    broker = system.buses[0].broker  # type: ignore[attr-defined]
+    broker = system.memory
     broker.full = True
     refused = await alice.ask("offer", to=at(bob), sdp=offer())
     assert (refused["code"], refused["retryable"]) == ("unavailable", True)
@@ -266,15 +266,15 @@ async def test_sealed_on_the_broker(nats_server: EmbeddedNats, tmp_path: Path) -
 async def test_a_signal_nobody_can_open(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not sealed by a gateway, or for somebody else, is dropped and counted; the room goes on."""
     alice, bob = await pair(system)
-    bus = system.buses[2]
+    signals = system.ports[2].signals
     posted: list[Signal] = []
-    post = bus.post
+    post = signals.post
 
     async def keep(signal: Signal) -> Posted:
         posted.append(signal)
         return await post(signal)
 
-    monkeypatch.setattr(bus, "post", keep)
+    monkeypatch.setattr(signals, "post", keep)
     await alice.ask("offer", to=at(bob), sdp=offer())
     await bob.hear("offer")
     real = posted[0]

@@ -1,10 +1,8 @@
 """A room whose log was trimmed up to a snapshot in it: nobody is told half of what happened, and nobody is put out."""
 
-from typing import Any
-
 import pytest
 
-from shared.broker.memory.bus import MemoryBroker
+from shared.broker.room_log import StoredEvents
 from shared.values.ids import RoomId
 from tests.service.test_holes import pair
 from tests.service.test_resume import ROOM, Away, came, until_resumed
@@ -18,10 +16,8 @@ pytestmark = in_memory
 
 async def trim(system: System) -> None:
     """What a later release does: the room's state into the log, and the entries before it away."""
-    bus: Any = system.buses[0]
-    broker: MemoryBroker = bus.broker
     fold = await system.rooms[0].log.load(RoomId(ROOM))
-    write_snapshot(broker, fold)
+    write_snapshot(system.memory, fold)
 
 
 def types(about: list[Message]) -> list[str]:
@@ -73,7 +69,7 @@ async def test_a_gateway_that_missed_what_is_gone(system: System, monkeypatch: p
     """It cannot tell its clients what happened, so it sends them to come back, and they get the room as it is."""
     alice, bob, lossy = await pair(system, monkeypatch)
     away = Away(alice, "alice", next(message for message in alice.everything if message["type"] == "auth_ok"))
-    lossy.losing = lambda entry: entry.subject.kind == "event"
+    lossy.losing = lambda entry: isinstance(entry, StoredEvents)
     await bob.ask("update_self", name="Bobby")
     await trim(system)
     lossy.losing = lambda _: False

@@ -160,8 +160,8 @@ class Actor:
         with contextlib.suppress(Refused, asyncio.CancelledError):
             if self._chance.random() < 0.2:
                 close = CloseRoom(caller=OWNER, operation=operation, room_id=room_id)
-                await gateway.process.spawn(gateway.bus.request(CLOSE_ROOM, close))
+                await gateway.process.spawn(gateway.ports.requests.request(CLOSE_ROOM, close))
             else:
                 seats = self._chance.randint(2, 8)
                 update = UpdateRoom(caller=OWNER, operation=operation, room_id=room_id, max_participants=seats)
-                await gateway.process.spawn(gateway.bus.request(UPDATE_ROOM, update))
+                await gateway.process.spawn(gateway.ports.requests.request(UPDATE_ROOM, update))

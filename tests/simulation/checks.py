@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shared.broker.bus import LogEntry
+from shared.broker.headers import KEY
+from shared.broker.memory.stream import Message
+from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
 from shared.rooms.roster import Roster
 from shared.values.ids import RoomId
 from tests.simulation.client import Client
@@ -27,22 +29,25 @@ class History:
     left: dict[str, int] = field(default_factory=dict)
     timed_out: set[str] = field(default_factory=set)  # of those who left
     turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> what it said of itself, in order
-    signals: dict[str, LogEntry] = field(default_factory=dict)  # request id -> where it was stored
+    signals: dict[str, StoredSignal] = field(default_factory=dict)  # request id -> where it was stored
 
-    def take(self, entry: LogEntry) -> None:
+    def take(self, message: Message[RoomEntry]) -> None:
         """One more entry of the log."""
-        if entry.subject.to is not None:
-            request_id = entry.headers["Nats-Msg-Id"].split(":")[1]
+        entry = message.entry
+        if isinstance(entry, StoredSignal):
+            request_id = message.headers[KEY].split(":")[1]
             self.signals[request_id] = entry
             return
-        for event in entry.events().events:
+        if not isinstance(entry, StoredEvents):
+            return
+        for event in entry.entry().events:
             participant = event.change.participant
             if participant is None:
                 continue
             if event.type == "participant_joined":
-                self.joined[participant.id] = self.names[participant.name] = entry.sequence
+                self.joined[participant.id] = self.names[participant.name] = entry.position
             elif event.type == "participant_left":
-                self.left[participant.id] = entry.sequence
+                self.left[participant.id] = entry.position
                 if event.change.reason == "timeout":
                     self.timed_out.add(participant.id)
             else:
@@ -54,18 +59,17 @@ class History:
 def check(cluster: Cluster, ledger: Ledger, clients: list[Client]) -> Iterator[str]:
     """Everything that is wrong."""
     histories: dict[str, History] = {}
-    for entry in (entry for _, entry in cluster.broker.log):
-        room_id = entry.subject.room_id
+    for message in cluster.broker.rooms.messages:
+        room_id = message.entry.room_id
         if room_id not in histories:
-            events = [
-                e.events() for _, e in cluster.broker.log if e.subject.room_id == room_id and e.subject.to is None
-            ]
+            entries = [one.entry for one in cluster.broker.rooms.messages if one.entry.room_id == room_id]
+            events = [entry.entry() for entry in entries if isinstance(entry, StoredEvents)]
             try:
                 histories[room_id] = History(room_id, check_entries(room_id, events))
             except AssertionError as error:
                 yield f"the log of {room_id}: {error}"
                 return
-        histories[room_id].take(entry)
+        histories[room_id].take(message)
     for client in clients:
         yield from _rests(client)
         yield from _sees(client, histories)
@@ -176,8 +180,8 @@ def _delivered(request: Request, to: str, history: History, ledger: Ledger) -> I
         request.id not in ledger.arrived.get(to, [])
         and to not in history.left
         and to in ledger.entered
-        and ledger.anew.get(to, 0) < entry.sequence
-        and not (0 < sender_left <= max(entry.sequence, ledger.entered[to]))
+        and ledger.anew.get(to, 0) < entry.position
+        and not (0 < sender_left <= max(entry.position, ledger.entered[to]))
     ):
-        epoch = entry.headers["Parley-Epoch"]
-        yield f"{request.message['type']} {request.id} to {to}, at {entry.sequence} with epoch {epoch}, never arrived"
+        epoch = entry.epoch
+        yield f"{request.message['type']} {request.id} to {to}, at {entry.position} with epoch {epoch}, never arrived"

@@ -9,12 +9,14 @@ from services.auth.settings import AuthSettings
 from services.gateway.settings import GatewaySettings
 from services.rooms import service as rooms_service
 from services.rooms.settings import RoomsSettings
+from shared.broker.ports import Ports
 from shared.runtime.service import ServiceInstance
 from shared.values.errors import Refused
 from tests.simulation.broker import Broker
-from tests.simulation.bus import FaultyBus
+from tests.simulation.connection import FaultyConnection
 from tests.simulation.gateway import Gateway
 from tests.simulation.network import Network
+from tests.simulation.ports import ports_over
 from tests.simulation.process import Process
 
 DRAIN_SECONDS = 2.0
@@ -28,7 +30,7 @@ class Place:
         self.start = start
         self.generation = 0
         self.process: Process | None = None
-        self.bus: FaultyBus | None = None
+        self.connection: FaultyConnection | None = None
         self.gateway: Gateway | None = None
         self.stop: Callable[[], Awaitable[None]] | None = None  # politely
 
@@ -66,21 +68,21 @@ class Cluster:
             return
         place.generation += 1
         place.process = Process(f"{place.name}{place.generation}")
-        place.bus = FaultyBus(self.broker, self._network, place.process)
+        place.connection = FaultyConnection(self.broker, self._network, place.process)
         place.stop = None
         self._network.note(place.process.name, "starts")
         await place.start(place)
 
     def kill(self, place: Place) -> None:
         """The process is gone at whatever it was doing."""
-        if not place.up or place.process is None or place.bus is None:
+        if not place.up or place.process is None or place.connection is None:
             return
         self._network.note(place.process.name, "is killed")
         if place.gateway is not None:
             place.gateway.die()
             place.gateway = None
         place.process.kill()
-        place.bus.gone()
+        place.connection.gone()
 
     async def restart(self, place: Place) -> None:
         """The process is told to stop; another one follows."""
@@ -99,8 +101,8 @@ class Cluster:
         return self._network.chance.choice(running) if running else None
 
     async def _start_gateway(self, place: Place) -> None:
-        process, bus = _parts(place)
-        gateway = Gateway(self._gateway_settings, self._network, process, bus)
+        process, ports = _parts(place)
+        gateway = Gateway(self._gateway_settings, self._network, process, ports)
         place.gateway = gateway
         process.soon(gateway.start)
 
@@ -110,13 +112,13 @@ class Cluster:
         place.stop = stop
 
     async def _start_rooms(self, place: Place) -> None:
-        process, bus = _parts(place)
-        rooms = rooms_service.build(self._rooms_settings, bus, clock=self._network.loop.wall)
+        process, ports = _parts(place)
+        rooms = rooms_service.build(self._rooms_settings, ports, clock=self._network.loop.wall)
         process.spawn(self._begin(place, rooms))
 
         async def stop() -> None:
             await process.spawn(rooms.stop())
-            await bus.close()
+            await ports.connection.close()
 
         place.stop = stop
 
@@ -133,14 +135,14 @@ class Cluster:
         self._network.spawn(self.bring_up(place))
 
     async def _start_auth(self, place: Place) -> None:
-        process, bus = _parts(place)
+        process, ports = _parts(place)
         chance: Callable[[int], bytes] = self._network.chance.randbytes
-        auth = auth_service.build(self._auth_settings, bus, clock=self._network.loop.wall, chance=chance)
+        auth = auth_service.build(self._auth_settings, ports, clock=self._network.loop.wall, chance=chance)
         self.auth_handlers = auth.handlers
         process.spawn(self._begin(place, auth))
 
 
-def _parts(place: Place) -> tuple[Process, FaultyBus]:
-    if place.process is None or place.bus is None:
+def _parts(place: Place) -> tuple[Process, Ports]:
+    if place.process is None or place.connection is None:
         raise ValueError("a process is started in a place")
-    return place.process, place.bus
+    return place.process, ports_over(place.connection)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from shared.broker.bus import Following, LogEntry
+from shared.broker.following import Following
+from shared.broker.room_log import RoomEntry, StoredEvents
 from tests.simulation.network import Network, Wire
 from tests.simulation.process import Process
 
@@ -11,7 +12,7 @@ class Feed:
     """A following. `deaf` while the process has no connection to the broker: nothing of that time comes any more."""
 
     def __init__(
-        self, network: Network, process: Process, receive: Callable[[LogEntry], None], on_gap: Callable[[], None]
+        self, network: Network, process: Process, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]
     ) -> None:
         self._sky = network.sky
         self._process = process
@@ -23,23 +24,23 @@ class Feed:
         self.stopped = False
         self.deaf = False
 
-    def committed(self, entry: LogEntry) -> None:
+    def committed(self, entry: RoomEntry) -> None:
         """The broker passes an entry on."""
         if self.deaf or self.stopped or self._process.dead:
             return
         # A signal that is lost in silence is found with the next one to the same participant only.
-        if entry.subject.to is None and self._sky.happens(self._sky.weather.silent):
-            self._network.note(self._process.name, f"will not hear of {entry.sequence}")
+        if isinstance(entry, StoredEvents) and self._sky.happens(self._sky.weather.silent):
+            self._network.note(self._process.name, f"will not hear of {entry.position}")
             return
         self._wire.send(entry)
         if self._sky.happens(self._sky.weather.twice):
             self._wire.send(entry)
 
-    def _hear(self, entry: LogEntry) -> None:
+    def _hear(self, entry: RoomEntry) -> None:
         if not (self.deaf or self.stopped or self._process.dead):
             self._receive(entry)
 
-    def mended(self) -> None:
+    def repaired(self) -> None:
         """The connection is back. What was committed until now did not come."""
         self.deaf = False
         if not self.stopped:

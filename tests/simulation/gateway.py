@@ -12,7 +12,7 @@ from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import Connection
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from tests.simulation.network import Network
 from tests.simulation.process import Process
 from tests.simulation.websocket import Ear, VirtualWebSocket
@@ -21,16 +21,16 @@ from tests.simulation.websocket import Ear, VirtualWebSocket
 class Gateway:
     """The double of GatewayServer: the same life, fence and drain."""
 
-    def __init__(self, settings: GatewaySettings, network: Network, process: Process, bus: Bus) -> None:
+    def __init__(self, settings: GatewaySettings, network: Network, process: Process, ports: Ports) -> None:
         self.settings = settings
         self.process = process
-        self.bus = bus
+        self.ports = ports
         self.stopping = False
         self._network = network
         self._sessions: dict[VirtualWebSocket, Session] = {}
         loop = network.loop
         self._context = GatewayContext.compose(
-            settings, bus, clock=loop.wall, ticks=loop.time, chance=network.chance.randbytes
+            settings, ports, clock=loop.wall, ticks=loop.time, chance=network.chance.randbytes
         )
         self._dispatcher = Dispatcher(FEATURES)
         self._heartbeat = Heartbeat(self._sessions.values, settings, loop.wall)

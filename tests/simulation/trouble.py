@@ -42,25 +42,29 @@ class Trouble:
     async def _cut(self) -> None:
         """One process has no connection to the broker for a while."""
         place = self._place()
-        bus = place.bus
-        if bus is None or bus.cut:
+        connection = place.connection
+        if connection is None or connection.cut:
             return
         self._network.note(place.name, "is cut off")
-        bus.lose()
+        connection.lose()
         await asyncio.sleep(self._chance.choice((0.05, 0.5, 2.0, 6.0, 12.0)))
         self._network.note(place.name, "is back")
-        await bus.find()
+        await connection.find()
 
     async def _broker(self) -> None:
         """The broker is restarted: nobody has a connection for a while."""
-        broken = [place.bus for place in self._cluster.places if place.bus is not None and not place.bus.cut]
+        broken = [
+            place.connection
+            for place in self._cluster.places
+            if place.connection is not None and not place.connection.cut
+        ]
         self._network.note("broker", "is away")
-        for bus in broken:
-            bus.lose()
+        for connection in broken:
+            connection.lose()
         await asyncio.sleep(self._chance.choice((0.1, 1.0, 3.0, 8.0)))
         self._network.note("broker", "is back")
-        for bus in broken:
-            await bus.find()
+        for connection in broken:
+            await connection.find()
 
     async def _full(self) -> None:
         """The log takes nothing for a while."""
@@ -73,6 +77,6 @@ class Trouble:
         self._network.sky.calm = True
         self._cluster.broker.full = False
         for place in self._cluster.places:
-            if place.bus is not None:
-                await place.bus.find()
+            if place.connection is not None:
+                await place.connection.find()
             await self._cluster.bring_up(place)

@@ -105,7 +105,7 @@ class World:
             create = CreateRoom(
                 caller=OWNER, operation=room_id, room_id=RoomId(room_id), name=room_id, type="voice", **fields
             )
-            await gateway.bus.request(CREATE_ROOM, create)
+            await gateway.ports.requests.request(CREATE_ROOM, create)
 
 
 @contextmanager

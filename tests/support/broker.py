@@ -6,10 +6,11 @@ from pathlib import Path
 
 from services.launcher.embedded_nats import EmbeddedNats
 from services.registry import ACCOUNTS
-from shared.broker.bus import Bus
-from shared.broker.nats import bus as nats_bus
-from shared.broker.nats.connection import Broker
+from shared.broker.nats import ports as nats_ports
+from shared.broker.nats.connection import Broker, NatsConnection
 from shared.broker.nats.streams import Streams
+from shared.broker.ports import Ports
+from shared.broker.subjects import LOG_STREAM
 
 IMAGE = "nats:2.15-alpine"
 
@@ -29,15 +30,23 @@ def container_engine() -> bool:
 
 def connector(
     url: str, passwords: dict[str, str], *, max_bytes: int = 1 << 28, timeout: float = 5.0, replicas: int = 1
-) -> Callable[[str], Awaitable[Bus]]:
+) -> Callable[[str], Awaitable[Ports]]:
     """Connects each service as its own user."""
 
-    async def make(user: str) -> Bus:
+    async def make(user: str) -> Ports:
         streams = Streams(max_bytes=max_bytes, replicas=replicas) if user == "rooms" else None
-        broker = Broker(url, user, passwords[user], timeout, uses_log=user != "auth", streams=streams)
-        return await nats_bus.connect(broker, f"test-{user}")
+        broker = Broker(
+            url, user, passwords[user], timeout, logs=() if user == "auth" else (LOG_STREAM,), streams=streams
+        )
+        return await nats_ports.connect(broker, f"test-{user}")
 
     return make
+
+
+def over_nats(ports: Ports) -> NatsConnection:
+    """The connection below, where it is one to NATS."""
+    assert isinstance(ports.connection, NatsConnection)
+    return ports.connection
 
 
 class ContainerNats:

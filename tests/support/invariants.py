@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 
-from shared.broker.bus import Bus
+from shared.broker.ports import Ports
 from shared.broker.subjects import event_log
 from shared.rooms.events import Change, RoomEvent, Stamp
 from shared.rooms.model import Participant, Room
 from shared.rooms.roster import Entry, Roster
 from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import NOWHERE
+from tests.support.stored import events_of
 
 PAGE = 500
 
@@ -88,11 +90,13 @@ def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
     return fold
 
 
-async def check_log(bus: Bus, room_id: RoomId) -> Roster:
+async def check_log(ports: Ports, room_id: RoomId) -> Roster:
     """Read the whole log of a room and assert what must hold of it; its fold."""
     entries: list[Entry] = []
+    after = NOWHERE
     while True:
-        page = await bus.read(event_log(room_id), after=entries[-1].sequence if entries else 0, limit=PAGE)
-        entries += [entry.events() for entry in page]
+        page = await ports.room_log.read(event_log(room_id), after=after, limit=PAGE)
+        entries += events_of(page)
+        after = page[-1].position if page else after
         if len(page) < PAGE:
             return check_entries(room_id, entries)

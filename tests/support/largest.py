@@ -6,6 +6,7 @@ from shared.rooms.commands import Caller
 from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
 from shared.rooms.roster import Entry, Roster
 from shared.values.ids import GatewayId, ParticipantId, RoomId, SessionKey
+from shared.values.position import Position
 from tests.support.orders import NOW, caller, create, join
 
 WIDEST_NAME = "😀" * NAME_CHARACTERS  # four bytes each, the most a printable character takes in JSON
@@ -44,5 +45,5 @@ class LargestRoom:
     def do(self, command: RoomInput) -> Decision:
         """Decide and append."""
         decision = decide(self.fold, command, Context(NOW, RULES))
-        self.fold.apply(Entry(self.fold.sequence + 1, decision.events, decision.stamp))
+        self.fold.apply(Entry(Position(self.fold.sequence + 1), decision.events, decision.stamp))
         return decision

@@ -5,9 +5,14 @@ from typing import Any
 
 from services.rooms.decision import Context, Decision, Rules
 from services.rooms.rules import decide
-from shared.broker.bus import Bus, LogEntry, Signal
+from shared.broker.ports import Ports
+from shared.broker.room_log import RoomEntry
+from shared.broker.signals import Signal
+from shared.broker.subjects import event_log
+from shared.rooms.events import Batch
 from shared.rooms.roster import Roster
 from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import Position
 from tests.support.orders import NOW, create
 
 
@@ -16,10 +21,11 @@ def created(room_id: str, **fields: Any) -> Decision:
     return decide(Roster(RoomId(room_id), ""), create(room_id, **fields), Context(NOW, Rules()))
 
 
-async def begin(bus: Bus, room_id: str, *, after: int = 0, **fields: Any) -> int:
-    """Append a first entry; its sequence. (Nothing but `after` keeps it from being appended twice.)"""
+async def begin(ports: Ports, room_id: str, *, after: int = 0, **fields: Any) -> Position:
+    """Append a first entry; its position. (Nothing but `after` keeps it from being appended twice.)"""
     decision = created(room_id, **fields)
-    return await bus.append(RoomId(room_id), decision.events, decision.stamp, after=after)
+    batch = Batch(decision.events, decision.stamp)
+    return await ports.room_log.append(event_log(RoomId(room_id)), batch, after=Position(after))
 
 
 def signal(room_id: str, to: str = "p_bob", body: bytes = b"sealed", **fields: Any) -> Signal:
@@ -32,10 +38,10 @@ class Ear:
     """A follower that remembers."""
 
     def __init__(self) -> None:
-        self.heard: list[LogEntry] = []
+        self.heard: list[RoomEntry] = []
         self.missed = 0
 
-    def receive(self, entry: LogEntry) -> None:
+    def receive(self, entry: RoomEntry) -> None:
         """Take an entry."""
         self.heard.append(entry)
 
@@ -46,8 +52,8 @@ class Ear:
     @property
     def positions(self) -> list[int]:
         """Where in the log what was heard stands."""
-        return [entry.sequence for entry in self.heard]
+        return [entry.position for entry in self.heard]
 
-    def hears(self, sequence: int) -> Callable[[], bool]:
+    def hears(self, position: int) -> Callable[[], bool]:
         """Whether the entry at this position was heard."""
-        return lambda: sequence in self.positions
+        return lambda: position in self.positions

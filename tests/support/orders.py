@@ -4,6 +4,7 @@ from typing import Any
 
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.rules import decide
+from shared.broker import headers
 from shared.rooms.commands import (
     AddParticipant,
     Caller,
@@ -13,10 +14,11 @@ from shared.rooms.commands import (
     UpdateParticipant,
     UpdateRoom,
 )
-from shared.rooms.events import Stamp, decode, encode
+from shared.rooms.events import decode, encode
 from shared.rooms.grant import Grant
 from shared.rooms.roster import Entry, Roster, Seat
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.values.position import Position
 from tests.support.invariants import check_entries
 
 ROOM = RoomId("voice-1")
@@ -96,8 +98,8 @@ class LoggedRoom:
         """Decide and append. Raises Refused. The promises of the log are checked after every change."""
         decision = decide(self.fold, command, Context(self.now, self.rules))
         if decision.events:
-            stamp = Stamp.read(decision.stamp.headers())
-            entry = Entry(len(self.log) + 1, decode(encode(decision.events)), stamp)
+            stamp = headers.stamp(headers.of_stamp(decision.stamp))
+            entry = Entry(Position(len(self.log) + 1), decode(encode(decision.events)), stamp)
             assert list(entry.events) == decision.events, "an event does not survive being written and read"
             self.log.append(entry)
             self.fold.apply(entry)

@@ -16,9 +16,9 @@ from typing import Self
 from services.launcher.embedded_nats import EmbeddedNats
 from services.launcher.options import variables
 from services.registry import REGISTRY
-from shared.broker.nats import bus as nats_bus
-from shared.broker.nats.bus import NatsBus
+from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
+from shared.broker.ports import Ports
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and this one is shared
@@ -181,7 +181,7 @@ class Deployment:
         self.services: dict[str, Process] = {}
         self.url = ""
         self._settings = settings
-        self._buses: list[NatsBus] = []
+        self._ports: list[Ports] = []
 
     async def start(self) -> None:
         """Everything; returns when all are ready."""
@@ -228,16 +228,16 @@ class Deployment:
         self.nats.kill()
         process.wait()
 
-    async def bus(self, user: str = "rooms") -> NatsBus:
+    async def ports(self, user: str = "rooms") -> Ports:
         """A connection of one's own, to look at the log."""
-        bus = await nats_bus.connect(Broker(self.nats.url, user, self.nats.passwords[user], 5.0), "test")
-        self._buses.append(bus)
-        return bus
+        ports = await nats_ports.connect(Broker(self.nats.url, user, self.nats.passwords[user], 5.0), "test")
+        self._ports.append(ports)
+        return ports
 
     async def stop(self) -> None:
         """Everything, at once."""
-        for bus in self._buses:
-            await bus.close()
+        for ports in self._ports:
+            await ports.connection.close()
         for service in self.services.values():
             service.destroy()
         await self.nats.stop()

@@ -8,7 +8,8 @@ from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
-from shared.broker.bus import Bus, Service
+from shared.broker.ports import Ports
+from shared.broker.requests import Service
 from shared.rooms.commands import Caller, ListRooms
 from tests.support.orders import caller
 
@@ -16,19 +17,19 @@ EVERYBODY = caller("lister", "rooms:list")
 
 
 async def rooms_handlers(
-    bus: Bus, *, cached_rooms: int = 100, snapshot_every: int = 100, rules: Rules | None = None, **_: Any
+    ports: Ports, *, cached_rooms: int = 100, snapshot_every: int = 100, rules: Rules | None = None, **_: Any
 ) -> tuple[RoomsHandlers, Directory]:
     """The handlers of one replica, and its directory (to be stopped)."""
-    log = RoomLog(bus, capacity=cached_rooms, snapshot_every=snapshot_every, waiting=1000)
-    directory = Directory(bus)
+    log = RoomLog(ports, capacity=cached_rooms, snapshot_every=snapshot_every, waiting=1000)
+    directory = Directory(ports.room_log)
     await directory.start()
     return RoomsHandlers(RoomExecutor(log, rules or Rules(), time.time), directory), directory
 
 
-async def serve_rooms(bus: Bus, **settings: Any) -> Directory:
+async def serve_rooms(ports: Ports, **settings: Any) -> Directory:
     """One replica of rooms that answers; its directory (to be stopped)."""
-    handlers, directory = await rooms_handlers(bus, **settings)
-    await bus.serve(Service("rooms", "rooms", handlers.endpoints()))
+    handlers, directory = await rooms_handlers(ports, **settings)
+    await ports.requests.serve(Service("rooms", "rooms", handlers.endpoints()))
     return directory
 
 

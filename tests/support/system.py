@@ -1,4 +1,4 @@
-"""All three services in one event loop, on any bus: real sockets in front, the real rules behind."""
+"""All three services in one event loop, on any broker: real sockets in front, the real rules behind."""
 
 import asyncio
 import os
@@ -17,10 +17,12 @@ from services.gateway.settings import GatewaySettings
 from services.rooms import service as rooms_service
 from services.rooms.service import Rooms
 from services.rooms.settings import RoomsSettings
-from shared.broker.bus import Bus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.connection import MemoryConnection
+from shared.broker.ports import Ports
 from tests.support.client import Client
 
-MakeBus = Callable[[str], Awaitable[Bus]]
+Connect = Callable[[str], Awaitable[Ports]]
 
 
 def token(agent_id: str, *permissions: str, **claims: Any) -> str:
@@ -40,20 +42,19 @@ def token(agent_id: str, *permissions: str, **claims: Any) -> str:
 
 
 class System:
-    """Gateways, rooms replicas and one auth. `make_bus(user)` connects one of them."""
+    """Gateways, rooms replicas and one auth. `connect(user)` connects one of them."""
 
-    def __init__(self, make_bus: MakeBus) -> None:
-        self._make_bus = make_bus
+    def __init__(self, connect: Connect) -> None:
+        self._connecting = connect
         self.gateways: list[GatewayServer] = []
         self.rooms: list[Rooms] = []
         self._auths: list[Auth] = []
-        self.buses: list[Bus] = []
+        self.ports: list[Ports] = []
         self._clients: list[Client] = []
 
-    async def _bus(self, user: str) -> Bus:
-        bus = await self._make_bus(user)
-        self.buses.append(bus)
-        return bus
+    async def _connect(self, user: str) -> Ports:
+        self.ports.append(await self._connecting(user))
+        return self.ports[-1]
 
     async def start(self, *, gateways: int = 1, rooms: int = 1, **settings: Any) -> None:
         """Start everything. `settings` go to whichever service has them."""
@@ -65,24 +66,31 @@ class System:
 
     async def start_rooms(self, **own: Any) -> None:
         """One more replica of rooms."""
-        rooms = rooms_service.build(RoomsSettings(mode="development", **own), await self._bus("rooms"))
+        rooms = rooms_service.build(RoomsSettings(mode="development", **own), await self._connect("rooms"))
         await rooms.start()
         self.rooms.append(rooms)
 
     async def start_auth(self, **own: Any) -> None:
         """auth, the first time or again."""
-        auth = auth_service.build(AuthSettings(mode="development", **own), await self._bus("auth"))
+        auth = auth_service.build(AuthSettings(mode="development", **own), await self._connect("auth"))
         await auth.start()
         self._auths.append(auth)
 
     async def start_gateway(self, **own: Any) -> GatewayServer:
         """One more gateway."""
-        bus = await self._bus("gateway")
+        ports = await self._connect("gateway")
         settings = GatewaySettings(**{"mode": "development", "port": 0, **own})
-        gateway = gateway_service.build(settings, bus)
+        gateway = gateway_service.build(settings, ports)
         await gateway.start()
         self.gateways.append(gateway.server)
         return gateway.server
+
+    @property
+    def memory(self) -> MemoryBroker:
+        """The broker, where it is the one in memory."""
+        connection = self.ports[0].connection
+        assert isinstance(connection, MemoryConnection)
+        return connection.broker
 
     @property
     def url(self) -> str:
@@ -109,8 +117,8 @@ class System:
             await rooms.stop()
         for auth in self._auths:
             await auth.stop()
-        for bus in reversed(self.buses):
-            await bus.close()
+        for ports in reversed(self.ports):
+            await ports.connection.close()
 
 
 def _own(settings: type[Any], given: dict[str, Any]) -> dict[str, Any]:

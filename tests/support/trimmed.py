@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.broker.memory.bus import MemoryBroker
+from shared.broker.memory.broker import MemoryBroker
 from shared.broker.subjects import event_log, state_log
 from shared.rooms.events import Checkpoint, RoomEvent, encode
 from shared.rooms.roster import Roster
@@ -33,8 +33,8 @@ def write_snapshot(
     `changed` is written into it instead of what is so, and `body` beside it.
     """
     whole = fold.snapshot(whole=True).model_dump_json(by_alias=True).encode()
-    at = broker.store(state_log(fold.room_id), {}, whole if body is None else body)
-    sequence = broker.store(event_log(fold.room_id), {}, encode([snapshot_of(fold, **{"state": at, **changed})]))
+    at = broker.rooms.store(state_log(fold.room_id), {}, whole if body is None else body)
+    sequence = broker.rooms.store(event_log(fold.room_id), {}, encode([snapshot_of(fold, **{"state": at, **changed})]))
     if trim:
-        broker.trim(event_log(fold.room_id))
+        broker.rooms.trim(event_log(fold.room_id))
     return sequence

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.values.cursor import Cursor
+from shared.values.position import Position
 
 INCARNATIONS = st.text("ABCabc019_-", min_size=1, max_size=32)
 
@@ -12,7 +13,7 @@ INCARNATIONS = st.text("ABCabc019_-", min_size=1, max_size=32)
 @given(INCARNATIONS, st.integers(0, 10**18), st.integers(0, 9999), st.none() | st.integers(0, 10**18))
 def test_round_trip(incarnation: str, sequence: int, part: int, events: int | None) -> None:
     """What was written is read back, and needs no escaping in JSON."""
-    cursor = Cursor(incarnation, sequence, part, events)
+    cursor = Cursor(incarnation, Position(sequence), part, None if events is None else Position(events))
     text = cursor.text()
     assert Cursor.parse(text) == cursor
     assert text.isascii()

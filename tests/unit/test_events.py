@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.broker.bus import LogEntry
-from shared.broker.subjects import LogSubject
+from shared.broker import headers
+from shared.broker.room_log import StoredEvents
 from shared.rooms.events import Change, RoomEvent, Stamp, decode, encode
 from shared.rooms.model import Room
 from shared.rooms.roster import FOLD_VERSION
 from shared.telemetry import metrics
 from shared.values.ids import AgentId, GatewayId, ParticipantId, SessionKey
 from shared.values.moment import unix
+from shared.values.position import Position
 from tests.support.largest import ROOM_ID, LargestRoom
 from tests.support.orders import ROOM, LoggedRoom, close, create, grant, join, update
 from tests.support.trimmed import snapshot_of
@@ -139,16 +140,16 @@ def test_a_newer_version_can_be_read() -> None:
 def test_what_is_no_batch_changes_nothing(body: bytes) -> None:
     """A body no service of ours wrote is counted, and is an entry without events."""
     before = metrics.LOG_UNREADABLE._value.get()
-    entry = LogEntry(7, LogSubject(ROOM, "event"), {"Parley-Operation": "x"}, body).events()
+    entry = StoredEvents(Position(7), ROOM, body, {"Parley-Operation": "x"}).entry()
     assert (entry.sequence, list(entry.events)) == (7, [])
     assert metrics.LOG_UNREADABLE._value.get() == before + 1
 
 
-@pytest.mark.parametrize("headers", [{"Parley-Epoch": "x"}, {"Parley-Grant": "k soon"}])
-def test_headers_of_strangers_change_nothing(headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("strange", [{"Parley-Epoch": "x"}, {"Parley-Grant": "k soon"}])
+def test_headers_of_strangers_change_nothing(strange: dict[str, str]) -> None:
     """Headers that are none of ours are treated like an unreadable body: no exception reaches a follower."""
     body = encode(everything().log[0].events)
-    assert list(LogEntry(7, LogSubject(ROOM, "event"), headers, body).events().events) == []
+    assert list(StoredEvents(Position(7), ROOM, body, strange).entry().events) == []
 
 
 @pytest.mark.parametrize("time", ["yesterday", "", "2026-13-45T00:00:00Z", "2026-02-11T10:00:00"])
@@ -168,8 +169,8 @@ def test_an_event_without_a_real_time_is_unreadable(time: str) -> None:
 )
 def test_stamps_survive_headers(stamp: Stamp) -> None:
     """What our services need to know travels in headers and comes back as it was; older entries have fewer."""
-    assert Stamp.read(stamp.headers()) == stamp
-    assert Stamp.read({}) == Stamp("")
+    assert headers.stamp(headers.of_stamp(stamp)) == stamp
+    assert headers.stamp({}) == Stamp("")
 
 
 def test_the_largest_room_closes_in_one_message() -> None:

@@ -7,9 +7,13 @@ import pytest
 from services.rooms import log as rooms_log
 from services.rooms.decision import RoomInput
 from services.rooms.log import RoomLog
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
-from shared.rooms.events import Change, RoomEvent, Stamp
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
+from shared.broker.ports import Ports
+from shared.broker.subjects import event_log
+from shared.rooms.events import Batch, Change, RoomEvent, Stamp
 from shared.rooms.roster import FOLD_VERSION, Roster, Snapshot
+from shared.values.position import NOWHERE, Position
 from tests.support.orders import ROOM, LoggedRoom, create, join
 
 
@@ -31,78 +35,88 @@ class ForgetfulRoster(NewerRoster):
 
 
 @pytest.fixture
-def bus() -> MemoryBus:
-    return MemoryBus(MemoryBroker())
+def broker() -> MemoryBroker:
+    return MemoryBroker()
 
 
-def rooms_of(bus: MemoryBus) -> RoomLog:
+@pytest.fixture
+def ports(broker: MemoryBroker) -> Ports:
+    return connect(broker)
+
+
+def rooms_of(ports: Ports) -> RoomLog:
     """A replica of rooms that writes a snapshot after every entry."""
-    return RoomLog(bus, capacity=10, snapshot_every=1, waiting=10)
+    return RoomLog(ports, capacity=10, snapshot_every=1, waiting=10)
 
 
-async def append(bus: MemoryBus, *commands: RoomInput) -> LoggedRoom:
+async def append(ports: Ports, *commands: RoomInput) -> LoggedRoom:
     """A room in the broker's log."""
     room = LoggedRoom(*commands)
-    after = 0
+    after = NOWHERE
     for entry in room.log:
-        after = await bus.append(ROOM, entry.events, entry.stamp, after=after)
+        batch = Batch(entry.events, entry.stamp)
+        after = await ports.room_log.append(event_log(ROOM), batch, after=after)
     return room
 
 
-async def remove(bus: MemoryBus, room: LoggedRoom) -> None:
+async def remove(ports: Ports, room: LoggedRoom) -> None:
     """The newer release's event, about the first participant."""
     assert room.fold.room is not None
     seat = next(iter(room.fold.seats.values()))
     change = Change(revision=room.fold.revision + 1, room=room.fold.room, participant=seat.participant)
     event = RoomEvent(type="participant_removed", time="2026-02-11T10:00:01.000Z", change=change)
-    await bus.append(ROOM, [event], Stamp("remove"), after=len(room.log))
+    await ports.room_log.append(event_log(ROOM), Batch([event], Stamp("remove")), after=Position(len(room.log)))
 
 
 @pytest.mark.parametrize(("newer", "lost"), [(ForgetfulRoster, True), (NewerRoster, False)])
 async def test_what_an_older_replica_passed_over_is_not_lost(
-    bus: MemoryBus, monkeypatch: pytest.MonkeyPatch, newer: type[Roster], lost: bool
+    ports: Ports, monkeypatch: pytest.MonkeyPatch, newer: type[Roster], lost: bool
 ) -> None:
     """The older one folds past an event that it does not know, and saves a snapshot. A newer one that took it would never
     learn of the event; it sees that another fold made it, and reads the log.
     """
-    await remove(bus, await append(bus, create(), join("a"), join("b")))
-    assert list((await rooms_of(bus).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
-    snapshot = await bus.load_snapshot(ROOM)
+    await remove(ports, await append(ports, create(), join("a"), join("b")))
+    assert list((await rooms_of(ports).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
+    snapshot = await ports.snapshots.load(ROOM)
     assert snapshot is not None
     assert (snapshot.revision, snapshot.fold_version) == (4, FOLD_VERSION)
     monkeypatch.setattr(rooms_log, "Roster", newer)
-    assert ("p_a_1" in (await rooms_of(bus).load(ROOM)).seats) == lost
+    assert ("p_a_1" in (await rooms_of(ports).load(ROOM)).seats) == lost
 
 
-async def test_an_older_replica_reads_the_log_itself(bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_replica_reads_the_log_itself(
+    broker: MemoryBroker, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A snapshot of a newer fold is none of an older one's either: fields that it skips would be missing afterwards."""
-    await append(bus, create(), join("a"))
+    await append(ports, create(), join("a"))
     monkeypatch.setattr(rooms_log, "Roster", NewerRoster)
-    await rooms_of(bus).load(ROOM)
+    await rooms_of(ports).load(ROOM)
     monkeypatch.undo()
-    marked = json.loads(bus.broker.snapshots[ROOM]) | {"origin": "read from the snapshot"}
+    marked = json.loads(broker.snapshots[ROOM]) | {"origin": "read from the snapshot"}
     assert marked["foldVersion"] == FOLD_VERSION + 1
-    bus.broker.snapshots[ROOM] = json.dumps(marked).encode()
-    assert (await rooms_of(bus).load(ROOM)).origin == "create-voice-1"
+    broker.snapshots[ROOM] = json.dumps(marked).encode()
+    assert (await rooms_of(ports).load(ROOM)).origin == "create-voice-1"
 
 
 @pytest.mark.parametrize("kept", ["0.3.0", "newer"])
-async def test_snapshots_that_say_nothing_or_cannot_be_read(bus: MemoryBus, kept: str) -> None:
+async def test_snapshots_that_say_nothing_or_cannot_be_read(broker: MemoryBroker, ports: Ports, kept: str) -> None:
     """What 0.3.0 left in the cache has no version, and what a newer release wrote may not even fit: the log is read."""
-    room = await append(bus, create(), join("a"), join("b"))
+    room = await append(ports, create(), join("a"), join("b"))
     stored = json.loads(room.fold.snapshot(whole=True).model_dump_json(by_alias=True))
-    stored |= {"incarnation": bus.incarnation, "seats": []}
+    stored |= {"incarnation": ports.room_log.incarnation, "seats": []}
     if kept == "0.3.0":
         del stored["foldVersion"]
     else:
         stored |= {"foldVersion": FOLD_VERSION + 1, "room": stored["room"] | {"type": "holographic"}}
-    bus.broker.snapshots[ROOM] = json.dumps(stored).encode()
-    assert list((await rooms_of(bus).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
+    broker.snapshots[ROOM] = json.dumps(stored).encode()
+    assert list((await rooms_of(ports).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
 
 
-async def test_ones_own_snapshot_is_taken(bus: MemoryBus) -> None:
+async def test_ones_own_snapshot_is_taken(ports: Ports) -> None:
     """A snapshot of this fold still shortens loading: what it says is believed, and only the tail is read."""
-    room = await append(bus, create(), join("a"))
-    mine = room.fold.snapshot(whole=True).model_copy(update={"incarnation": bus.incarnation, "origin": "believed"})
-    await bus.save_snapshot(Snapshot.model_validate(mine.model_dump()))
-    assert (await rooms_of(bus).load(ROOM)).origin == "believed"
+    room = await append(ports, create(), join("a"))
+    mine = room.fold.snapshot(whole=True).model_copy(
+        update={"incarnation": ports.room_log.incarnation, "origin": "believed"}
+    )
+    await ports.snapshots.save(Snapshot.model_validate(mine.model_dump()))
+    assert (await rooms_of(ports).load(ROOM)).origin == "believed"

@@ -1,6 +1,7 @@
 """A room whose log begins with a snapshot, and rooms that this version cannot fold: they are never taken for empty."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from services.rooms.decision import RoomInput, Rules
 from services.rooms.executor import RoomExecutor
 from services.rooms.folding import UNFOLDABLE
 from services.rooms.log import RoomLog
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
+from shared.broker.room_log import StoredEvents
 from shared.broker.subjects import event_log
 from shared.rooms.roster import FOLD_VERSION, Roster, Snapshot
 from shared.values.errors import Code, Refused
@@ -18,6 +21,7 @@ from shared.values.ids import ParticipantId, SessionKey
 from tests.support.absence import resume
 from tests.support.orders import NOW, ROOM, close, create, grant, join, leave, update
 from tests.support.rooms import listed, serve_rooms
+from tests.support.stored import events_of
 from tests.support.trimmed import write_snapshot
 
 
@@ -25,7 +29,7 @@ class Replica:
     """One replica of rooms at a broker."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        self.log = RoomLog(MemoryBus(broker), capacity=10, snapshot_every=1000, waiting=10)
+        self.log = RoomLog(connect(broker), capacity=10, snapshot_every=1000, waiting=10)
         self.executor = RoomExecutor(self.log, Rules(), lambda: NOW)
 
     async def do(self, *commands: RoomInput) -> Roster:
@@ -60,7 +64,7 @@ async def test_a_room_folds_from_its_snapshot_alone(broker: MemoryBroker) -> Non
     """Nothing of the log before is needed: seats with their sessions, used join tokens, operations, who left and why."""
     before = whole(await lived_in(broker))
     at = write_snapshot(broker, await Replica(broker).log.load(ROOM))
-    assert [entry.sequence for subject, entry in broker.log if subject == event_log(ROOM)] == [at]
+    assert [one.entry.position for one in broker.rooms.messages if one.subject == event_log(ROOM)] == [at]
     fold = await Replica(broker).log.load(ROOM)
     assert whole(fold) == before.model_copy(update={"sequence": at})
 
@@ -121,7 +125,7 @@ async def test_a_snapshot_of_a_newer_fold_makes_the_room_unavailable(broker: Mem
     knows = Replica(broker)
     fold = await knows.do(create(), join("a"))
     write_snapshot(broker, fold, trim=trim, fold_version=FOLD_VERSION + 1)
-    stored, counted = len(broker.log), UNFOLDABLE._value.get()
+    stored, counted = len(broker.rooms.messages), UNFOLDABLE._value.get()
     with capture_logs() as lines:
         for replica in (knows, Replica(broker)):
             assert await replica.refuses(join("b")) is Code.UNAVAILABLE
@@ -129,7 +133,7 @@ async def test_a_snapshot_of_a_newer_fold_makes_the_room_unavailable(broker: Mem
             assert await replica.refuses(leave("p_a_1")) is Code.UNAVAILABLE
             with pytest.raises(Refused):
                 await replica.executor.read(ROOM)
-    assert len(broker.log) == stored
+    assert len(broker.rooms.messages) == stored
     assert UNFOLDABLE._value.get() == counted + 8
     assert [(line["room_id"], line["why"]) for line in lines] == [(ROOM, "it has a snapshot of fold 2")] * 2
 
@@ -158,12 +162,12 @@ async def test_a_log_that_does_not_begin_is_not_an_empty_room(broker: MemoryBrok
     replica = Replica(broker)
     await replica.do(create(), join("a"), join("b"))
     if kept == "garbage":
-        broker.store(event_log(ROOM), {}, b"{}")
+        broker.rooms.store(event_log(ROOM), {}, b"{}")
     elif kept != "the end":
-        broker.store(
+        broker.rooms.store(
             event_log(ROOM), {}, b'[{"type":"agentlink.room.snapshot","time":"soon","data":{"foldVersion":9}}]'
         )
-    broker.trim(event_log(ROOM))
+    broker.rooms.trim(event_log(ROOM))
     for command in (create(), join("a"), update("p_a_1")):
         assert await Replica(broker).refuses(command) is Code.UNAVAILABLE
 
@@ -172,11 +176,9 @@ async def test_missing_changes_make_the_room_unavailable(broker: MemoryBroker) -
     """An entry that this version cannot read hides a change: it goes no further, or it would number its own like that one."""
     replica = Replica(broker)
     await replica.do(create(), join("a"), join("b"), join("c"))
-    subject, entry = broker.log[2]
-    broker.log[2] = (
-        subject,
-        type(entry)(entry.sequence, entry.subject, entry.headers, b'[{"type":"agentlink.room.x"}]'),
-    )
+    messages = broker.rooms.messages
+    changed = StoredEvents(messages[2].entry.position, ROOM, b'[{"type":"agentlink.room.x"}]')
+    messages[2] = replace(messages[2], entry=changed)
     assert await Replica(broker).refuses(join("d")) is Code.UNAVAILABLE
 
 
@@ -184,7 +186,7 @@ async def test_the_end_of_a_closed_room_is_enough(broker: MemoryBroker) -> None:
     """Of a room closed long ago only the last entry is kept: its id is still taken, and it is closed."""
     replica = Replica(broker)
     await replica.do(create(), join("a"), join("b"), close())
-    broker.trim(event_log(ROOM))
+    broker.rooms.trim(event_log(ROOM))
     assert await Replica(broker).refuses(create(operation="again")) is Code.ROOM_EXISTS
     assert await Replica(broker).refuses(join("c")) is Code.ROOM_CLOSED
 
@@ -192,12 +194,12 @@ async def test_the_end_of_a_closed_room_is_enough(broker: MemoryBroker) -> None:
 async def test_a_room_whose_newest_entry_is_a_snapshot_is_listed(broker: MemoryBroker) -> None:
     """The list reads the newest entry of every room: a snapshot shows the room as it is, of any fold; not a closed one."""
     fold = await lived_in(broker)
-    directory = await serve_rooms(MemoryBus(broker))
+    directory = await serve_rooms(connect(broker))
     write_snapshot(broker, fold, fold_version=FOLD_VERSION + 1)
-    other = await serve_rooms(MemoryBus(broker))
+    other = await serve_rooms(connect(broker))
     assert await listed(directory) == await listed(other) == [ROOM]
     write_snapshot(broker, fold, closed="deleted")
-    late = await serve_rooms(MemoryBus(broker))
+    late = await serve_rooms(connect(broker))
     assert await listed(directory) == await listed(late) == []
     for each in (directory, other, late):
         await each.stop()
@@ -208,9 +210,8 @@ async def test_the_public_half_is_a_fold_too(broker: MemoryBroker) -> None:
     fold = await lived_in(broker)
     write_snapshot(broker, fold)
     read = Roster(ROOM, "test")
-    for _, entry in broker.log:
-        if entry.subject.kind == "event":
-            read.apply(entry.events())
+    for entry in events_of(message.entry for message in broker.rooms.messages):
+        read.apply(entry)
     assert (read.revision, read.room, read.closed) == (fold.revision, fold.room, None)
     assert [seat.participant for seat in read.seats.values()] == [seat.participant for seat in fold.seats.values()]
     assert all(seat.session is None for seat in read.seats.values())

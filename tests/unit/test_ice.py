@@ -11,9 +11,11 @@ from services.gateway import ice_servers as ice
 from services.gateway.ice_servers import IceServers, SessionIce
 from shared.auth.commands import IceServersIssued, IssueIceServers
 from shared.auth.ice_server import IceServer
-from shared.broker.bus import Service
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
+from shared.broker.requests import Service
 from shared.broker.subjects import ICE_SERVERS
+from shared.values import pauses
 from shared.values.errors import unavailable
 from shared.values.ids import AgentId, RoomId
 from shared.values.moment import rfc3339
@@ -47,9 +49,9 @@ class Auth:
 
     async def kept(self) -> IceServers:
         """A gateway's view of it."""
-        bus = MemoryBus(MemoryBroker())
-        await bus.serve(Service("auth", "auth", [(ICE_SERVERS, self.answer)]))
-        return IceServers(bus, lambda: self.now)
+        requests = connect(MemoryBroker()).requests
+        await requests.serve(Service("auth", "auth", [(ICE_SERVERS, self.answer)]))
+        return IceServers(requests, lambda: self.now)
 
 
 class Told(SessionIce):
@@ -124,7 +126,7 @@ async def test_auth_that_is_away_is_left_alone() -> None:
 async def test_nobody_waits_for_an_auth_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once auth has failed, it is asked in the background until it has answered: a join goes on at once."""
     monkeypatch.setattr(ice, "WAIT_SECONDS", 3600.0)
-    monkeypatch.setattr(ice, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(pauses, "ICE_SERVERS", 0.0)
     auth = Auth()
     auth.away = True
     kept = await auth.kept()

@@ -8,11 +8,15 @@ from typing import Literal
 import pytest
 
 from services.gateway.lease import FENCE, Lease
-from shared.broker.bus import Conflict
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.log import Conflict
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.connection import MemoryConnection
+from shared.broker.memory.ports import connect
+from shared.broker.memory.timers import MemoryTimers
 from shared.rooms.timers import LeaseEnds, Timer
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import GatewayId
+from shared.values.position import Position
 from tests.simulation.clock import VirtualLoop, in_virtual_time
 from tests.support.patience import eventually
 
@@ -32,16 +36,16 @@ def wall() -> float:
     return clock().wall()
 
 
-class BusOfMoods(MemoryBus):
+class TimersOfMoods(MemoryTimers):
     """Fails as it is told, and remembers when it was asked for what it did."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        super().__init__(broker)
+        super().__init__(MemoryConnection(broker))
         self.mood: Literal["well", "refuses", "hangs", "stores and forgets"] = "well"
         self.renewed: list[float] = []
 
-    async def arm(self, timer: Timer, *, after: int | None = None) -> int:
-        """See Bus."""
+    async def arm(self, timer: Timer, *, after: Position | None = None) -> Position:
+        """See Timers."""
         sent = clock().now
         if self.mood == "refuses":
             raise unavailable("the broker")
@@ -59,12 +63,12 @@ class Kept:
 
     def __init__(self, seconds: float) -> None:
         self.broker = MemoryBroker(clock=wall)
-        self.bus = BusOfMoods(self.broker)
+        self.timers = TimersOfMoods(self.broker)
         self.history: list[tuple[str, GatewayId]] = []
         self.lost_at = 0.0
         self.doubts = 0
         calls = iter(range(1, 1000))
-        self.lease = Lease(self.bus, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
+        self.lease = Lease(self.timers, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
         self.lease.lost = self._lost
         self.lease.recovered = self._doubted
         self.running = asyncio.create_task(self.lease.run())
@@ -91,7 +95,7 @@ class Kept:
 async def a_lease(seconds: float = SECONDS) -> AsyncIterator[Kept]:
     """One that is held, with somebody to take its end."""
     kept = Kept(seconds)
-    await MemoryBus(kept.broker).take_timers(kept.ended, A_MOMENT)
+    await connect(kept.broker).timers.take(kept.ended, A_MOMENT)
     await asyncio.wait_for(kept.lease.acquired(), 10)
     yield kept
     kept.running.cancel()
@@ -108,7 +112,7 @@ async def test_it_is_held_while_it_is_renewed() -> None:
             await kept.lease.check()
             await asyncio.sleep(0.02)
         assert (kept.lease.gateway, kept.history, kept.doubts) == (gateway, [], 0)
-        assert len(kept.bus.renewed) >= 5
+        assert len(kept.timers.renewed) >= 5
 
 
 @pytest.mark.parametrize("mood", ["refuses", "hangs", "stores and forgets"])
@@ -117,17 +121,17 @@ async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "store
     """When no renewal is acknowledged it is lost 5/8 after the last one was sent, once, before rooms is told its end."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        kept.bus.mood = mood
+        kept.timers.mood = mood
         await eventually(lambda: bool(kept.history), "it is lost")
         assert kept.history == [("lost", gateway)]
-        assert kept.lost_at - kept.bus.renewed[-1] == pytest.approx(FENCE * SECONDS)
+        assert kept.lost_at - kept.timers.renewed[-1] == pytest.approx(FENCE * SECONDS)
         with pytest.raises(Refused) as caught:
             await kept.lease.check()
         assert caught.value.code is Code.UNAVAILABLE
         await eventually(kept.ended_is(gateway), "rooms is told")
         assert kept.history == [("lost", gateway), ("ended", gateway)]
         assert not kept.lease.held
-        kept.bus.mood = "well"
+        kept.timers.mood = "well"
         await eventually(lambda: kept.lease.held, "it has another one")
         assert kept.lease.gateway != gateway
 
@@ -152,15 +156,15 @@ async def test_an_answer_that_got_lost() -> None:
     """A renewal may be stored without anybody knowing: the next one finds it in its place and goes on, with a doubt."""
     async with a_lease(2.0) as kept:
         gateway = kept.lease.gateway
-        kept.bus.mood = "stores and forgets"
-        position = await kept.bus.armed(LeaseEnds(due=0, gateway=gateway))
+        kept.timers.mood = "stores and forgets"
+        position = await kept.timers.armed(LeaseEnds(due=0, gateway=gateway))
 
         async def stored() -> bool:
-            return await kept.bus.armed(LeaseEnds(due=0, gateway=gateway)) != position
+            return await kept.timers.armed(LeaseEnds(due=0, gateway=gateway)) != position
 
         while not await stored():
             await asyncio.sleep(0.01)
-        kept.bus.mood = "well"
+        kept.timers.mood = "well"
         await eventually(lambda: kept.doubts == 1, "the broker answers again")
         assert kept.lease.held
         assert (kept.lease.gateway, kept.history) == (gateway, [])
@@ -170,12 +174,12 @@ async def test_an_answer_that_got_lost() -> None:
 async def test_a_hiccup_is_a_doubt() -> None:
     """After one failure the broker answers again: still held, and said once, since something may have been missed."""
     async with a_lease(2.0) as kept:
-        kept.bus.mood = "refuses"
+        kept.timers.mood = "refuses"
         await asyncio.sleep(0.6)  # one renewal
-        kept.bus.mood = "well"
+        kept.timers.mood = "well"
         await eventually(lambda: kept.doubts == 1, "it says so")
-        renewed = len(kept.bus.renewed)
-        await eventually(lambda: len(kept.bus.renewed) > renewed, "it is renewed once more")
+        renewed = len(kept.timers.renewed)
+        await eventually(lambda: len(kept.timers.renewed) > renewed, "it is renewed once more")
         assert (kept.doubts, kept.history, kept.lease.held) == (1, [], True)
 
 
@@ -184,10 +188,10 @@ async def test_a_lease_that_ended_behind_its_back() -> None:
     """When a renewal finds that the lease has fired, it is lost at that moment, and another one begins."""
     async with a_lease(2.0) as kept:
         gateway = kept.lease.gateway
-        await MemoryBus(kept.broker).arm(LeaseEnds(due=wall() - 1, gateway=gateway))
+        await connect(kept.broker).timers.arm(LeaseEnds(due=wall() - 1, gateway=gateway))
         await eventually(lambda: kept.lease.gateway != gateway, "it has another one")
         assert sorted(kept.history) == [("ended", gateway), ("lost", gateway)]
-        assert kept.lost_at - kept.bus.renewed[0] < FENCE * 2.0
+        assert kept.lost_at - kept.timers.renewed[0] < FENCE * 2.0
         assert kept.lease.held
 
 
@@ -212,7 +216,7 @@ async def test_a_stopped_gateways_lease_ends() -> None:
         kept.running.cancel()
         await eventually(kept.ended_is(gateway), "rooms is told")
         with pytest.raises(Conflict):
-            await MemoryBus(kept.broker).arm(LeaseEnds(due=wall() + 60, gateway=gateway), after=1)
+            await connect(kept.broker).timers.arm(LeaseEnds(due=wall() + 60, gateway=gateway), after=Position(1))
 
 
 @in_virtual_time

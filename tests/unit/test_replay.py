@@ -9,23 +9,25 @@ from hypothesis import strategies as st
 
 from services.gateway.replica.replay import Backlog, first_missed, replay, usable
 from services.gateway.replica.replica import Delivery, Push, Replica
-from shared.broker.bus import LogEntry
+from shared.broker.room_log import StoredEvents
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import GatewayId, ParticipantId
+from shared.values.position import NOWHERE, Position
 from tests.support.absence import drop, resume
 from tests.support.orders import ROOM, close, create, join, leave, update, update_room
+from tests.support.stored import events_of
 from tests.support.tape import Tape
 
 ME = ParticipantId("p_me_1")
 
 
-def state(tape: Tape, sequence: int) -> Snapshot:
+def state(tape: Tape, position: int) -> Snapshot:
     """The room as of a position."""
     roster = Roster(ROOM, "tape")
     for entry in tape.entries:
-        if entry.sequence <= sequence and entry.subject.to is None:
-            roster.apply(entry.events())
+        if entry.position <= position and isinstance(entry, StoredEvents):
+            roster.apply(entry.entry())
     return roster.snapshot()
 
 
@@ -33,7 +35,7 @@ def live(tape: Tape, start: int) -> list[Push | Delivery]:
     """All that a member hears who came in at this position and stayed connected."""
     replica = Replica(ROOM)
     replica.start(state(tape, start))
-    items = [item for entry in tape.entries if entry.sequence > start for item in replica.receive(entry)]
+    items = [item for entry in tape.entries if entry.position > start for item in replica.receive(entry)]
     return [item for item in items if isinstance(item, Push) or item.to == ME]
 
 
@@ -46,8 +48,8 @@ def cursor_of(item: Push | Delivery) -> Cursor:
 
 def missed(tape: Tape, cursor: Cursor, end: int, known: int | None = None) -> Backlog | None:
     """What is replayed up to `end`, for a session that came back when the room was as of `known`."""
-    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
-    return replay(entries, cursor, ME, state(tape, end if known is None else known), end)
+    entries = [entry for entry in tape.entries if entry.position >= first_missed(cursor)]
+    return replay(entries, cursor, ME, state(tape, end if known is None else known), Position(end))
 
 
 def told(found: Backlog | None) -> list[Any]:
@@ -59,7 +61,7 @@ def told(found: Backlog | None) -> list[Any]:
 def room(*names: str) -> tuple[Tape, Cursor]:
     """A room with these and me, and the cursor of my snapshot."""
     tape = Tape(create(), *(join(name) for name in names), join("me"))
-    return tape, Cursor("tape", tape.entries[-1].sequence)
+    return tape, Cursor("tape", tape.entries[-1].position)
 
 
 # -- what is gone from the log -----------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ def test_what_was_missed_and_deleted_is_not_made_up() -> None:
     tape.do(join("b"))
     tape.checkpoint()
     end = tape.do(join("c"))
-    assert missed(tape, cursor, end.sequence) is None
+    assert missed(tape, cursor, end.position) is None
 
 
 def test_a_snapshot_in_the_log_is_passed_over() -> None:
@@ -80,10 +82,10 @@ def test_a_snapshot_in_the_log_is_passed_over() -> None:
     before = tape.do(join("b"))
     tape.checkpoint(trim=False)
     end = tape.do(join("c"))
-    assert told(missed(tape, cursor, end.sequence)) == ["user_joined", "user_joined"]
-    tape.entries = [entry for entry in tape.entries if entry.sequence > before.sequence]
-    assert told(missed(tape, Cursor("tape", before.sequence), end.sequence)) == ["user_joined"]
-    assert missed(tape, cursor, end.sequence) is None
+    assert told(missed(tape, cursor, end.position)) == ["user_joined", "user_joined"]
+    tape.entries = [entry for entry in tape.entries if entry.position > before.position]
+    assert told(missed(tape, Cursor("tape", before.position), end.position)) == ["user_joined"]
+    assert missed(tape, cursor, end.position) is None
 
 
 def test_a_batch_seen_in_part_of_which_the_rest_is_gone() -> None:
@@ -92,18 +94,18 @@ def test_a_batch_seen_in_part_of_which_the_rest_is_gone() -> None:
     replaced = tape.do(join("a", n=2))
     tape.checkpoint()
     end = tape.do(join("c"))
-    assert missed(tape, Cursor("tape", replaced.sequence, 1), end.sequence) is None
-    assert told(missed(tape, Cursor("tape", replaced.sequence), end.sequence)) == ["user_joined"]
+    assert missed(tape, Cursor("tape", replaced.position, 1), end.position) is None
+    assert told(missed(tape, Cursor("tape", replaced.position), end.position)) == ["user_joined"]
 
 
 def test_a_snapshot_behind_the_end_shows_it_too() -> None:
     """The log was read further than is told: what is gone before the end shows itself by a snapshot behind it."""
     tape, cursor = room("a")
     end = tape.do(join("b"))
-    known = state(tape, end.sequence)
+    known = state(tape, end.position)
     tape.checkpoint()
-    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
-    assert replay(entries, cursor, ME, known, end.sequence) is None
+    entries = [entry for entry in tape.entries if entry.position >= first_missed(cursor)]
+    assert replay(entries, cursor, ME, known, end.position) is None
 
 
 def test_what_cannot_be_read_may_be_a_snapshot() -> None:
@@ -111,10 +113,10 @@ def test_what_cannot_be_read_may_be_a_snapshot() -> None:
     tape, cursor = room("a")
     tape.do(join("b"))
     at = tape.checkpoint()
-    tape.entries[-1] = LogEntry(at.sequence, at.subject, {}, b'[{"type":"agentlink.room.snapshot"}]')
+    tape.entries[-1] = StoredEvents(at.position, ROOM, b'[{"type":"agentlink.room.snapshot"}]')
     end = tape.do(join("c"))
-    entries = [entry for entry in tape.entries if entry.sequence >= first_missed(cursor)]
-    assert replay(entries, cursor, ME, tape.snapshot(), end.sequence) is None
+    entries = [entry for entry in tape.entries if entry.position >= first_missed(cursor)]
+    assert replay(entries, cursor, ME, tape.snapshot(), end.position) is None
 
 
 # -- one by one --------------------------------------------------------------------------------------------------------
@@ -133,18 +135,18 @@ def test_events_and_my_signals() -> None:
     tape.signal("p_a_1", "p_b_1", b"not mine")
     tape.do(update("p_b_1", name="Bea"))
     end = tape.signal("p_b_1", ME, b"candidate")
-    found = missed(tape, cursor, end.sequence)
+    found = missed(tape, cursor, end.position)
     assert told(found) == [b"offer", "user_updated", b"candidate"]
     assert found is not None
-    assert (found.sequence, found.revision) == (end.sequence, 5)
-    assert cursor_of(found.items[-1]).sequence == end.sequence
+    assert (found.sequence, found.revision) == (end.position, 5)
+    assert cursor_of(found.items[-1]).sequence == end.position
 
 
 def test_a_batch_that_was_seen_in_part() -> None:
     """Of an entry with several events the rest follows, wherever it was cut."""
     tape, cursor = room("a", "b")
     tape.do(close())
-    end = tape.entries[-1].sequence
+    end = tape.entries[-1].position
     types = ["user_left", "user_left", "user_left", "room_closed"]
     assert told(missed(tape, cursor, end)) == types
     for part in (1, 2, 3):
@@ -158,8 +160,8 @@ def test_senders_that_left() -> None:
     tape.signal("p_a_1", ME, b"before")
     tape.do(leave("p_a_1"))
     tape.signal("p_a_1", ME, b"after")
-    between = Cursor("tape", tape.entries[-2].sequence)
-    end = tape.signal("p_b_1", ME, b"b").sequence
+    between = Cursor("tape", tape.entries[-2].position)
+    end = tape.signal("p_b_1", ME, b"b").position
     assert told(missed(tape, cursor, end)) == [b"before", "user_left", b"b"]
     assert told(missed(tape, between, end)) == [b"b"], "it had left before the cursor"
 
@@ -169,9 +171,9 @@ def test_a_sender_whose_leaving_was_told_before_its_signal() -> None:
     tape, cursor = room("a", "b")
     tape.signal("p_a_1", ME, b"of one who is gone")
     tape.signal("p_b_1", ME, b"of one who is there")
-    shown = tape.do(leave("p_a_1")).sequence
+    shown = tape.do(leave("p_a_1")).position
     tape.do(update("p_b_1", name="New"))
-    end = tape.entries[-1].sequence
+    end = tape.entries[-1].position
     heard = missed(tape, Cursor("tape", cursor.sequence, events=shown), end)
     assert told(heard) == [b"of one who is there", "user_updated"]
 
@@ -187,23 +189,23 @@ def test_a_sender_that_moved() -> None:
     tape.signal("p_a_1", ME, b"3", epoch=2)
     tape.do(resume("a", GatewayId("g3"), "r2"))
     tape.signal("p_a_1", ME, b"too late", epoch=2)
-    end = tape.signal("p_a_1", ME, b"4", epoch=3).sequence
+    end = tape.signal("p_a_1", ME, b"4", epoch=3).position
     moved = "user_updated"
     everything = [b"1", moved, b"2", moved, b"3", moved, b"4"]
     assert told(missed(tape, cursor, end)) == everything
     assert [item for item in live(tape, cursor.sequence) if isinstance(item, Delivery)] == [
-        item for item in (missed(tape, cursor, end) or Backlog([], 0, 0)).items if isinstance(item, Delivery)
+        item for item in (missed(tape, cursor, end) or Backlog([], NOWHERE, 0)).items if isinstance(item, Delivery)
     ]
     tape.do(leave("p_a_1", epoch=3))
-    assert told(missed(tape, cursor, tape.entries[-1].sequence)) == [*everything, "user_left"]
+    assert told(missed(tape, cursor, tape.entries[-1].position)) == [*everything, "user_left"]
 
 
 def test_from_before_the_stay() -> None:
     """A cursor from before the own join cannot be continued; nor can one within that entry."""
     tape, cursor = room("a")
-    end = tape.do(update("p_a_1", name="Ann")).sequence
+    end = tape.do(update("p_a_1", name="Ann")).position
     for before in (0, 1, cursor.sequence - 1):
-        assert missed(tape, Cursor("tape", before), end) is None
+        assert missed(tape, Cursor("tape", Position(before)), end) is None
     assert missed(tape, Cursor("tape", cursor.sequence, 1), end) is None
     assert missed(tape, cursor, end) is not None
 
@@ -215,31 +217,31 @@ def test_no_further_than_the_end() -> None:
         tape.do(update("p_a_1", f"u{n}", name=f"{n}"))
         tape.signal("p_a_1", ME)
     for n, entry in enumerate(tape.entries[3:]):
-        found = missed(tape, cursor, entry.sequence)
+        found = missed(tape, cursor, entry.position)
         assert found is not None
         assert len(found.items) == n + 1
-        assert (found.sequence, found.revision) == (entry.sequence, 4 + n // 2)
+        assert (found.sequence, found.revision) == (entry.position, 4 + n // 2)
 
 
 @pytest.mark.parametrize(
     ("cursor", "good"),
     [
-        (Cursor("tape", 7), True),
-        (Cursor("tape", 7, 3), True),
-        (Cursor("tape", 0), True),
-        (Cursor("tape", 8), False),
-        (Cursor("other", 5), False),
+        (Cursor("tape", Position(7)), True),
+        (Cursor("tape", Position(7), 3), True),
+        (Cursor("tape", Position(0)), True),
+        (Cursor("tape", Position(8)), False),
+        (Cursor("other", Position(5)), False),
         (None, False),
     ],
 )
 def test_what_a_cursor_must_be(cursor: Cursor | None, good: bool) -> None:
     """Of this log, and not from the future."""
-    assert usable(cursor, "tape", 7) is good
+    assert usable(cursor, "tape", Position(7)) is good
 
 
 def test_where_to_read_from() -> None:
     """After the entry, or at it when it was seen in part."""
-    assert (first_missed(Cursor("tape", 7)), first_missed(Cursor("tape", 7, 2))) == (8, 7)
+    assert (first_missed(Cursor("tape", Position(7))), first_missed(Cursor("tape", Position(7), 2))) == (8, 7)
 
 
 # -- whatever happened -------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def told_after_all(item: Push | Delivery, tape: Tape, cursor: Cursor) -> bool:
 
 def left_by_another(tape: Tape) -> set[ParticipantId]:
     """Who left in an entry that is not of its own request."""
-    batches = [entry.events() for entry in tape.entries if entry.subject.to is None]
+    batches = events_of(tape.entries)
     return {
         event.change.participant.id
         for batch in batches
@@ -308,10 +310,10 @@ def left_by_another(tape: Tape) -> set[ParticipantId]:
 def test_told_after_all() -> None:
     """That exception, as it is: once who wrote was replaced, what it wrote by a gateway that it had left is told too."""
     tape = Tape(create(), join("a"), join("me"), resume("a", GatewayId("g2"), "r1"))
-    cursor = Cursor("tape", tape.entries[-1].sequence)
+    cursor = Cursor("tape", tape.entries[-1].position)
     stale = tape.signal("p_a_1", ME, epoch=1)
-    assert told(missed(tape, cursor, stale.sequence)) == []
-    end = tape.do(join("a", n=2)).sequence
+    assert told(missed(tape, cursor, stale.position)) == []
+    end = tape.do(join("a", n=2)).position
     found = missed(tape, cursor, end)
     assert found is not None
     assert [told_after_all(item, tape, cursor) for item in found.items if isinstance(item, Delivery)] == [True]
@@ -321,10 +323,10 @@ def test_told_after_all() -> None:
 def test_as_if_it_had_been_there(acts: list[tuple[str, str, str]], closes: bool, data: st.DataObject) -> None:
     """From every cursor, parts of a batch too, up to any end: exactly what a live member got between the two."""
     tape = play(acts, closes)
-    start = tape.entries[2].sequence
+    start = tape.entries[2].position
     heard = live(tape, start)
     for seen, cursor in enumerate([Cursor("tape", start), *(cursor_of(item) for item in heard)]):
-        ends = [entry.sequence for entry in tape.entries if entry.sequence >= cursor.sequence]
+        ends = [entry.position for entry in tape.entries if entry.position >= cursor.sequence]
         end = data.draw(st.sampled_from(ends))
         known = data.draw(st.sampled_from([sequence for sequence in ends if sequence <= end]))
         found = missed(tape, cursor, end, known)
@@ -343,14 +345,14 @@ def test_an_event_that_was_lost_before_a_signal() -> None:
     lost = tape.do(update("p_b_1", "u1", name="Bob"))
     heard = tape.signal("p_b_1", ME, b"heard")
     behind = tape.signal("p_b_1", ME, b"behind")
-    end = tape.entries[-1].sequence
-    found = missed(tape, Cursor("tape", heard.sequence, events=start), end)
+    end = tape.entries[-1].position
+    found = missed(tape, Cursor("tape", heard.position, events=start), end)
     assert found is not None
-    assert [item.sequence for item in found.items] == [lost.sequence, behind.sequence], found.items
+    assert [item.sequence for item in found.items] == [lost.position, behind.position], found.items
     assert [item.cursor for item in found.items if isinstance(item, Delivery)] == [
-        Cursor("tape", behind.sequence, events=lost.sequence)
+        Cursor("tape", behind.position, events=lost.position)
     ]
-    late = Cursor("tape", heard.sequence, events=lost.sequence)
+    late = Cursor("tape", heard.position, events=lost.position)
     found = missed(tape, late, end)
     assert found is not None
-    assert [item.sequence for item in found.items] == [behind.sequence]
+    assert [item.sequence for item in found.items] == [behind.position]

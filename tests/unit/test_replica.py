@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.replica.replica import Delivery, Push, Replica, State
-from shared.broker.bus import LogEntry
-from shared.broker.subjects import LogSubject
+from shared.broker import headers
+from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal, StoredState
 from shared.rooms.events import Stamp, encode
 from shared.values.cursor import Cursor
 from shared.values.ids import GatewayId, ParticipantId, SessionKey
+from shared.values.position import NOWHERE, Position
 from tests.support.orders import ROOM, close, create, join, leave, update
+from tests.support.stored import events_of
 from tests.support.tape import Tape
 
 
@@ -38,16 +40,16 @@ def test_entries_become_pushes_in_order() -> None:
     assert isinstance(push, Push)
     message = json.loads(push.payload)
     assert (message["type"], message["revision"], message["participant"]["id"]) == ("user_joined", 3, "p_b_1")
-    assert message["cursor"] == Cursor("tape", joined.sequence).text()
+    assert message["cursor"] == Cursor("tape", joined.position).text()
     signal = tape.signal("p_b_1", "p_a_1", b"offer")
     assert replica.receive(signal) == [
         Delivery(
-            signal.sequence,
+            signal.position,
             ParticipantId("p_a_1"),
             ParticipantId("p_b_1"),
             1,
             b"offer",
-            Cursor("tape", signal.sequence, events=joined.sequence),
+            Cursor("tape", signal.position, events=joined.position),
         )
     ]
 
@@ -55,7 +57,7 @@ def test_entries_become_pushes_in_order() -> None:
 def test_what_was_seen_is_old() -> None:
     """An entry that comes again, or one the snapshot contains, says nothing."""
     tape, replica = room("a", "b")
-    entries = [tape.do(update("p_a_1", name="New")), tape.signal("p_a_1", "p_b_1")]
+    entries: list[RoomEntry] = [tape.do(update("p_a_1", name="New")), tape.signal("p_a_1", "p_b_1")]
     for entry in entries:
         assert replica.receive(entry)
     for entry in tape.entries:
@@ -159,9 +161,9 @@ def test_suspected_while_waiting() -> None:
     assert replica.state is State.STARTING
     tape, replica = room("a")
     replica.resync("connection")
-    replica.resync("silence", replica.position - 1)
+    replica.resync("silence", Position(replica.position - 1))
     assert (replica.gap, replica.read_from) == ("connection", replica.position - 1)
-    replica.resync("silence", replica.position + 1)
+    replica.resync("silence", Position(replica.position + 1))
     assert replica.read_from == replica.position - 1
     assert tape.above(replica.position) == []
 
@@ -193,15 +195,14 @@ def test_a_lower_epoch_is_dropped() -> None:
     """A gateway that lost its participant to another one is fenced by the log's epoch."""
     tape, replica = room("a", "b")
     moved = tape.fold.seats[ParticipantId("p_b_1")].participant
-    decision = tape.entries[-1].events()
+    (*_, decision) = events_of(tape.entries)
     stamp = Stamp("move", moved.id, SessionKey("s"), GatewayId("g2"), 2)
     change = decision.events[-1].change.model_copy(update={"revision": tape.fold.revision + 1})
     event = decision.events[-1].model_copy(update={"type": "participant_updated", "change": change})
-    replica.receive(LogEntry(900, LogSubject(ROOM, "event"), stamp.headers(), encode([event])))
-    old = LogEntry(
-        901, LogSubject(ROOM, "signal", ParticipantId("p_a_1")), {"Parley-From": moved.id, "Parley-Epoch": "1"}, b""
-    )
-    new = LogEntry(902, old.subject, {"Parley-From": moved.id, "Parley-Epoch": "2"}, b"new")
+    replica.receive(StoredEvents(Position(900), ROOM, encode([event]), headers.of_stamp(stamp)))
+    to = ParticipantId("p_a_1")
+    old = StoredSignal(Position(901), ROOM, to, moved.id, 1, NOWHERE, b"")
+    new = StoredSignal(Position(902), ROOM, to, moved.id, 2, NOWHERE, b"new")
     assert replica.receive(old) == []
     assert told(replica.receive(new)) == [b"new"]
 
@@ -213,18 +214,18 @@ def test_several_events_of_one_entry() -> None:
     pushes = replica.receive(entry)
     assert told(pushes) == ["user_left", "user_left", "room_closed"]
     cursors = [json.loads(push.payload)["cursor"] for push in pushes if isinstance(push, Push)]
-    assert cursors == [Cursor("tape", entry.sequence, part).text() for part in (1, 2, 0)]
+    assert cursors == [Cursor("tape", entry.position, part).text() for part in (1, 2, 0)]
     assert [push.ends for push in pushes if isinstance(push, Push)] == [False, False, True]
 
 
 def test_what_is_no_entry_of_ours_changes_nothing() -> None:
     """An unreadable entry, and an event of a newer version, push nothing and are no hole."""
     tape, replica = room("a")
-    event = LogSubject(ROOM, "event")
-    assert replica.receive(LogEntry(500, event, {}, b"\xff{")) == []
-    newer = tape.entries[-1].events().events[0].model_copy(update={"type": "painted"})
+    assert replica.receive(StoredEvents(Position(500), ROOM, b"\xff{")) == []
+    newer = events_of(tape.entries)[-1].events[0].model_copy(update={"type": "painted"})
     change = newer.change.model_copy(update={"revision": tape.fold.revision + 1})
-    assert replica.receive(LogEntry(501, event, {}, encode([newer.model_copy(update={"change": change})]))) == []
+    body = encode([newer.model_copy(update={"change": change})])
+    assert replica.receive(StoredEvents(Position(501), ROOM, body)) == []
     assert (replica.state, replica.position) == (State.LIVE, 501)
 
 
@@ -232,9 +233,9 @@ def test_a_snapshot_in_the_log_tells_nothing() -> None:
     """A replica that followed knows all of it: nothing is pushed, the position moves, and what follows is no hole."""
     tape, replica = room("a")
     at = tape.checkpoint()
-    assert replica.receive(LogEntry(at.sequence - 1, LogSubject(ROOM, "state"), {}, b"only for rooms")) == []
+    assert replica.receive(StoredState(Position(at.position - 1), ROOM, b"only for rooms")) == []
     assert replica.receive(at) == []
-    assert (replica.state, replica.position, replica.contains(at.sequence)) == (State.LIVE, at.sequence, True)
+    assert (replica.state, replica.position, replica.contains(at.position)) == (State.LIVE, at.position, True)
     assert told(replica.receive(tape.do(join("b")))) == ["user_joined"]
 
 
@@ -248,12 +249,12 @@ def test_a_snapshot_in_the_log_shows_a_hole() -> None:
     assert replica.receive(at) == []
     assert (replica.state, replica.gap) == (State.CATCHING_UP, "revision")
     assert told(replica.fill_gap(tape.above(replica.read_from))) == ["user_joined"]
-    assert (replica.state, replica.position) == (State.LIVE, at.sequence)
+    assert (replica.state, replica.position) == (State.LIVE, at.position)
 
     other, replica = room("a")
     other.do(join("b"))
     at = other.checkpoint()
-    assert missed.sequence not in {entry.sequence for entry in other.entries}
+    assert missed.position not in {entry.position for entry in other.entries}
     assert replica.receive(at) == []
     for _ in range(2):
         assert replica.fill_gap(other.above(replica.read_from)) == []

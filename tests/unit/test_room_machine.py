@@ -13,11 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.rules import decide
+from shared.broker import headers as header
 from shared.rooms.commands import Caller
-from shared.rooms.events import Stamp, decode, encode
+from shared.rooms.events import decode, encode
 from shared.rooms.model import Media, MediaPatch, Track
 from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.errors import Refused
+from shared.values.position import Position
 from tests.support.invariants import check_entries
 from tests.support.orders import (
     NOW,
@@ -68,10 +70,10 @@ class Rooms(RuleBasedStateMachine):
     def append(self, decision: Decision, after: int) -> bool:
         if (self.log[-1].sequence if self.log else 0) != after:
             return False
-        body, headers = encode(decision.events), decision.stamp.headers()
+        body, headers = encode(decision.events), header.of_stamp(decision.stamp)
         self.stored.append((body, headers))
         # Positions are the stream's: other rooms' entries and signals lie between.
-        self.log.append(Entry(after + 1 + len(self.log) % 3, decode(body), Stamp.read(headers)))
+        self.log.append(Entry(Position(after + 1 + len(self.log) % 3), decode(body), header.stamp(headers)))
         return True
 
     def read(self, fold: Roster, limit: int = 1000) -> bool:
@@ -186,7 +188,7 @@ class Rooms(RuleBasedStateMachine):
         """Every replica that has read everything knows the same as one that reads the bodies from the start."""
         scratch = Roster(ROOM, "test")
         for entry, (body, headers) in zip(self.log, self.stored, strict=True):
-            scratch.apply(Entry(entry.sequence, decode(body), Stamp.read(headers)))
+            scratch.apply(Entry(entry.sequence, decode(body), header.stamp(headers)))
         for fold in self.folds:
             if self.log and fold.sequence == self.log[-1].sequence:
                 assert fold.snapshot(whole=True) == scratch.snapshot(whole=True)

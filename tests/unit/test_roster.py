@@ -7,6 +7,7 @@ import pytest
 from shared.rooms.events import Change, RoomEvent, Stamp
 from shared.rooms.roster import GRANT_MEMORY_SECONDS, OPERATION_MEMORY, Entry, Roster, Snapshot
 from shared.values.ids import GatewayId, SessionKey
+from shared.values.position import Position
 from tests.support.orders import (
     NOW,
     ROOM,
@@ -79,7 +80,7 @@ def test_an_operation_stored_twice_counts_once() -> None:
     """A retry that was stored at another position moves the position and nothing else."""
     room = lived_in()
     before = state(room.fold)
-    doubled = Entry(99, room.log[-1].events, room.log[-1].stamp)
+    doubled = Entry(Position(99), room.log[-1].events, room.log[-1].stamp)
     assert room.fold.apply(doubled) is False
     assert state(room.fold) == before.model_copy(update={"sequence": 99})
 
@@ -88,7 +89,7 @@ def test_old_events_appended_again_are_ignored() -> None:
     """An entry whose revisions the fold has passed brings nobody back, even without its operation's memory."""
     room = lived_in()
     before = room.fold.snapshot()
-    room.fold.apply(Entry(99, room.log[1].events, Stamp("unknown")))
+    room.fold.apply(Entry(Position(99), room.log[1].events, Stamp("unknown")))
     assert room.fold.snapshot() == before.model_copy(update={"sequence": 99})
 
 
@@ -98,7 +99,7 @@ def test_events_of_a_newer_version_are_passed_over() -> None:
     assert room.fold.room is not None
     renamed = room.fold.room.model_copy(update={"name": "New"})
     event = RoomEvent(type="poll_started", time="2026-02-11T10:00:09Z", change=Change(revision=9, room=renamed))
-    assert room.fold.apply(Entry(50, [event], Stamp("x")))
+    assert room.fold.apply(Entry(Position(50), [event], Stamp("x")))
     assert (room.fold.revision, room.fold.room.name, len(room.fold.seats)) == (9, "New", 2)
 
 
@@ -106,7 +107,7 @@ def test_an_unreadable_entry_moves_only_the_position() -> None:
     """It has a place in the log and changes nothing."""
     room = lived_in()
     before = state(room.fold)
-    room.fold.apply(Entry(50, [], Stamp("")))
+    room.fold.apply(Entry(Position(50), [], Stamp("")))
     assert state(room.fold) == before.model_copy(update={"sequence": 50})
 
 
@@ -119,7 +120,7 @@ def test_a_move_belongs_to_the_participant_of_the_stamp() -> None:
     event = RoomEvent(type="participant_updated", time="2026-02-11T10:00:09Z", change=change)
     stamp = Stamp("op", seat.participant.id, SessionKey("s_new"), GatewayId("g2"), 2)
     untouched = room.seat("p_a_2")
-    room.fold.apply(Entry(50, [event], stamp))
+    room.fold.apply(Entry(Position(50), [event], stamp))
     moved = room.seat("p_c_1")
     assert (moved.session, moved.gateway, moved.epoch) == ("s_new", "g2", 2)
     assert room.seat("p_a_2") == untouched
@@ -165,7 +166,9 @@ def test_operations_are_bounded_in_number() -> None:
     assert roster.room is not None
     for n in range(3, OPERATION_MEMORY + 103):
         change = Change(revision=n, room=roster.room)
-        roster.apply(Entry(n, [RoomEvent(type="updated", time="2026-02-11T10:00:00Z", change=change)], Stamp(f"o{n}")))
+        roster.apply(
+            Entry(Position(n), [RoomEvent(type="updated", time="2026-02-11T10:00:00Z", change=change)], Stamp(f"o{n}"))
+        )
     assert len(roster.operations) == OPERATION_MEMORY
     assert f"o{OPERATION_MEMORY + 102}" in roster.operations
     assert "p_a_1" not in roster.operations

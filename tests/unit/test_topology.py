@@ -11,6 +11,7 @@ from shared.rooms.events import Stamp, decode, encode
 from shared.rooms.model import RoomSettings
 from shared.rooms.roster import Entry, Roster
 from shared.rooms.timers import GraceEnds
+from shared.values.position import Position
 from tests.support.orders import (
     NOW,
     OWNER,
@@ -133,7 +134,7 @@ def rewritten(decision: Decision, **room: Any) -> Roster:
         changed = {**event["data"]["room"], **room}
         event["data"]["room"] = {key: value for key, value in changed.items() if value is not None}
     fold = Roster(ROOM, "test")
-    fold.apply(Entry(1, decode(json.dumps(batch).encode()), Stamp("create")))
+    fold.apply(Entry(Position(1), decode(json.dumps(batch).encode()), Stamp("create")))
     return fold
 
 

@@ -54,7 +54,7 @@ async def update(session: SessionHandle, request: Request[UpdateSelf]) -> None:
         metadata=message.metadata,
         media=message.media,
     )
-    await context.bus.request(UPDATE_PARTICIPANT, command)
+    await context.ports.requests.request(UPDATE_PARTICIPANT, command)
 
 
 def _operation(context: GatewayContext, rooms: Participations, request: Request[UpdateSelf]) -> str:

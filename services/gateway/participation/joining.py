@@ -56,7 +56,7 @@ class Joining:
             return None
         agent_id = self._identity.agent_id
         check = CheckJoinToken(token=self._message.token, room_id=self._room_id, agent_id=agent_id)
-        return await self._context.bus.request(CHECK_JOIN_TOKEN, check)
+        return await self._context.ports.requests.request(CHECK_JOIN_TOKEN, check)
 
     async def _join(self) -> bytes:
         feeds, ice = self._context.feeds, self._rooms.ice
@@ -96,7 +96,7 @@ class Joining:
             grant=self._grant,
         )
         try:
-            return await self._context.bus.request(ADD_PARTICIPANT, command)
+            return await self._context.ports.requests.request(ADD_PARTICIPANT, command)
         except (Refused, asyncio.CancelledError) as error:
             if not isinstance(error, Refused) or error.code is Code.UNAVAILABLE:
                 self._undo(participant_id, asked_at)
@@ -137,7 +137,7 @@ class Joining:
 
         Gives the position above which signals follow that are older than the snapshot, if any may.
         """
-        feed, subscriber, bus = participation.feed, participation.subscriber, self._context.bus
+        feed, subscriber, log = participation.feed, participation.subscriber, self._context.ports.room_log
         # Whom the snapshot shows can be written to: the replica must know them as well.
         await feed.reached(snapshot.sequence)
         items: list[Push | Delivery] = []
@@ -145,10 +145,10 @@ class Joining:
         if subscriber.moved_at:
             own = next(seat for seat in snapshot.seats if seat.participant.id == subscriber.participant_id)
             undelivered_from = Position(own.unheard_from)
-            items += await read_undelivered(bus, own, snapshot)
+            items += await read_undelivered(log, own, snapshot)
         if end > snapshot.sequence:
             at = Cursor(snapshot.incarnation, snapshot.sequence)
-            backlog = await read_backlog(bus, at, subscriber.participant_id, snapshot, end)
+            backlog = await read_backlog(log, at, subscriber.participant_id, snapshot, end)
             if backlog is None:
                 raise unavailable("the room")
             items += backlog.items

@@ -98,7 +98,7 @@ class Participations(SessionPart):
         participation = self.named(room_id)
         participation.subscriber.leave()
         try:
-            await self._context.bus.request(REMOVE_PARTICIPANT, _removal(participation))
+            await self._context.ports.requests.request(REMOVE_PARTICIPANT, _removal(participation))
         except Refused as refused:
             participation.subscriber.stay()
             # Without an answer, the log may have told that it happened; if it tells so later, the client hears of it.

@@ -142,7 +142,7 @@ class Resumption:
         departure = Departure.model_validate(refused.details) if refused.details else None
         if departure is not None and departure.reason == "left":
             self._left(room_id)
-        return Ended(room_id, self._context.bus.incarnation, departure)
+        return Ended(room_id, self._context.ports.room_log.incarnation, departure)
 
     async def _back_in(self, feed: RoomFeed, resumed: Resumed, cursor: Cursor | None) -> Returned:
         snapshot = resumed.snapshot
@@ -158,7 +158,7 @@ class Resumption:
             return Returned(participation, backlog)
         # Whoever sees it as connected may write to it: what came after the snapshot is not missing either.
         at = Cursor(snapshot.incarnation, snapshot.sequence)
-        backlog = await read_backlog(self._context.bus, at, resumed.participant_id, snapshot, end)
+        backlog = await read_backlog(self._context.ports.room_log, at, resumed.participant_id, snapshot, end)
         if backlog is None:
             raise unavailable("the log")
         return Returned(participation, backlog, snapshot)
@@ -172,7 +172,7 @@ class Resumption:
             gateway=self._opened.gateway,
             since=self._opened.since,
         )
-        return await self._context.bus.request(RESUME_PARTICIPANT, command)
+        return await self._context.ports.requests.request(RESUME_PARTICIPANT, command)
 
     async def _backlog(self, feed: RoomFeed, resumed: Resumed, cursor: Cursor | None, end: Position) -> Backlog | None:
         """All it missed, or None: then it gets the room as it is."""
@@ -182,4 +182,4 @@ class Resumption:
             return None
         if cursor is None or not usable(cursor, feed.replica.incarnation, end):
             return None
-        return await read_backlog(self._context.bus, cursor, resumed.participant_id, resumed.snapshot, end)
+        return await read_backlog(self._context.ports.room_log, cursor, resumed.participant_id, resumed.snapshot, end)

@@ -4,6 +4,7 @@ from services.gateway.ice_servers import IceSet
 from shared.rooms.roster import Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import ParticipantId
+from shared.values.position import Position
 from shared.wire import pushes
 
 
@@ -14,7 +15,7 @@ def room_users(
     ice: IceSet,
     *,
     recovered: bool | None = None,
-    signals_from: int | None = None,
+    signals_from: Position | None = None,
 ) -> bytes:
     """A snapshot as the client gets it. `recovered` is said only to who came back; `signals_from` is the position above
     which older signals follow.

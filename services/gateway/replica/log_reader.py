@@ -1,22 +1,20 @@
 """Reads from the log what somebody missed in a room: all of it up to a known position, or nothing."""
 
-import asyncio
-
 from services.gateway.replica.replay import Backlog, first_missed, replay
 from services.gateway.replica.replica import Delivery
 from shared.broker import subjects
-from shared.broker.bus import Bus, LogEntry
+from shared.broker.room_log import RoomsLog, StoredSignal
+from shared.broker.tail import read_up_to
 from shared.rooms.roster import Seat, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.errors import unavailable
 from shared.values.ids import ParticipantId
+from shared.values.position import Position
 
-READ_LIMIT = 500
 MOST_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
-PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # while a read lags
 
 
-async def read_undelivered(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Delivery]:
+async def read_undelivered(log: RoomsLog, own: Seat, snapshot: Snapshot) -> list[Delivery]:
     """The signals that were stored for a seat whose client heard nothing yet, up to `snapshot`, by those who are in there.
 
     For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
@@ -26,47 +24,29 @@ async def read_undelivered(bus: Bus, own: Seat, snapshot: Snapshot) -> list[Deli
     to = own.participant.id
     out: list[Delivery] = []
     log_subject = subjects.signal_log(snapshot.room_id, to)
-    entries = await _read_up_to(bus, log_subject, own.unheard_from, await bus.position(log_subject))
+    newest = await log.position(log_subject)
+    entries = await read_up_to(log, log_subject, own.unheard_from, newest, most=MOST_ENTRIES)
     if entries is None:
         raise unavailable("the log")
-    for entry in entries:
-        sender = ParticipantId(entry.headers.get("Parley-From", ""))
-        epoch = int(entry.headers.get("Parley-Epoch", "0"))
-        seat = seats.get(sender)
-        if (
-            seat is None
-            or entry.sequence > snapshot.sequence
-            or (entry.sequence > seat.moved_at and epoch < seat.epoch)
-        ):
+    for signal in entries:
+        seat = seats.get(signal.sender) if isinstance(signal, StoredSignal) else None
+        if not isinstance(signal, StoredSignal) or seat is None or signal.position > snapshot.sequence:
             continue
-        cursor = Cursor(snapshot.incarnation, entry.sequence, events=snapshot.sequence)
-        out.append(Delivery(entry.sequence, to, sender, epoch, entry.body, cursor))
+        if signal.position > seat.moved_at and signal.epoch < seat.epoch:
+            continue
+        cursor = Cursor(snapshot.incarnation, signal.position, events=snapshot.sequence)
+        out.append(Delivery(signal.position, to, signal.sender, signal.epoch, signal.body, cursor))
     return out
 
 
-async def read_backlog(bus: Bus, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int) -> Backlog | None:
+async def read_backlog(
+    log: RoomsLog, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: Position
+) -> Backlog | None:
     """What came after `cursor` for this participant; `snapshot` is a state of the room not after `end`.
 
     Direct reads may lag what was committed, so the log is read until `end` is there. None when it does not come, when it
     is too much, or when the cursor is from before the stay.
     """
-    entries = await _read_up_to(bus, subjects.room_log(snapshot.room_id), first_missed(cursor) - 1, end)
+    after = Position(first_missed(cursor) - 1)
+    entries = await read_up_to(log, subjects.room_log(snapshot.room_id), after, end, most=MOST_ENTRIES)
     return None if entries is None else replay(entries, cursor, own, snapshot, end)
-
-
-async def _read_up_to(bus: Bus, log_subject: str, after: int, end: int) -> list[LogEntry] | None:
-    """What is above `after`, `end` included. None when that does not come, or when it is too much."""
-    entries: list[LogEntry] = []
-    pauses = iter(PAUSES)
-    while after < end:
-        more = await bus.read(log_subject, after=after, limit=READ_LIMIT)
-        entries += more
-        after = more[-1].sequence if more else after
-        if len(entries) > MOST_ENTRIES:
-            return None
-        if len(more) < READ_LIMIT and after < end:
-            pause = next(pauses, None)
-            if pause is None:
-                return None
-            await asyncio.sleep(pause)
-    return entries

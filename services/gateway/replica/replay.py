@@ -7,21 +7,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.gateway.replica.replica import Delivery, Push, pushes_of
-from shared.broker.bus import LogEntry
+from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
 from shared.rooms.events import RoomEvent
 from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import ParticipantId
+from shared.values.position import Position
 
 
-def usable(cursor: Cursor | None, incarnation: str, end: int) -> bool:
+def usable(cursor: Cursor | None, incarnation: str, end: Position) -> bool:
     """Whether a cursor means a position of this log, not later than `end`."""
     return cursor is not None and cursor.incarnation == incarnation and cursor.sequence <= end
 
 
-def first_missed(cursor: Cursor) -> int:
+def first_missed(cursor: Cursor) -> Position:
     """The sequence to read the log from: of an entry that was seen in part, the rest is missing."""
-    return min(cursor.next_event, cursor.sequence + 1)
+    return min(cursor.next_event, Position(cursor.sequence + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,12 @@ class Backlog:
     """All that somebody missed, in order, up to this position and revision of the room."""
 
     items: list[Push | Delivery]
-    sequence: int
+    sequence: Position
     revision: int
 
 
 def replay(
-    entries: Sequence[LogEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: int
+    entries: Sequence[RoomEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: Position
 ) -> Backlog | None:
     """The missed pushes and signals up to `end`. None when the cursor is from before the stay, or when what it missed
     has been deleted since.
@@ -42,29 +43,29 @@ def replay(
     `entries` is the whole log of the room from the cursor to at least `end`, in order; `snapshot` is a state of the room
     at or after the moment the session came back, and not after `end`.
     """
-    events = {entry.sequence: entry.events() for entry in entries if entry.subject.kind == "event"}
-    if _trimmed(events.values(), cursor.next_event - 1):
+    events = {entry.position: entry.entry() for entry in entries if isinstance(entry, StoredEvents)}
+    if _trimmed(events.values(), Position(cursor.next_event - 1)):
         return None
-    entries = [entry for entry in entries if entry.sequence <= end]
-    events = {sequence: happened for sequence, happened in events.items() if sequence <= end}
+    entries = [entry for entry in entries if entry.position <= end]
+    events = {position: happened for position, happened in events.items() if position <= end}
     if any(_joins(event, own) for happened in events.values() for event in happened.events):
         return None
     senders = _Senders(list(events.values()), snapshot)
     out: list[Push | Delivery] = []
-    told = cursor.next_event - 1
+    told = Position(cursor.next_event - 1)
     for entry in entries:
-        if entry.sequence in events:
-            if entry.sequence < cursor.next_event:
+        if isinstance(entry, StoredEvents):
+            if entry.position < cursor.next_event:
                 continue
-            told = entry.sequence
-            seen = cursor.part if entry.sequence == cursor.sequence else 0
-            out += pushes_of(events[entry.sequence], snapshot.incarnation, seen)
-        elif entry.subject.to == own and entry.sequence > cursor.sequence:
-            sender = ParticipantId(entry.headers.get("Parley-From", ""))
-            epoch = int(entry.headers.get("Parley-Epoch", "0"))
-            if senders.may_speak(sender, epoch, entry.sequence, told):
-                at = Cursor(snapshot.incarnation, entry.sequence, events=told)
-                out.append(Delivery(entry.sequence, own, sender, epoch, entry.body, at))
+            told = entry.position
+            seen = cursor.part if entry.position == cursor.sequence else 0
+            out += pushes_of(events[entry.position], snapshot.incarnation, seen)
+            continue
+        if not isinstance(entry, StoredSignal) or entry.to != own or entry.position <= cursor.sequence:
+            continue
+        if senders.may_speak(entry.sender, entry.epoch, entry.position, told):
+            at = Cursor(snapshot.incarnation, entry.position, events=told)
+            out.append(Delivery(entry.position, own, entry.sender, entry.epoch, entry.body, at))
     return Backlog(out, end, senders.revision)
 
 
@@ -101,8 +102,8 @@ class _Senders:
 
     def __init__(self, entries: Sequence[Entry], snapshot: Snapshot) -> None:
         final = Roster.of(snapshot)
-        self._left: dict[ParticipantId, int] = {}
-        self._moves: dict[ParticipantId, list[tuple[int, int]]] = {}  # (sequence, epoch from there on)
+        self._left: dict[ParticipantId, Position] = {}
+        self._moves: dict[ParticipantId, list[tuple[Position, int]]] = {}  # (position, epoch from there on)
         self._last: dict[ParticipantId, int] = {}  # the epoch with which somebody left
         for entry in entries:
             for event in entry.events:
@@ -117,7 +118,7 @@ class _Senders:
         self._final = final.seats
         self.revision = final.revision  # at the end
 
-    def may_speak(self, sender: ParticipantId, epoch: int, sequence: int, told: int) -> bool:
+    def may_speak(self, sender: ParticipantId, epoch: int, position: Position, told: Position) -> bool:
         """Whether a signal of this sender and epoch at this position is to be believed by whom the events up to `told`
         were told: these may be above it.
         """
@@ -126,11 +127,11 @@ class _Senders:
             return False  # it had left before
         if left is not None and left <= told:
             return False
-        return epoch >= self._epoch(sender, sequence)
+        return epoch >= self._epoch(sender, position)
 
-    def _epoch(self, sender: ParticipantId, sequence: int) -> int:
+    def _epoch(self, sender: ParticipantId, position: Position) -> int:
         moves = self._moves.get(sender, [])
-        after = [epoch for position, epoch in moves if position > sequence]
+        after = [epoch for moved_at, epoch in moves if moved_at > position]
         if after:
             return after[0] - 1
         if sender in self._final:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.gateway.replica.event_pushes import push_of
-from shared.broker.bus import LogEntry
+from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
 from shared.rooms.roster import Entry, Roster, Seat, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import NOWHERE, Position
 from shared.wire import pushes
 
 WAITING_ENTRIES = 4096  # live entries kept while reading on; beyond that they are read from the log as well
@@ -25,7 +26,7 @@ GONE = 1024  # participants remembered after they left; signals to and from them
 class Push:
     """A message about the room, for everyone in it."""
 
-    sequence: int
+    sequence: Position
     payload: bytes
     left: ParticipantId | None = None  # who is no longer in the room after it
     reason: str | None = None
@@ -38,7 +39,7 @@ class Push:
 class Delivery:
     """A sealed signal for one participant. `epoch` is the sender's."""
 
-    sequence: int
+    sequence: Position
     to: ParticipantId
     sender: ParticipantId
     epoch: int
@@ -76,34 +77,34 @@ class Replica:
         self.room_id = room_id
         self.state = State.STARTING
         self.roster: Roster | None = None
-        self.position = 0  # of the newest entry taken
-        self.read_from = 0  # while reading on: what is above this may be missing
+        self.position = NOWHERE  # of the newest entry taken
+        self.read_from = NOWHERE  # while reading on: what is above this may be missing
         self.gap: str | None = None  # what showed the last one
-        self._waiting: deque[LogEntry] = deque(maxlen=WAITING_ENTRIES)
-        self.started_at = 0  # position of the snapshot it began with
-        self._seen: dict[ParticipantId, int] = {}  # the last signal to each participant, or its joining
-        self._page_before = 0  # signals up to here are no longer kept
-        self._page = 0
+        self._waiting: deque[RoomEntry] = deque(maxlen=WAITING_ENTRIES)
+        self.started_at = NOWHERE  # position of the snapshot it began with
+        self._seen: dict[ParticipantId, Position] = {}  # the last signal to each participant, or its joining
+        self._page_before = NOWHERE  # signals up to here are no longer kept
+        self._page = NOWHERE
         self._gone: deque[ParticipantId] = deque(maxlen=GONE)
 
     def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
         """Begin (or begin again) with this state; what came live above it follows."""
         self.roster = Roster.of(snapshot)
         self.position = self.started_at = snapshot.sequence
-        self._page_before = self._page = 0  # it may be another log
+        self._page_before = self._page = NOWHERE  # it may be another log
         self._seen.clear()
         self._gone.clear()
         self.state = State.LIVE
         return self._release()
 
-    def receive(self, entry: LogEntry) -> list[Push | Delivery]:
+    def receive(self, entry: RoomEntry) -> list[Push | Delivery]:
         """The next live entry."""
         if self.state is not State.LIVE:
             self._waiting.append(entry)
             return []
         return self._take(entry)
 
-    def resync(self, reason: str, after: int | None = None) -> None:
+    def resync(self, reason: str, after: Position | None = None) -> None:
         """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again.
 
         And signals below it, so far unnoticed: the next one to the same participant, which would have shown that, may be
@@ -118,16 +119,16 @@ class Replica:
         else:
             self.read_from = min(self.read_from, after)
 
-    def _all_heard(self) -> int:
+    def _all_heard(self) -> Position:
         """Up to where no signal to anybody in the room can be missing."""
         seats = self.roster.seats if self.roster else ()
-        return max(self.started_at, min((self._seen.get(one, 0) for one in seats), default=self.position))
+        return max(self.started_at, min((self._seen.get(one, NOWHERE) for one in seats), default=self.position))
 
     def turn_page(self) -> None:
         """Signals are kept for a time; called once in that time, or less often, this forgets how far back they were."""
         self._page_before, self._page = self._page, self.position
 
-    def fill_gap(self, entries: Iterable[LogEntry]) -> list[Push | Delivery]:
+    def fill_gap(self, entries: Iterable[RoomEntry]) -> list[Push | Delivery]:
         """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
         hole."""
         self.state = State.LIVE
@@ -146,66 +147,63 @@ class Replica:
             out += self.receive(entry)
         return out
 
-    def _take(self, entry: LogEntry, *, from_log: bool = False) -> list[Push | Delivery]:
+    def _take(self, entry: RoomEntry, *, from_log: bool = False) -> list[Push | Delivery]:
         if self.roster is None:
             return []
-        if entry.subject.to is not None:
-            return self._take_signal(self.roster, entry, entry.subject.to, from_log=from_log)
-        return self._take_event(self.roster, entry) if entry.subject.kind == "event" else []
+        if isinstance(entry, StoredSignal):
+            return self._take_signal(self.roster, entry, from_log=from_log)
+        return self._take_event(self.roster, entry) if isinstance(entry, StoredEvents) else []
 
-    def _gap_before(self, entry: LogEntry, reason: str, after: int) -> list[Push | Delivery]:
+    def _gap_before(self, entry: RoomEntry, reason: str, after: Position) -> list[Push | Delivery]:
         self.resync(reason, after)
         self._waiting.append(entry)
         return []
 
-    def _take_event(self, roster: Roster, entry: LogEntry) -> list[Push | Delivery]:
-        if entry.sequence <= roster.sequence:
+    def _take_event(self, roster: Roster, entry: StoredEvents) -> list[Push | Delivery]:
+        if entry.position <= roster.sequence:
             return []
-        happened = entry.events()
+        happened = entry.entry()
         if roster.misses(happened):
             return self._gap_before(entry, "revision", roster.sequence)
-        self.position = max(self.position, entry.sequence)
+        self.position = max(self.position, entry.position)
         before = dict(roster.seats)
         if not roster.apply(happened):
             return []
         for participant_id in roster.seats:
             if participant_id not in before:
-                self._seen[participant_id] = entry.sequence
+                self._seen[participant_id] = entry.position
         for participant_id in before:
             if participant_id not in roster.seats:
                 self._seen.pop(participant_id, None)
                 self._gone.append(participant_id)
         return list(pushes_of(happened, roster.incarnation))
 
-    def _take_signal(
-        self, roster: Roster, entry: LogEntry, to: ParticipantId, *, from_log: bool
-    ) -> list[Push | Delivery]:
+    def _take_signal(self, roster: Roster, signal: StoredSignal, *, from_log: bool) -> list[Push | Delivery]:
         """Nothing goes to or comes from a participant after its `user_left`: the log's order decides, here."""
-        sender = ParticipantId(entry.headers.get("Parley-From", ""))
-        seen = max(self._seen.get(to, 0), self.started_at)
-        if entry.sequence <= (seen if to in roster.seats else self.position):
+        to, sender, position = signal.to, signal.sender, signal.position
+        seen = max(self._seen.get(to, NOWHERE), self.started_at)
+        if position <= (seen if to in roster.seats else self.position):
             return []
         if not from_log:
             if self._is_stranger(roster, to) or self._is_stranger(roster, sender):
-                return self._gap_before(entry, "stranger", roster.sequence)
-            if to in roster.seats and int(entry.headers.get("Nats-Last-Sequence", "0")) > seen:
-                return self._gap_before(entry, "signal", seen)
-        self.position = max(self.position, entry.sequence)
+                return self._gap_before(signal, "stranger", roster.sequence)
+            if to in roster.seats and signal.previous > seen:
+                return self._gap_before(signal, "signal", seen)
+        self.position = max(self.position, position)
         if to not in roster.seats:
             return []
-        self._seen[to] = entry.sequence
+        self._seen[to] = position
         seat = roster.seats.get(sender)
-        epoch = int(entry.headers.get("Parley-Epoch", "0"))
-        if seat is None or epoch < seat.epoch:
+        if seat is None or signal.epoch < seat.epoch:
             return []
-        cursor = Cursor(roster.incarnation, entry.sequence, events=roster.sequence)
-        return [Delivery(entry.sequence, to, sender, epoch, entry.body, cursor)]
+        cursor = Cursor(roster.incarnation, position, events=roster.sequence)
+        return [Delivery(position, to, sender, signal.epoch, signal.body, cursor)]
 
     def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
         """Whether somebody never was here, as far as this replica knows: then it has missed a join."""
         return participant_id not in roster.seats and participant_id not in self._gone
 
-    def contains(self, sequence: int) -> bool:
+    def contains(self, sequence: Position) -> bool:
         """Whether the roster is as of this position of the event log, or later."""
         return self.roster is not None and self.roster.sequence >= sequence
 

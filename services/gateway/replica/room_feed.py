@@ -15,10 +15,14 @@ from services.gateway.replica.subscriber import Receiver, Subscriber
 from services.gateway.sealing import Sealer, Unopenable, bound
 from services.gateway.transport.outbox import text_frame
 from shared.broker import subjects
-from shared.broker.bus import Bus, Following, LogEntry
+from shared.broker.following import Following
+from shared.broker.requests import Requests
+from shared.broker.room_log import RoomEntry, RoomsLog
 from shared.broker.subjects import READ_SNAPSHOT
+from shared.broker.tail import read_up_to
 from shared.rooms.commands import ReadSnapshot
 from shared.rooms.roster import Snapshot
+from shared.values import pauses
 from shared.values.cursor import Cursor
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import ParticipantId, RoomId
@@ -30,32 +34,31 @@ log = structlog.get_logger()
 _CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first one is the push's own: it stands before all that clients write
 
 REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
-READ_LIMIT = 500
-READ_PAUSES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)  # then the room's snapshot is asked for instead
 COMPARE_SECONDS = 3.0
 
 
 class RoomFeed:
     """One room: the subscription feeds the replica, the replica says what its subscribers get."""
 
-    def __init__(self, bus: Bus, sealer: Sealer, room_id: RoomId) -> None:
+    def __init__(self, log: RoomsLog, requests: Requests, sealer: Sealer, room_id: RoomId) -> None:
         self.room_id = room_id
         self.replica = Replica(room_id)
         self.subscribers: dict[ParticipantId, Subscriber] = {}
         self.users = 0
         self.following: asyncio.Future[Following] | None = None
-        self._bus = bus
+        self._log = log
+        self._requests = requests
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
         self._resyncs = 0  # so far
-        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+        self._awaited: list[tuple[Position, asyncio.Future[None]]] = []
 
-    def receive(self, entry: LogEntry) -> None:
+    def receive(self, entry: RoomEntry) -> None:
         """A committed entry."""
         self._hand_out(self.replica.receive(entry))
         self._repair_gap()
 
-    async def reached(self, sequence: int) -> None:
+    async def reached(self, sequence: Position) -> None:
         """Wait until the replica contains the room's changes up to here. Raises Refused when they do not come."""
         if self.replica.contains(sequence):
             return
@@ -81,7 +84,7 @@ class RoomFeed:
         """Entries may have been lost on the way here."""
         self.resync("connection")
 
-    def resync(self, reason: str, after: int | None = None) -> None:
+    def resync(self, reason: str, after: Position | None = None) -> None:
         """Read on from the log."""
         self._resyncs += 1
         self.replica.resync(reason, after)
@@ -111,8 +114,8 @@ class RoomFeed:
         """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
         subscriber = self.expect(participant_id, receiver, epoch, moved_at)
         self.start(snapshot)
-        subscriber.seat(Position(snapshot.sequence))
-        return subscriber, Position(max(snapshot.sequence, self.replica.position))
+        subscriber.seat(snapshot.sequence)
+        return subscriber, max(snapshot.sequence, self.replica.position)
 
     # -- handing out ---------------------------------------------------------------------------------------------------
 
@@ -136,7 +139,7 @@ class RoomFeed:
             if not (itself and subscriber.leaving and push.reason == "left"):
                 late = push.sequence < subscriber.last_signal_at  # found after signals that came behind it
                 told = text_frame(self._told_late(push, subscriber.last_signal_at)) if late else frame
-                subscriber.deliver(Position(push.sequence), told)
+                subscriber.deliver(push.sequence, told)
             if push.ends or (itself and not closing):
                 self._end(subscriber, push.reason)
 
@@ -161,7 +164,7 @@ class RoomFeed:
         subscriber = self.subscribers.get(signal.to)
         if subscriber is None:
             return
-        subscriber.deliver(Position(signal.sequence), signal)
+        subscriber.deliver(signal.sequence, signal)
         metrics.DELIVERED.inc()
 
     def frame_of(self, item: Push | Delivery, after_event: Position = NOWHERE) -> bytes | None:
@@ -173,7 +176,7 @@ class RoomFeed:
         except Unopenable:
             metrics.DROPPED.labels("unopenable").inc()
             return None
-        cursor = replace(item.cursor, events=max(item.cursor.events or 0, after_event))
+        cursor = replace(item.cursor, events=max(item.cursor.events or NOWHERE, after_event))
         return text_frame(pushes.delivered(body, cursor.text()))
 
     # -- gaps ----------------------------------------------------------------------------------------------------------
@@ -186,11 +189,11 @@ class RoomFeed:
     async def _fill_gap(self) -> None:
         attempt = fruitless = 0
         while self.replica.state is State.CATCHING_UP and self.users:
-            await asyncio.sleep(READ_PAUSES[min(attempt, len(READ_PAUSES) - 1)])
+            await asyncio.sleep(pauses.before(attempt, pauses.GAP_REPAIR))
             attempt += 1
             roster, position = self.replica.roster, self.replica.position
             try:
-                if fruitless >= len(READ_PAUSES) or roster is None or roster.incarnation != self._bus.incarnation:
+                if fruitless >= len(pauses.GAP_REPAIR) or roster is None or roster.incarnation != self._log.incarnation:
                     await self._start_again()
                 else:
                     resyncs = self._resyncs
@@ -203,23 +206,16 @@ class RoomFeed:
             except Refused as refused:  # a broker that is away for long is no reason to give the room up
                 log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
 
-    async def _tail(self) -> list[LogEntry] | None:
+    async def _tail(self) -> list[RoomEntry] | None:
         """What the log has above the hole; None when what was read lags what is known to be there."""
         log_subject = subjects.room_log(self.room_id)
-        end = await self._bus.position(log_subject)
-        entries: list[LogEntry] = []
-        after = self.replica.read_from
-        while True:
-            more = await self._bus.read(log_subject, after=after, limit=READ_LIMIT)
-            entries += more
-            after = more[-1].sequence if more else after
-            if len(more) < READ_LIMIT:
-                return entries if after >= end else None
+        end = await self._log.position(log_subject)
+        return await read_up_to(self._log, log_subject, self.replica.read_from, end, waits=())
 
     async def _start_again(self) -> None:
         """The hole cannot be filled from the log, or it is another log: take the room as it is, or give it up."""
         try:
-            snapshot = await self._bus.request(READ_SNAPSHOT, ReadSnapshot(room_id=self.room_id))
+            snapshot = await self._requests.request(READ_SNAPSHOT, ReadSnapshot(room_id=self.room_id))
         except Refused as refused:
             if refused.code is not Code.ROOM_NOT_FOUND:
                 raise
@@ -242,8 +238,9 @@ class RoomFeed:
 class RoomFeeds:
     """All followed rooms of this gateway. `signal_seconds` is how long the log keeps a signal."""
 
-    def __init__(self, bus: Bus, sealer: Sealer, signal_seconds: float) -> None:
-        self._bus = bus
+    def __init__(self, log: RoomsLog, requests: Requests, sealer: Sealer, signal_seconds: float) -> None:
+        self._log = log
+        self._requests = requests
         self._sealer = sealer
         self._signal_seconds = signal_seconds
         self._rooms: dict[RoomId, RoomFeed] = {}
@@ -253,9 +250,9 @@ class RoomFeeds:
         """Follow a room, or share its following; undo with `release`. When this returns, nothing committed is missed."""
         room = self._rooms.get(room_id)
         if room is None:
-            room = self._rooms[room_id] = RoomFeed(self._bus, self._sealer, room_id)
-            topic = subjects.live_room(room_id)
-            room.following = asyncio.ensure_future(self._bus.follow(topic, room.receive, room.on_gap))
+            room = self._rooms[room_id] = RoomFeed(self._log, self._requests, self._sealer, room_id)
+            following = self._log.follow(subjects.room_log(room_id), room.receive, room.on_gap)
+            room.following = asyncio.ensure_future(following)
             metrics.FOLLOWED_ROOMS.set(len(self._rooms))
         room.users += 1
         try:
@@ -297,13 +294,13 @@ class RoomFeeds:
             if not rooms:
                 continue
             try:
-                newest = await self._bus.last(list(rooms))
+                newest = await self._log.last(list(rooms))
             except Refused:
                 continue  # a reconnect will make every replica read on
             for entry in newest:
-                room = rooms[subjects.event_log(entry.subject.room_id)]
+                room = rooms[subjects.event_log(entry.room_id)]
                 roster = room.replica.roster
-                if roster is not None and entry.sequence > roster.sequence:
+                if roster is not None and entry.position > roster.sequence:
                     room.resync("silence", roster.sequence)
 
 

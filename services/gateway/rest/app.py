@@ -74,7 +74,7 @@ def rest_app(context: GatewayContext, public_url: Callable[[], str], ready: Read
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
     callers, guests = Callers(context), Guests(context)
-    app.state.rest = Rest(context.bus, settings, public_url, ready, callers, guests)
+    app.state.rest = Rest(context.ports.requests, settings, public_url, ready, callers, guests)
     problems.install(app)
     app.include_router(rooms.router)
     if settings.guests:

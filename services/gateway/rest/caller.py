@@ -23,7 +23,7 @@ class Callers:
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
-        self._bus = context.bus
+        self._requests = context.ports.requests
         self._proxies = settings.trusted_proxies
         self._clock = context.ticks
         self._failed = context.failed_logins
@@ -35,7 +35,7 @@ class Callers:
         source = source_of(request, self._proxies)
         self._failed.check(source)
         try:
-            identity = await self._bus.request(VALIDATE, Validate(token=token))
+            identity = await self._requests.request(VALIDATE, Validate(token=token))
         except Refused as refused:
             self._failed.count(source, refused)
             raise
@@ -48,7 +48,7 @@ class Guests:
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
-        self._bus = context.bus
+        self._requests = context.ports.requests
         self._proxies = settings.trusted_proxies
         self._clock = context.ticks
         self._failed = context.failed_logins
@@ -62,11 +62,11 @@ class Guests:
     async def issue(self, request: Request, name: str | None) -> GuestIssued:
         """A token for a new guest; with a guest token sent along, for that one. Raises Refused."""
         if not request.headers.getlist("authorization"):
-            return await self._bus.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name))
+            return await self._requests.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name))
         renews, source = bearer_token(request), source_of(request, self._proxies)
         self._failed.check(source)
         try:
-            return await self._bus.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name, renews=renews))
+            return await self._requests.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name, renews=renews))
         except Refused as refused:
             self._failed.count(source, refused)
             raise

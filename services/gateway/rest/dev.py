@@ -49,4 +49,4 @@ async def issue_dev_token(body: DevTokenOrder, rest: RestOf) -> Issued:
         permissions=None if body.permissions is None else tuple(body.permissions),
         ttl=body.ttl,
     )
-    return await rest.bus.request(ISSUE_DEV_TOKEN, order)
+    return await rest.requests.request(ISSUE_DEV_TOKEN, order)

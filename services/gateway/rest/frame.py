@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.metrics import HTTP_SECONDS
 from services.gateway.rest import problems
-from shared.broker.bus import internal_error
+from shared.values.errors import internal_error
 
 log = structlog.get_logger()
 

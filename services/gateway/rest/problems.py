@@ -13,8 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from shared.broker.bus import internal_error
-from shared.values.errors import HTTP_STATUS, Code, Refused
+from shared.values.errors import HTTP_STATUS, Code, Refused, internal_error
 from shared.values.model import Tolerant
 
 MEDIA_TYPE = "application/problem+json"

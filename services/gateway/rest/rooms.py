@@ -99,7 +99,7 @@ async def create_room(
         access=body.access,
         settings=body.settings,
     )
-    room = (await rest.bus.request(s.CREATE_ROOM, create)).room
+    room = (await rest.requests.request(s.CREATE_ROOM, create)).room
     response.headers["Location"] = f"/api/rooms/{room.room_id}"
     return room
 
@@ -112,13 +112,15 @@ async def list_rooms(paging: Annotated[Paging, Query()], caller: CallerOf, rest:
 
     `cursor` of the answer asks for the next page; it is null on the last one.
     """
-    return await rest.bus.request(s.LIST_ROOMS, c.ListRooms(caller=caller, limit=paging.limit, cursor=paging.cursor))
+    return await rest.requests.request(
+        s.LIST_ROOMS, c.ListRooms(caller=caller, limit=paging.limit, cursor=paging.cursor)
+    )
 
 
 @router.get("/{roomId}", summary="Read a room", responses=_done(200, examples.ROOM, "The room.", *ONE_ROOM))
 async def read_room(room_id: RoomIdOf, caller: CallerOf, rest: RestOf) -> Room:
     """A room that you may join, own, manage or observe; any other is `room_not_found`, as if it did not exist."""
-    return (await rest.bus.request(s.READ_ROOM, c.ReadRoom(caller=caller, room_id=room_id))).room
+    return (await rest.requests.request(s.READ_ROOM, c.ReadRoom(caller=caller, room_id=room_id))).room
 
 
 @router.patch(
@@ -141,7 +143,7 @@ async def update_room(room_id: RoomIdOf, body: RoomChange, caller: CallerOf, res
         access=body.access,
         settings=body.settings.patch() if body.settings else None,
     )
-    return (await rest.bus.request(s.UPDATE_ROOM, update)).room
+    return (await rest.requests.request(s.UPDATE_ROOM, update)).room
 
 
 @router.delete(
@@ -154,7 +156,7 @@ async def update_room(room_id: RoomIdOf, body: RoomChange, caller: CallerOf, res
 async def close_room(room_id: RoomIdOf, caller: CallerOf, rest: RestOf) -> None:
     """For the owner and managers. Everyone in the room gets `room_closed`; the id is never used again."""
     close = c.CloseRoom(caller=caller, operation=mint("op_", secrets.token_bytes(16)), room_id=room_id)
-    await rest.bus.request(s.CLOSE_ROOM, close)
+    await rest.requests.request(s.CLOSE_ROOM, close)
 
 
 @router.get(
@@ -164,7 +166,7 @@ async def close_room(room_id: RoomIdOf, caller: CallerOf, rest: RestOf) -> None:
 )
 async def list_participants(room_id: RoomIdOf, caller: CallerOf, rest: RestOf) -> Participants:
     """Everyone in a room that you may see, and the revision of the room that this was true at."""
-    state = await rest.bus.request(s.READ_ROOM, c.ReadRoom(caller=caller, room_id=room_id))
+    state = await rest.requests.request(s.READ_ROOM, c.ReadRoom(caller=caller, room_id=room_id))
     return Participants(revision=state.revision, participants=state.participants)
 
 
@@ -185,7 +187,7 @@ async def issue_join_token(
     order = body or JoinOrder()
     agent_id = order.agent_id or caller.agent_id
     check = c.CheckGrant(caller=caller, room_id=room_id, agent_id=agent_id, role=order.role)
-    await rest.bus.request(s.CHECK_GRANT, check)
+    await rest.requests.request(s.CHECK_GRANT, check)
     issue = a.IssueJoinToken(room_id=room_id, agent_id=agent_id, role=order.role, ttl=order.ttl)
-    issued = await rest.bus.request(s.ISSUE_JOIN_TOKEN, issue)
+    issued = await rest.requests.request(s.ISSUE_JOIN_TOKEN, issue)
     return JoinToken(token=issued.token, expires_at=issued.expires_at, url=rest.websocket_url())

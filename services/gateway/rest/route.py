@@ -18,7 +18,7 @@ from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.problems import BadRequest
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
-from shared.broker.bus import Bus
+from shared.broker.requests import Requests
 from shared.rooms.commands import Caller
 from shared.runtime.ops import Ready
 from shared.telemetry import tracing
@@ -34,7 +34,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 class Rest:
     """What the operations work with."""
 
-    bus: Bus
+    requests: Requests
     settings: GatewaySettings
     public_url: Callable[[], str]
     ready: Ready

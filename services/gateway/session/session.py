@@ -20,9 +20,8 @@ from services.gateway.session.request_queue import RequestQueue
 from services.gateway.transport.connection import Connection
 from services.gateway.transport.outbox import text_frame
 from shared.auth.commands import Identity
-from shared.broker.bus import internal_error
 from shared.rooms.model import LeaveReason
-from shared.values.errors import CloseCode, Code, Refused, unavailable
+from shared.values.errors import CloseCode, Code, Refused, internal_error, unavailable
 from shared.values.ids import RoomId, SessionKey
 from shared.wire import pushes
 from shared.wire.protocol import NOBODY, Address, BadMessage, address_of
@@ -36,7 +35,7 @@ class Session:
     def __init__(self, context: GatewayContext, dispatcher: Dispatcher, connection: Connection) -> None:
         self.connection = connection
         self.context = context
-        self.login = Login(context.bus, context.failed_logins, context.clock)
+        self.login = Login(context.ports.requests, context.failed_logins, context.clock)
         self._dispatcher = dispatcher
         self._key = SessionKey("")
         self._parts: Mapping[type[SessionPart], SessionPart] | None = None  # from when it is let in

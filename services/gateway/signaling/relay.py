@@ -14,12 +14,14 @@ from services.gateway.signaling.messages import Signal as SignalMessage
 from services.gateway.signaling.validator import SignalValidator
 from services.gateway.token_bucket import Bucket
 from shared.broker import subjects
-from shared.broker.bus import Signal
+from shared.broker.room_log import StoredEvents, StoredSignal
+from shared.broker.signals import Signal
+from shared.broker.tail import read_up_to
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import AgentId, ParticipantId, RoomId
+from shared.values.position import Position
 
 STORED_AGAIN = 5  # as often may a signal be stored anew because nobody would believe what is there
-MOVES_LIMIT = 200
 
 _RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
@@ -29,7 +31,8 @@ class Relay(SessionPart):
 
     def __init__(self, session: SessionHandle, opened: OpenedSession) -> None:
         context, settings = session.context, session.context.settings
-        self._bus = context.bus
+        self._signals = context.ports.signals
+        self._log = context.ports.room_log
         self._sealer = context.sealer
         self._validator = SignalValidator(settings)
         self._session = opened.key
@@ -97,37 +100,32 @@ class Relay(SessionPart):
             self._broken.discard(pair)
         _RELAYED[message.type].inc()
 
-    async def _post_believed(self, signal: Signal, moved_at: int) -> None:
+    async def _post_believed(self, signal: Signal, moved_at: Position) -> None:
         """Until it is in the log in such a way that receivers believe it.
 
         What is there already under its key may have been stored, late, by a connection that had lost the seat by then:
         receivers drop that.
         """
         for n in range(STORED_AGAIN):
-            posted = await self._bus.post(replace(signal, key=f"{signal.key}:{n}") if n else signal)
-            if not posted.again or not moved_at or not await self._fenced_off(signal, posted.sequence, moved_at):
+            posted = await self._signals.post(replace(signal, key=f"{signal.key}:{n}") if n else signal)
+            if not posted.again or not moved_at or not await self._fenced_off(signal, posted.position, moved_at):
                 return
         raise unavailable("the log")
 
-    async def _fenced_off(self, signal: Signal, sequence: int, moved_at: int) -> bool:
+    async def _fenced_off(self, signal: Signal, position: Position, moved_at: Position) -> bool:
         """Whether the entry there has a lower epoch than its sender had at that moment."""
-        stored = await self._bus.read(subjects.signal_log(signal.room_id, signal.to), after=sequence - 1, limit=1)
-        if not stored or stored[0].sequence != sequence:
+        log_subject = subjects.signal_log(signal.room_id, signal.to)
+        stored = await self._log.read(log_subject, after=Position(position - 1), limit=1)
+        found = stored[0] if stored else None
+        if not isinstance(found, StoredSignal) or found.position != position:
             raise unavailable("the log")
-        epoch = int(stored[0].headers.get("Parley-Epoch", "0"))
-        if sequence > moved_at:
-            return epoch < signal.epoch
+        if position > moved_at:
+            return found.epoch < signal.epoch
         # The next move of the sender says what its epoch was before; the last of them is at `moved_at`.
-        after = sequence
-        while after < moved_at:
-            events = await self._bus.read(subjects.event_log(signal.room_id), after=after, limit=MOVES_LIMIT)
-            for entry in events:
-                stamp = entry.events().stamp
-                if stamp.participant == signal.sender and stamp.gateway is not None:
-                    return epoch < stamp.epoch - 1
-            if not events:
-                break
-            after = events[-1].sequence
+        for entry in await read_up_to(self._log, subjects.event_log(signal.room_id), position, moved_at) or ():
+            stamp = entry.entry().stamp if isinstance(entry, StoredEvents) else None
+            if stamp is not None and stamp.participant == signal.sender and stamp.gateway is not None:
+                return found.epoch < stamp.epoch - 1
         raise unavailable("the log")
 
     def room_left(self, room_id: RoomId) -> None:

@@ -1,20 +1,20 @@
-"""One process's connection to NATS: made, watched, made again; which streams it found; who must hear of a hole.
+"""One process's connection to NATS: made, watched, made again; which streams it found; who must hear of a gap.
 
 All that was learned about nats-py the hard way is here; tests/contract/test_nats.py holds it to that.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from shared.broker import subjects
 from shared.broker.nats import streams as nats_streams
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
-from shared.broker.nats.timers import NatsTimers
 from shared.telemetry import metrics
 from shared.values.errors import Refused, unavailable
 
@@ -31,13 +31,15 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to reach it. `streams` only for the service that owns them; others wait until they are there."""
+    """How to reach it. `logs` are the streams that are read (auth: none). `streams` only for the service that owns them;
+    others wait until they are there.
+    """
 
     url: str
     user: str | None
     password: str | None
     timeout: float
-    uses_log: bool = True
+    logs: tuple[str, ...] = (subjects.LOG_STREAM,)
     streams: nats_streams.Streams | None = None
 
 
@@ -47,28 +49,28 @@ class NatsConnection:
     def __init__(self, client: Client, broker: Broker, name: str) -> None:
         self.client = client
         self.replies = Replies(client, broker.timeout)
-        self.store = NatsStore(self.replies, self.mend)
-        self.timers = NatsTimers(self.replies, self.store)
-        self.followers: dict[int, Callable[[], None]] = {}  # subscription -> whom to tell of a hole
+        self.store = NatsStore(self.replies, self.repair)
+        self.followers: dict[int, Callable[[], None]] = {}  # subscription -> whom to tell of a gap
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.incarnation = ""
-        self.holed = False  # followers have missed something and were not told yet
-        self._broker = broker
+        self.gap = False  # followers have missed something and were not told yet
+        self.broker = broker
+        self._incarnations: dict[str, str] = {}  # by stream
         self._name = name
-        self._mending: asyncio.Task[None] | None = None
+        self._repairing: asyncio.Task[None] | None = None
         self._closing = False
         self._let_in = False
         self._losses = 0  # of the connection
 
     async def start(self) -> None:
         """Connect; returns when the broker answers and the streams are there."""
-        user = self._broker.user
+        user = self.broker.user
         connecting = asyncio.ensure_future(
             self.client.connect(
-                self._broker.url.split(","),
+                self.broker.url.split(","),
                 name=self._name,
                 user=user,
-                password=self._broker.password,
+                password=self.broker.password,
                 inbox_prefix=f"_INBOX.{user}" if user else "_INBOX",
                 # Hours of "try again" beat a process that gave up: Kubernetes sees it in /readyz.
                 max_reconnect_attempts=-1,
@@ -93,7 +95,7 @@ class NatsConnection:
             raise BrokerError(f"NATS server {found} is too old; Parley needs {oldest} or later")
         metrics.BROKER_CONNECTED.set(1)
         await self.replies.start()
-        if self._broker.uses_log:
+        if self.broker.logs:
             await self._find_streams()
 
     async def _connected(self, connecting: asyncio.Future[None]) -> None:
@@ -113,24 +115,36 @@ class NatsConnection:
         self._let_in = True
 
     def _refused(self, why: str) -> BrokerError:
-        return BrokerError(f"NATS at {_where(self._broker.url)} does not let us in: {why}")
+        return BrokerError(f"NATS at {_where(self.broker.url)} does not let us in: {why}")
 
     async def _find_streams(self) -> None:
         """Streams may be missing after the broker was replaced; whoever owns them makes them, the others wait."""
         said = False
         while not self._closing:
             try:
-                if self._broker.streams is not None:
-                    await nats_streams.ensure(self.client, self._broker.streams, self._broker.timeout)
-                found = await nats_streams.incarnation(self.client, self._broker.timeout)
-                if found is not None:
-                    self.incarnation = found
+                if self.broker.streams is not None:
+                    await nats_streams.ensure(self.client, self.broker.streams, self.broker.timeout)
+                if await self._found_streams():
                     return
             except Refused as refused:
                 if not said:
                     log.warning("waiting for the streams", why=refused.message)
             said = True
             await asyncio.sleep(0.25)
+
+    async def _found_streams(self) -> bool:
+        found = {
+            name: await nats_streams.incarnation(self.client, name, self.broker.timeout) for name in self.broker.logs
+        }
+        there = {name: incarnation for name, incarnation in found.items() if incarnation is not None}
+        if len(there) < len(found):
+            return False
+        self._incarnations = there
+        return True
+
+    def incarnation(self, stream: str) -> str:
+        """Which stream of this name it is: a fingerprint of its creation time. Empty when it is none of `logs`."""
+        return self._incarnations.get(stream, "")
 
     async def _on_error(self, error: Exception) -> None:
         """Runs inside nats-py's read loop: count, mark, and be gone."""
@@ -140,7 +154,7 @@ class NatsConnection:
             if on_gap is not None:
                 on_gap()
         elif "permissions violation" in str(error).lower():
-            self._fail(BrokerError(f"NATS user {self._broker.user!r} lacks a permission: {error}"))
+            self._fail(BrokerError(f"NATS user {self.broker.user!r} lacks a permission: {error}"))
         elif "authorization violation" in str(error).lower() and not self.client.is_connected:
             if not self._let_in:
                 self._fail(self._refused("wrong user or password"))
@@ -157,7 +171,7 @@ class NatsConnection:
         self.client._pending_data_size = 0
         self.replies.fail_all()
         self._losses += 1
-        self.holed = True
+        self.gap = True
         if not self._closing:
             log.warning("connection to NATS lost")
 
@@ -165,20 +179,20 @@ class NatsConnection:
         metrics.BROKER_CONNECTED.set(1)
         metrics.BROKER_RECONNECTS.inc()
         log.info("connection to NATS is back")
-        self.mend()
+        self.repair()
 
-    def mend(self) -> None:
-        """After a reconnect, or when a stream turned out to be missing: find the streams, then have the holes filled."""
-        if self._mending is None or self._mending.done():
-            self._mending = asyncio.create_task(self._find_and_tell(), name="mend")
+    def repair(self) -> None:
+        """After a reconnect, or when a stream turned out to be missing: find the streams, then have the gaps filled."""
+        if self._repairing is None or self._repairing.done():
+            self._repairing = asyncio.create_task(self._find_and_tell(), name="repair")
 
     async def _find_and_tell(self) -> None:
         losses = -1
         while losses != self._losses:
             losses = self._losses
-            if self._broker.uses_log:
+            if self.broker.logs:
                 await self._find_streams()
-        self.holed = False
+        self.gap = False
         for on_gap in list(self.followers.values()):
             on_gap()
 
@@ -192,22 +206,21 @@ class NatsConnection:
         """
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                if self._broker.uses_log and await nats_streams.incarnation(self.client, CHECK_SECONDS) is None:
-                    self.mend()
-                    raise unavailable("the log")
-                await self.timers.probe()
+                for stream in self.broker.logs:
+                    if await nats_streams.incarnation(self.client, stream, CHECK_SECONDS) is None:
+                        self.repair()
+                        raise unavailable("the log")
+                await self.store.store(subjects.PROBE, b"", {"Nats-Rollup": "sub"})  # only the last one is kept
         except FAILURES:
             raise unavailable("the broker") from None
 
-    def closing(self) -> None:
-        """From here on a loss of the connection is nobody's worry."""
-        self._closing = True
-
     async def close(self) -> None:
-        """Disconnect."""
-        self.closing()
-        if self._mending is not None:
-            self._mending.cancel()
+        """Finish what is being answered, then disconnect. From here on a loss of the connection is nobody's worry."""
+        self._closing = True
+        for finish in self.before_close:
+            await finish()
+        if self._repairing is not None:
+            self._repairing.cancel()
         await self.replies.stop()
         try:
             # Draining raises while reconnecting, and a flush that times out skips the close: so close in any case.

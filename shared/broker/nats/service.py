@@ -19,10 +19,10 @@ from nats.micro.service import ServiceConfig
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
-from shared.broker.bus import CONCURRENT_REQUESTS, Handler, Service, internal_error
+from shared.broker.requests import CONCURRENT_REQUESTS, Handler, Service
 from shared.broker.subjects import Endpoint
 from shared.telemetry import metrics, tracing
-from shared.values.errors import Code, Refused, unavailable
+from shared.values.errors import Code, Refused, internal_error, unavailable
 from shared.version import __version__
 
 log = structlog.get_logger()

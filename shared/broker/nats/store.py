@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from shared.broker.bus import Conflict, Posted
+from shared.broker.log import Conflict
 from shared.broker.nats.replies import Replies
+from shared.broker.signals import Posted
 from shared.telemetry import metrics, tracing
 from shared.values.errors import Refused, unavailable
+from shared.values.position import Position
 
 CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
 FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
 
 class NatsStore:
@@ -21,9 +22,9 @@ class NatsStore:
         self._replies = replies
         self._missing = missing
 
-    async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
-        """The stream sequence. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
-        return (await self.post(subject, body, headers)).sequence
+    async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> Position:
+        """Its position. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
+        return (await self.post(subject, body, headers)).position
 
     async def post(self, subject: str, body: bytes, headers: dict[str, str]) -> Posted:
         """As `store`; a message whose `Nats-Msg-Id` is known was stored already."""
@@ -34,7 +35,7 @@ class NatsStore:
             raise
         acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
         if "seq" in acknowledged and "error" not in acknowledged:
-            return Posted(int(acknowledged["seq"]), again=bool(acknowledged.get("duplicate")))
+            return Posted(Position(int(acknowledged["seq"])), again=bool(acknowledged.get("duplicate")))
         code = acknowledged.get("error", {}).get("err_code")
         if code in CONFLICTS:
             raise Conflict

@@ -8,6 +8,8 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared.broker import subjects
+from shared.broker.log import LogFormat
+from shared.broker.room_log import ROOM_LOG
 from shared.values.errors import unavailable
 from shared.values.ids import fingerprint
 
@@ -17,30 +19,36 @@ SNAPSHOT_DAYS = 7
 DUPLICATE_WINDOW_SECONDS = 120
 
 
+def log_stream(log_format: LogFormat[Any, Any], *, max_bytes: int, replicas: int) -> dict[str, Any]:
+    """The configuration of a log's stream."""
+    return {
+        "name": log_format.stream,
+        "description": log_format.description,
+        "subjects": [log_format.subjects],
+        "storage": "file",
+        "retention": "limits",
+        # Full means refused: forgetting old entries would forget who is in a room.
+        "discard": "new",
+        "max_bytes": max_bytes,
+        "duplicate_window": DUPLICATE_WINDOW_SECONDS * NANOSECONDS,
+        "allow_direct": True,
+        "allow_msg_ttl": True,
+        "num_replicas": replicas,
+        "republish": {"src": log_format.subjects, "dest": log_format.live_subjects},
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How big and how safe the streams are (rooms' settings)."""
+    """How big and how safe the streams are (rooms' settings), and of which logs they are."""
 
     max_bytes: int
     replicas: int = 1
+    logs: tuple[LogFormat[Any, Any], ...] = (ROOM_LOG,)
 
     def configurations(self) -> list[dict[str, Any]]:
         """Stream configurations as the JetStream API takes them (durations in nanoseconds)."""
-        log = {
-            "name": subjects.LOG_STREAM,
-            "description": "Everything that happens in rooms, in one order. A room is its log.",
-            "subjects": [subjects.LOG_SUBJECTS],
-            "storage": "file",
-            "retention": "limits",
-            # Full means refused: forgetting old entries would forget who is in a room.
-            "discard": "new",
-            "max_bytes": self.max_bytes,
-            "duplicate_window": DUPLICATE_WINDOW_SECONDS * NANOSECONDS,
-            "allow_direct": True,
-            "allow_msg_ttl": True,
-            "num_replicas": self.replicas,
-            "republish": {"src": subjects.LOG_SUBJECTS, "dest": subjects.LIVE_SUBJECTS},
-        }
+        logs = [log_stream(log, max_bytes=self.max_bytes, replicas=self.replicas) for log in self.logs]
         snapshots = {
             "name": subjects.SNAPSHOT_STREAM,
             "description": "The newest fold of each room: a cache of the log, safe to delete.",
@@ -67,7 +75,7 @@ class Streams:
             "allow_direct": True,
             "num_replicas": self.replicas,
         }
-        return [log, snapshots, timers]
+        return [*logs, snapshots, timers]
 
 
 async def _api(client: Client, subject: str, body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
@@ -92,7 +100,7 @@ async def ensure(client: Client, streams: Streams, seconds: float) -> None:
             raise unavailable(f"stream {name} ({result['error'].get('description', 'refused')}): the broker")
 
 
-async def incarnation(client: Client, seconds: float) -> str | None:
-    """Which `ROOMS` stream this is: a fingerprint of its creation time; None while there is none."""
-    there = await _api(client, f"STREAM.INFO.{subjects.LOG_STREAM}", None, seconds)
+async def incarnation(client: Client, stream: str, seconds: float) -> str | None:
+    """Which stream of this name it is: a fingerprint of its creation time; None while there is none."""
+    there = await _api(client, f"STREAM.INFO.{stream}", None, seconds)
     return fingerprint(there["created"])[:10] if "created" in there else None

@@ -17,15 +17,17 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.broker import subjects
-from shared.broker.bus import Conflict, TimerHandler
+from shared.broker.following import Following
+from shared.broker.headers import EXPECTED_LAST
+from shared.broker.nats.connection import NatsConnection
 from shared.broker.nats.replies import Replies, status
-from shared.broker.nats.store import EXPECTED, NatsStore
+from shared.broker.timers import TimerHandler
 from shared.rooms import timers
 from shared.rooms.timers import Timer
 from shared.telemetry import metrics
 from shared.values import moment
 from shared.values.errors import Refused, unavailable
-from shared.values.ids import GatewayId, RoomId
+from shared.values.position import Position
 
 log = structlog.get_logger()
 
@@ -33,63 +35,40 @@ CONSUMER = "rooms"
 AT_ONCE = 64  # due timers in one process's hands
 PULL_SECONDS = 2.0
 AGAIN_SECONDS = 0.25  # after the broker could not be asked
-PAGE = 500
 NANOSECONDS = 1_000_000_000
 STREAM = subjects.TIMER_STREAM
 
 
 class NatsTimers:
-    """Arms timers, and keeps the notes of which gateway is in which room."""
+    """See Timers."""
 
-    def __init__(self, replies: Replies, store: NatsStore) -> None:
-        self._replies = replies
-        self._store = store
+    def __init__(self, connection: NatsConnection) -> None:
+        self._client = connection.client
+        self._replies = connection.replies
+        self._store = connection.store
 
-    async def arm(self, timer: Timer, after: int | None) -> int:
-        """See Bus.arm."""
+    async def arm(self, timer: Timer, *, after: Position | None = None) -> Position:
+        """See Timers."""
         headers = {"Nats-Schedule": f"@at {moment.rfc3339(timer.due)}", "Nats-Schedule-Target": subjects.due(timer)}
         if after is not None:
-            headers[EXPECTED] = str(after)
+            headers[EXPECTED_LAST] = str(after)
         return await self._store.store(subjects.armed(timer), timers.encode(timer), headers)
 
-    async def armed(self, timer: Timer) -> int | None:
-        """See Bus.armed."""
+    async def armed(self, timer: Timer) -> Position | None:
+        """See Timers."""
         body = json.dumps({"last_by_subj": subjects.armed(timer)}).encode()
         answer = await self._replies.one(f"$JS.API.DIRECT.GET.{STREAM}", body)
         if status(answer.headers) == "503":
             raise unavailable("the broker")
-        return int(answer.headers["Nats-Sequence"]) if answer.headers and not status(answer.headers) else None
+        if not answer.headers or status(answer.headers):
+            return None
+        return Position(int(answer.headers["Nats-Sequence"]))
 
-    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
-        """See Bus.note_room."""
-        try:
-            await self._store.store(subjects.noted_room(gateway, room_id), b"", {EXPECTED: "0"})
-        except Conflict:
-            return  # it is noted already
-
-    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
-        """See Bus.noted_rooms."""
-        found: list[RoomId] = []
-        after = 0
-        while True:
-            query = {"seq": after + 1, "batch": PAGE, "next_by_subj": subjects.noted_rooms(gateway)}
-            answers = await self._replies.batch(f"$JS.API.DIRECT.GET.{STREAM}", json.dumps(query).encode())
-            notes = [answer.headers for answer in answers if answer.headers and "Nats-Subject" in answer.headers]
-            found += [RoomId(note["Nats-Subject"].rpartition(".")[2]) for note in notes]
-            if len(notes) < PAGE:
-                return found
-            after = int(notes[-1]["Nats-Sequence"])
-
-    async def forget_rooms(self, gateway: GatewayId) -> None:
-        """See Bus.forget_rooms."""
-        body = json.dumps({"filter": subjects.noted_rooms(gateway)}).encode()
-        answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{STREAM}", body)
-        if not answer.data or "error" in json.loads(answer.data):
-            raise unavailable("the broker")
-
-    async def probe(self) -> None:
-        """Store something: proof that the broker has its quorum. Only the last probe is kept."""
-        await self._store.store(subjects.PROBE, b"", {"Nats-Rollup": "sub"})
+    async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
+        """See Timers."""
+        taker = TimerTaker(self._client, self._replies, handle, retry_seconds)
+        await taker.start()
+        return taker
 
 
 class TimerTaker:

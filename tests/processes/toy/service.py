@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from shared.broker.bus import Bus, Service
+from shared.broker.ports import HasRequests
+from shared.broker.requests import Service
 from shared.broker.subjects import Endpoint
 from shared.runtime.service import ServiceInstance
 from shared.runtime.settings import ServiceSettings
@@ -33,12 +34,12 @@ GREET = Endpoint("toy.greet", Greet, Greeting)
 class Toy(ServiceInstance):
     """One process of the toy."""
 
-    def __init__(self, settings: ToySettings, ports: Bus) -> None:
-        self._settings, self._ports = settings, ports
+    def __init__(self, settings: ToySettings, ports: HasRequests) -> None:
+        self._settings, self._requests = settings, ports.requests
 
     async def start(self) -> None:
         """Answer."""
-        await self._ports.serve(Service("toy", "Greets.", [(GREET, self.greet)]))
+        await self._requests.serve(Service("toy", "Greets.", [(GREET, self.greet)]))
 
     async def greet(self, asked: Greet) -> Greeting:
         return Greeting(text=f"{self._settings.greeting}, {asked.name}")

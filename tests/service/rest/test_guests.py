@@ -60,7 +60,7 @@ async def test_what_a_guest_may_do(start: Start, owner: httpx.AsyncClient) -> No
     invited = await owner.post("/api/rooms/closed/join", json={"agentId": issued["agentId"]})
     agent = AgentId(issued["agentId"])
     check = CheckJoinToken(token=invited.json()["token"], room_id=RoomId("closed"), agent_id=agent)
-    grant = await world.bus.request(CHECK_JOIN_TOKEN, check)
+    grant = await world.ports.requests.request(CHECK_JOIN_TOKEN, check)
     assert await world.join(issued["agentId"], "closed", grant) == "participant"
 
 

@@ -11,7 +11,8 @@ from services.gateway.rest import hosts
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
 from shared.auth.commands import CheckJoinToken
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
 from shared.broker.subjects import CHECK_JOIN_TOKEN
 from shared.rooms.grant import Grant
 from shared.values.errors import Code
@@ -28,7 +29,7 @@ async def granted(world: World, answer: httpx.Response, agent_id: str) -> Grant:
     assert answer.json().keys() == {"token", "expiresAt", "url"}
     assert_headers(answer)
     check = CheckJoinToken(token=answer.json()["token"], room_id=RoomId("r"), agent_id=AgentId(agent_id))
-    return await world.bus.request(CHECK_JOIN_TOKEN, check)
+    return await world.ports.requests.request(CHECK_JOIN_TOKEN, check)
 
 
 async def test_a_join_token_for_oneself(owner: httpx.AsyncClient, world: World) -> None:
@@ -161,9 +162,9 @@ async def test_production_has_no_development_tokens() -> None:
     async def ready() -> None:
         pass
 
-    bus = MemoryBus(MemoryBroker())
+    ports = connect(MemoryBroker())
     context = GatewayContext.compose(
-        GatewaySettings.read(keys), bus, clock=lambda: 0.0, ticks=lambda: 0.0, chance=os.urandom
+        GatewaySettings.read(keys), ports, clock=lambda: 0.0, ticks=lambda: 0.0, chance=os.urandom
     )
     app = rest_app(context, lambda: "http://127.0.0.1:8080", ready)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:

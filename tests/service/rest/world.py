@@ -21,8 +21,9 @@ from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from shared.auth.commands import IssueDevToken
-from shared.broker.bus import Service
-from shared.broker.memory.bus import MemoryBroker, MemoryBus
+from shared.broker.memory.broker import MemoryBroker
+from shared.broker.memory.ports import connect
+from shared.broker.requests import Service
 from shared.broker.subjects import ADD_PARTICIPANT
 from shared.rooms.commands import AddParticipant, Caller
 from shared.rooms.grant import Grant
@@ -48,11 +49,11 @@ class World:
     def __init__(self, root: Path = page.ROOT, auth: Mapping[str, str] = DEVELOPMENT, **settings: str) -> None:
         self.now = NOW
         self.broker = MemoryBroker()
-        self.bus = MemoryBus(self.broker)
-        self.directory = Directory(self.bus)
+        self.ports = connect(self.broker)
+        self.directory = Directory(self.ports.room_log)
         self.settings = GatewaySettings.read(DEVELOPMENT | {f"PARLEY_{k.upper()}": v for k, v in settings.items()})
         context = GatewayContext.compose(
-            self.settings, self.bus, clock=lambda: self.now, ticks=lambda: self.now, chance=os.urandom
+            self.settings, self.ports, clock=lambda: self.now, ticks=lambda: self.now, chance=os.urandom
         )
         self.app = rest_app(context, lambda: "http://127.0.0.1:8080", self.ready, root)
         own = AuthSettings.read(auth)
@@ -63,18 +64,18 @@ class World:
     async def ready(self) -> None:
         if self.broken is not None:
             raise self.broken
-        await self.bus.check()
+        await self.ports.connection.check()
 
     def later(self) -> float:
         self.now += 0.01
         return self.now
 
     async def start(self) -> None:
-        log = RoomLog(self.bus, capacity=100, snapshot_every=100, waiting=100)
+        log = RoomLog(self.ports, capacity=100, snapshot_every=100, waiting=100)
         rooms = RoomsHandlers(RoomExecutor(log, Rules(), self.later), self.directory)
         await self.directory.start()
-        await self.bus.serve(Service("rooms", "rooms", rooms.endpoints()))
-        await self.bus.serve(Service("auth", "auth", auth_endpoints(self.auth)))
+        await self.ports.requests.serve(Service("rooms", "rooms", rooms.endpoints()))
+        await self.ports.requests.serve(Service("auth", "auth", auth_endpoints(self.auth)))
 
     async def stop(self) -> None:
         await self.directory.stop()
@@ -106,7 +107,7 @@ class World:
             device_id="laptop",
             grant=grant,
         )
-        joined = await self.bus.request(ADD_PARTICIPANT, join)
+        joined = await self.ports.requests.request(ADD_PARTICIPANT, join)
         return next(seat.participant.role for seat in joined.snapshot.seats if seat.participant.agent_id == name)
 
 

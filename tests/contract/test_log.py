@@ -1,4 +1,4 @@
-"""What both buses promise about the log: appending, following, reading, snapshots."""
+"""What every log promises, on both adapters, by the log of rooms: appending, following, reading, its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,16 +8,20 @@ import pytest
 from services.rooms.decision import Context, Rules
 from services.rooms.rules import decide
 from shared.broker import subjects
-from shared.broker.bus import Bus, Conflict
-from shared.broker.subjects import LogSubject, event_log, live_room, room_log, signal_log
-from shared.rooms.events import decode
-from shared.rooms.roster import Roster, Snapshot
-from shared.values.ids import ParticipantId, RoomId
+from shared.broker.log import Conflict
+from shared.broker.ports import Ports
+from shared.broker.room_log import StoredEvents
+from shared.broker.subjects import event_log, room_log
+from shared.rooms.events import Batch
+from shared.rooms.roster import Roster
+from shared.values.ids import RoomId
+from shared.values.position import NOWHERE, Position
 from tests.support.logs import Ear, begin, created, signal
 from tests.support.orders import NOW, join
-from tests.support.patience import eventually, eventually_async
+from tests.support.patience import eventually
+from tests.support.stored import events_of, signals_of
 
-Connect = Callable[[str], Awaitable[Bus]]
+Connect = Callable[[str], Awaitable[Ports]]
 A, B = RoomId("room-a"), RoomId("room-b")
 
 
@@ -28,10 +32,11 @@ async def test_an_append_is_stored_as_it_is(connect: Connect) -> None:
     """Events and stamp are read back as they were appended, at the position the append told."""
     rooms = await connect("rooms")
     decision = decide(Roster(A, ""), join("bob", A), Context(NOW, Rules(creates_on_join=True)))
-    sequence = await rooms.append(A, decision.events, decision.stamp, after=0)
-    (entry,) = await rooms.read(event_log(A), after=0, limit=10)
-    assert (entry.sequence, entry.subject) == (sequence, LogSubject(A, "event"))
-    assert (list(entry.events().events), entry.events().stamp) == (decision.events, decision.stamp)
+    position = await rooms.room_log.append(event_log(A), Batch(decision.events, decision.stamp), after=NOWHERE)
+    (entry,) = await rooms.room_log.read(event_log(A), limit=10)
+    assert isinstance(entry, StoredEvents)
+    assert (entry.position, entry.room_id) == (position, A)
+    assert (list(entry.entry().events), entry.entry().stamp) == (decision.events, decision.stamp)
 
 
 async def test_an_append_needs_the_newest_position(connect: Connect) -> None:
@@ -41,7 +46,7 @@ async def test_an_append_needs_the_newest_position(connect: Connect) -> None:
     for after in (0, first - 1, first + 1, first + 1000):
         with pytest.raises(Conflict):
             await begin(rooms, A, after=after)
-    assert [entry.sequence for entry in await rooms.read(event_log(A), after=0, limit=10)] == [first]
+    assert [entry.position for entry in await rooms.room_log.read(event_log(A), limit=10)] == [first]
     assert await begin(rooms, A, after=first) > first
 
 
@@ -51,7 +56,7 @@ async def test_a_first_append_needs_an_empty_log(connect: Connect) -> None:
     with pytest.raises(Conflict):
         await begin(rooms, A, after=1)
     other = await begin(rooms, B)
-    await gateway.post(signal(A))
+    await gateway.signals.post(signal(A))
     assert await begin(rooms, A) > other
     assert await begin(rooms, B, after=other) > other
 
@@ -63,38 +68,11 @@ async def test_of_racing_appends_one_wins(connect: Connect) -> None:
     for _ in range(5):
         racing = [begin(bus, A, after=after) for bus in (one, two) for _ in range(10)]
         outcomes = await asyncio.gather(*racing, return_exceptions=True)
-        won = [outcome for outcome in outcomes if isinstance(outcome, int)]
+        won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         assert len(won) == 1
         assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 19
         after = won[0]
-    assert len(await one.read(event_log(A), after=0, limit=100)) == 5
-
-
-# -- post --------------------------------------------------------------------------------------------------------------
-
-
-async def test_a_signal_is_stored_for_its_receiver(connect: Connect) -> None:
-    """Body verbatim, sender and epoch in the headers, under the receiver's subject."""
-    rooms, gateway = await connect("rooms"), await connect("gateway")
-    body = bytes(range(256))
-    sequence = (await gateway.post(signal(A, "p_bob", body, epoch=3))).sequence
-    (entry,) = await rooms.read(signal_log(A, ParticipantId("p_bob")), after=0, limit=10)
-    assert (entry.sequence, entry.body) == (sequence, body)
-    assert entry.subject == LogSubject(A, "signal", ParticipantId("p_bob"))
-    assert (entry.headers["Parley-From"], entry.headers["Parley-Epoch"]) == ("p_ann", "3")
-
-
-async def test_a_repeated_signal_is_stored_once(connect: Connect) -> None:
-    """The same key gives the first one's position, from another process and at the same time too."""
-    rooms, gateway = await connect("rooms"), await connect("gateway")
-    other = await connect("gateway")
-    repeats = [bus.post(signal(A, key="k1")) for bus in (gateway, other, gateway, other)]
-    posted = await asyncio.gather(*repeats)
-    assert len({one.sequence for one in posted}) == 1
-    assert sorted(one.again for one in posted) == [False, True, True, True]
-    assert await gateway.post(signal(A, key="k2")) != await gateway.post(signal(A, key="k1"))
-    assert len({await gateway.post(signal(A)), await gateway.post(signal(A))}) == 2, "without a key nothing is a repeat"
-    assert len(await rooms.read(room_log(A), after=0, limit=10)) == 4
+    assert len(await one.room_log.read(event_log(A), limit=100)) == 5
 
 
 # -- follow ------------------------------------------------------------------------------------------------------------
@@ -104,17 +82,20 @@ async def test_a_follower_hears_the_logs_order(connect: Connect) -> None:
     """Events and signals of one room, from several processes, in the order of their positions, whole, without a hole."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     ear = Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
     after = 0
     for n in range(30):
         after = await begin(rooms, A, after=after)
-        await asyncio.gather(*(gateway.post(signal(A, body=b"%d" % (10 * n + i))) for i in range(5)))
+        await asyncio.gather(*(gateway.signals.post(signal(A, body=b"%d" % (10 * n + i))) for i in range(5)))
     await eventually(lambda: len(ear.heard) == 180, "everything is heard")
-    stored = await rooms.read(room_log(A), after=0, limit=1000)
-    assert ear.positions == sorted(ear.positions) == [entry.sequence for entry in stored]
-    assert [(e.subject, e.body) for e in ear.heard] == [(e.subject, e.body) for e in stored]
-    assert [decode(e.body)[0].type for e in ear.heard if e.subject.kind == "event"] == ["created"] * 30
-    assert ear.heard[0].events().stamp == created(A).stamp
+    stored = await rooms.room_log.read(room_log(A), limit=1000)
+    assert ear.positions == sorted(ear.positions) == [entry.position for entry in stored]
+    assert [e.body for e in ear.heard] == [e.body for e in stored]
+    assert [type(e) for e in ear.heard] == [type(e) for e in stored]
+    assert [entry.events[0].type for entry in events_of(ear.heard)] == ["created"] * 30
+    assert events_of(ear.heard)[0].stamp == created(A).stamp
+    sent = [signal.position for signal in signals_of(stored)]
+    assert [signal.previous for signal in signals_of(ear.heard)] == [0, *sent[:-1]], "each names the one before"
     assert ear.missed == 0
 
 
@@ -123,7 +104,7 @@ async def test_nothing_is_missed_after_follow_returned(connect: Connect) -> None
     rooms, gateway = await connect("rooms"), await connect("gateway")
     for n in range(100):
         ear = Ear()
-        await gateway.follow(live_room(RoomId(f"room-{n}")), ear.receive, ear.miss)
+        await gateway.room_log.follow(room_log(RoomId(f"room-{n}")), ear.receive, ear.miss)
         sequence = await begin(rooms, f"room-{n}")
         await eventually(ear.hears(sequence), "the entry is heard")
         assert ear.positions == [sequence]
@@ -133,13 +114,13 @@ async def test_what_was_refused_is_not_heard(connect: Connect) -> None:
     """A conflict, and a repeat of a signal, reach no follower."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     ear = Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
     first = await begin(rooms, A)
     for _ in range(3):
         with pytest.raises(Conflict):
             await begin(rooms, A)
-    sent = (await gateway.post(signal(A, key="k"))).sequence
-    await gateway.post(signal(A, key="k"))
+    sent = (await gateway.signals.post(signal(A, key="k"))).position
+    await gateway.signals.post(signal(A, key="k"))
     last = await begin(rooms, A, after=first)
     await eventually(lambda: last in ear.positions, "the last is heard")
     assert ear.positions == [first, sent, last]
@@ -149,10 +130,10 @@ async def test_other_rooms_are_not_heard(connect: Connect) -> None:
     """A room's follower hears that room, whatever other names begin the same; a follower of all events no signals."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     ear, all_events = Ear(), Ear()
-    await gateway.follow(live_room(A), ear.receive, ear.miss)
-    await rooms.follow(subjects.ALL_EVENTS_LIVE, all_events.receive, all_events.miss)
+    await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
+    await rooms.room_log.follow(subjects.ALL_EVENTS, all_events.receive, all_events.miss)
     elsewhere = [await begin(rooms, f"{A}-2"), await begin(rooms, B)]
-    await gateway.post(signal(B))
+    await gateway.signals.post(signal(B))
     here = await begin(rooms, A)
     await eventually(lambda: bool(ear.heard) and len(all_events.heard) == 3, "it is heard")
     assert ear.positions == [here]
@@ -163,8 +144,8 @@ async def test_who_stopped_hears_no_more(connect: Connect) -> None:
     """After `stop` returned nothing is called; other followers of the room go on."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     ear, other = Ear(), Ear()
-    following = await gateway.follow(live_room(A), ear.receive, ear.miss)
-    await gateway.follow(live_room(A), other.receive, other.miss)
+    following = await gateway.room_log.follow(room_log(A), ear.receive, ear.miss)
+    await gateway.room_log.follow(room_log(A), other.receive, other.miss)
     first = await begin(rooms, A)
     await eventually(lambda: bool(ear.heard), "the first is heard")
     await following.stop()
@@ -184,10 +165,10 @@ async def test_reading_pages_through_a_room(connect: Connect) -> None:
     event = other = 0
     for _ in range(4):
         event, other = await begin(rooms, A, after=event), await begin(rooms, B, after=other)
-        stored += [event, (await gateway.post(signal(A))).sequence]
+        stored += [event, (await gateway.signals.post(signal(A))).position]
 
     async def positions(subject: str, after: int, limit: int) -> list[int]:
-        return [entry.sequence for entry in await gateway.read(subject, after=after, limit=limit)]
+        return [entry.position for entry in await gateway.room_log.read(subject, after=Position(after), limit=limit)]
 
     assert await positions(room_log(A), 0, 100) == stored
     assert await positions(room_log(A), 0, 3) == stored[:3]
@@ -203,9 +184,9 @@ async def test_a_long_log_is_read_in_one_go(connect: Connect) -> None:
     """A limit of hundreds of entries is honoured exactly."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     await begin(rooms, A)
-    await asyncio.gather(*(gateway.post(signal(A, body=bytes(2000))) for _ in range(700)))
-    assert len(await gateway.read(room_log(A), after=0, limit=500)) == 500
-    assert len(await gateway.read(room_log(A), after=0, limit=1000)) == 701
+    await asyncio.gather(*(gateway.signals.post(signal(A, body=bytes(2000))) for _ in range(700)))
+    assert len(await gateway.room_log.read(room_log(A), limit=500)) == 500
+    assert len(await gateway.room_log.read(room_log(A), limit=1000)) == 701
 
 
 async def test_the_newest_of_some_rooms(connect: Connect) -> None:
@@ -215,84 +196,78 @@ async def test_the_newest_of_some_rooms(connect: Connect) -> None:
     second = await begin(rooms, B)
     newer = await begin(rooms, A, after=first)
     named = [event_log(A), event_log(B), event_log(RoomId("unknown"))]
-    assert [entry.sequence for entry in await rooms.last(named)] == [second, newer]
-    assert await rooms.last([event_log(RoomId("unknown"))]) == []
-    assert await rooms.last([]) == []
+    assert [entry.position for entry in await rooms.room_log.last(named)] == [second, newer]
+    assert await rooms.room_log.last([event_log(RoomId("unknown"))]) == []
+    assert await rooms.room_log.last([]) == []
 
 
 async def test_the_newest_of_all(connect: Connect) -> None:
     """`position` is that of the one newest entry among all subjects that match; 0 in an empty log."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    assert await rooms.position(subjects.ALL_EVENTS) == 0
+    assert await rooms.room_log.position(subjects.ALL_EVENTS) == 0
     await begin(rooms, A)
     newest = await begin(rooms, B)
-    await gateway.post(signal(A))
-    assert await rooms.position(subjects.ALL_EVENTS) == newest
-    assert await gateway.position(subjects.room_log(A)) == newest + 1
+    await gateway.signals.post(signal(A))
+    assert await rooms.room_log.position(subjects.ALL_EVENTS) == newest
+    assert await gateway.room_log.position(subjects.room_log(A)) == newest + 1
 
 
 async def test_the_newest_of_each_of_very_many(connect: Connect) -> None:
     """More rooms than the server answers in one direct get (1,024): each once, with its newest entry, oldest first."""
     rooms = await connect("rooms")
-    assert await rooms.newest_of_each(subjects.ALL_EVENTS) == []
+    assert await rooms.room_log.newest_of_each(subjects.ALL_EVENTS) == []
     names = [f"room-{n}" for n in range(1150)]
     firsts = await asyncio.gather(*(begin(rooms, name) for name in names))
     newer = await asyncio.gather(*(begin(rooms, name, after=n) for name, n in zip(names[:50], firsts, strict=False)))
-    found = await rooms.newest_of_each(subjects.ALL_EVENTS)
-    assert [entry.sequence for entry in found] == sorted([*firsts[50:], *newer])
-    assert {entry.subject.room_id for entry in found} == set(names)
-    assert found[0].events().events[0].type == "created"
+    found = await rooms.room_log.newest_of_each(subjects.ALL_EVENTS)
+    assert [entry.position for entry in found] == sorted([*firsts[50:], *newer])
+    assert {entry.room_id for entry in found} == set(names)
+    assert events_of(found)[0].events[0].type == "created"
 
 
-# -- snapshots ---------------------------------------------------------------------------------------------------------
+# -- the end, and which log it is ----------------------------------------------------------------------------------
 
 
-def snapshot(bus: Bus, revision: int, incarnation: str | None = None) -> Snapshot:
-    room = created(A).events[0].change.room
-    return Snapshot(
-        room_id=A,
-        incarnation=incarnation or bus.incarnation,
-        sequence=revision,
-        revision=revision,
-        room=room,
-        seats=[],
-        operations={"op": 1.5},
+async def test_the_end_of_a_trimmed_log_is_kept(connect: Connect) -> None:
+    """Its last entry stays where it was, so that the room's id is taken; trimming again, or an empty log, does nothing."""
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    last = other = 0
+    for _ in range(4):
+        last, other = await begin(rooms, A, after=last), await begin(rooms, B, after=other)
+    sent = (await gateway.signals.post(signal(A))).position
+    for _ in range(2):
+        await rooms.room_log.trim(event_log(A))
+        assert [entry.position for entry in await rooms.room_log.read(event_log(A), limit=10)] == [last]
+    await rooms.room_log.trim(event_log(RoomId("unknown")))
+    assert [entry.position for entry in await rooms.room_log.last([event_log(A)])] == [last]
+    assert await rooms.room_log.position(event_log(A)) == last
+    assert await rooms.room_log.position(subjects.room_log(A)) == sent, "signals are not its business"
+    assert len(await rooms.room_log.read(event_log(B), limit=10)) == 4
+    with pytest.raises(Conflict):
+        await begin(rooms, A)
+    assert await begin(rooms, A, after=last) > last
+
+
+async def test_the_newest_position(connect: Connect) -> None:
+    """Of all subjects that match, without lag; 0 where nothing is."""
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    assert await rooms.room_log.position(event_log(A)) == 0
+    last = 0
+    for _ in range(50):
+        last = await begin(rooms, A, after=last)
+        assert (
+            await rooms.room_log.position(event_log(A)) == await gateway.room_log.position(subjects.room_log(A)) == last
+        )
+    sent = (await gateway.signals.post(signal(A))).position
+    assert (await rooms.room_log.position(event_log(A)), await rooms.room_log.position(subjects.room_log(A))) == (
+        last,
+        sent,
     )
-
-
-async def test_the_newest_snapshot_is_kept(connect: Connect) -> None:
-    """Another process finds the newest one, whole; a room that has none has none."""
-    one, two = await connect("rooms"), await connect("rooms")
-    assert await one.load_snapshot(A) is None
-    for revision in (1, 2, 3):
-        await one.save_snapshot(snapshot(one, revision))
-
-    async def newest_is_there() -> bool:
-        return await two.load_snapshot(A) == snapshot(two, 3)
-
-    await eventually_async(newest_is_there, "the newest snapshot is found")
-    assert await two.load_snapshot(B) is None
-
-
-async def test_a_snapshot_of_another_log_means_nothing(connect: Connect) -> None:
-    """What was folded from another incarnation of the log is not loaded."""
-    rooms = await connect("rooms")
-    await rooms.save_snapshot(snapshot(rooms, 3))
-
-    async def there() -> bool:
-        return await rooms.load_snapshot(A) is not None
-
-    await eventually_async(there, "the snapshot is found")
-    await rooms.save_snapshot(snapshot(rooms, 4, incarnation="before"))
-
-    async def not_there() -> bool:
-        return await rooms.load_snapshot(A) is None
-
-    await eventually_async(not_there, "the other log's snapshot is ignored")
+    assert await rooms.room_log.position(subjects.room_log(B)) == 0
 
 
 async def test_all_speak_of_the_same_log(connect: Connect) -> None:
     """Every process gives the log the same incarnation, which is not empty."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    assert rooms.incarnation == gateway.incarnation != ""
-    await gateway.check()
+    assert rooms.room_log.incarnation == gateway.room_log.incarnation != ""
+    await gateway.connection.check()

@@ -1,4 +1,4 @@
-"""What both buses promise about timers: when they fire, for whom, and what they survive."""
+"""What both adapters promise about timers: when they fire, for whom, and what they survive."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from services.launcher.embedded_nats import EmbeddedNats
-from shared.broker.bus import Bus, Conflict
+from shared.broker.log import Conflict
+from shared.broker.ports import Ports
 from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import GatewayId, ParticipantId, RoomId
+from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
 from tests.support.buses import on_nats
 from tests.support.patience import eventually, eventually_async
 
-Connect = Callable[[str], Awaitable[Bus]]
+Connect = Callable[[str], Awaitable[Ports]]
 A, B = RoomId("room-a"), RoomId("room-b")
 AN_HOUR = 3600.0
 RETRY = 0.3  # seconds before a due timer is handed over again, where that is the claim
@@ -58,10 +60,10 @@ class Taker:
         return lambda: len(self.taken) >= count
 
 
-async def settled(bus: Bus, taker: Taker) -> None:
+async def settled(bus: Ports, taker: Taker) -> None:
     """What was due before now has been handed over by now."""
     last = empty("the-last-one", 0.3)
-    await bus.arm(last)
+    await bus.timers.arm(last)
     await eventually(lambda: last.name in taker.names, "the last one is taken")
 
 
@@ -72,7 +74,7 @@ async def test_a_timer_fires_when_it_is_due(connect: Connect) -> None:
     """Not before its time, once, and as it was armed; those that wait stay where they are."""
     rooms = await connect("rooms")
     taker = Taker()
-    await rooms.take_timers(taker.handle, LONG)
+    await rooms.timers.take(taker.handle, LONG)
     due = time.time() + 0.7
     timers: list[Timer] = [
         LeaseEnds(due=due, gateway=GatewayId("g_1")),
@@ -83,24 +85,24 @@ async def test_a_timer_fires_when_it_is_due(connect: Connect) -> None:
         LogKept(due=due, room_id=A),
     ]
     for timer in timers:
-        await rooms.arm(timer)
+        await rooms.timers.arm(timer)
     waits = empty("waits", AN_HOUR)
-    position = await rooms.arm(waits)
+    position = await rooms.timers.arm(waits)
     await eventually(taker.has(len(timers)), "all are taken")
     await settled(rooms, taker)
     taken = sorted((timer for _, timer in taker.taken[:-1]), key=lambda timer: timer.name)
     assert taken == sorted(timers, key=lambda timer: timer.name)
     assert all(at >= due - 0.05 for at, _ in taker.taken)
-    assert await rooms.armed(waits) == position
+    assert await rooms.timers.armed(waits) == position
 
 
 async def test_a_timer_of_the_past_fires_at_once(connect: Connect) -> None:
     """What should have happened long ago is not forgotten."""
     rooms = await connect("rooms")
     taker = Taker()
-    await rooms.take_timers(taker.handle, LONG)
+    await rooms.timers.take(taker.handle, LONG)
     late = empty("late", -AN_HOUR)
-    await rooms.arm(late)
+    await rooms.timers.arm(late)
     await eventually(taker.has(1), "it is taken")
     assert [timer for _, timer in taker.taken] == [late]
 
@@ -109,30 +111,30 @@ async def test_arming_again_replaces(connect: Connect) -> None:
     """Later or earlier: of one name there is one timer, the last; others are not touched."""
     rooms = await connect("rooms")
     taker = Taker()
-    await rooms.take_timers(taker.handle, LONG)
+    await rooms.timers.take(taker.handle, LONG)
     other = empty("other", AN_HOUR)
-    position = await rooms.arm(other)
+    position = await rooms.timers.arm(other)
     later, sooner = empty("later", AN_HOUR), empty("sooner", 0.2)
     for timer in (empty("later", 0.2), later, empty("sooner", AN_HOUR), sooner):
-        await rooms.arm(timer)
+        await rooms.timers.arm(timer)
     await eventually(taker.has(1), "the sooner one is taken")
     await settled(rooms, taker)
     assert [timer for _, timer in taker.taken[:-1]] == [sooner]
-    assert await rooms.armed(later) is not None
-    assert await rooms.armed(other) == position
+    assert await rooms.timers.armed(later) is not None
+    assert await rooms.timers.armed(other) == position
 
 
 async def test_where_a_timer_waits(connect: Connect) -> None:
     """`armed` gives the position `arm` told, for every process; None before, and when it has fired."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    assert await gateway.armed(lease("g_1", 0)) is None
-    position = await gateway.arm(lease("g_1", AN_HOUR))
-    assert await gateway.armed(lease("g_1", 0)) == await rooms.armed(lease("g_1", 0)) == position
-    assert await gateway.armed(lease("g_2", 0)) is None
-    await gateway.arm(lease("g_1", 0))
+    assert await gateway.timers.armed(lease("g_1", 0)) is None
+    position = await gateway.timers.arm(lease("g_1", AN_HOUR))
+    assert await gateway.timers.armed(lease("g_1", 0)) == await rooms.timers.armed(lease("g_1", 0)) == position
+    assert await gateway.timers.armed(lease("g_2", 0)) is None
+    await gateway.timers.arm(lease("g_1", 0))
 
     async def gone() -> bool:
-        return await gateway.armed(lease("g_1", 0)) is None
+        return await gateway.timers.armed(lease("g_1", 0)) is None
 
     await eventually_async(gone, "it has fired")
 
@@ -144,31 +146,31 @@ async def test_arming_on_a_position(connect: Connect) -> None:
     """`after` must be where the timer waits, 0 where none does; anything else is a conflict that changes nothing."""
     _, gateway = await connect("rooms"), await connect("gateway")
     with pytest.raises(Conflict):
-        await gateway.arm(lease("g_1", AN_HOUR), after=7)
-    first = await gateway.arm(lease("g_1", AN_HOUR), after=0)
-    for after in (0, first - 1, first + 1):
+        await gateway.timers.arm(lease("g_1", AN_HOUR), after=Position(7))
+    first = await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE)
+    for after in (NOWHERE, Position(first - 1), Position(first + 1)):
         with pytest.raises(Conflict):
-            await gateway.arm(lease("g_1", AN_HOUR), after=after)
-    assert await gateway.armed(lease("g_1", 0)) == first
-    second = await gateway.arm(lease("g_1", AN_HOUR), after=first)
+            await gateway.timers.arm(lease("g_1", AN_HOUR), after=after)
+    assert await gateway.timers.armed(lease("g_1", 0)) == first
+    second = await gateway.timers.arm(lease("g_1", AN_HOUR), after=first)
     assert second > first
     with pytest.raises(Conflict):
-        await gateway.arm(lease("g_1", AN_HOUR), after=first)
-    assert await gateway.armed(lease("g_1", 0)) == second
+        await gateway.timers.arm(lease("g_1", AN_HOUR), after=first)
+    assert await gateway.timers.armed(lease("g_1", 0)) == second
 
 
 async def test_a_lease_that_ended_cannot_be_renewed(connect: Connect) -> None:
     """Once it has fired, its position is a conflict, whether somebody took it or not; 0 begins it anew."""
     _, gateway = await connect("rooms"), await connect("gateway")
-    position = await gateway.arm(lease("g_1", 0.1), after=0)
+    position = await gateway.timers.arm(lease("g_1", 0.1), after=NOWHERE)
 
     async def ended() -> bool:
-        return await gateway.armed(lease("g_1", 0)) is None
+        return await gateway.timers.armed(lease("g_1", 0)) is None
 
     await eventually_async(ended, "it has ended")
     with pytest.raises(Conflict):
-        await gateway.arm(lease("g_1", AN_HOUR), after=position)
-    assert await gateway.arm(lease("g_1", AN_HOUR), after=0) > position
+        await gateway.timers.arm(lease("g_1", AN_HOUR), after=position)
+    assert await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE) > position
 
 
 async def test_a_renewal_races_the_end(connect: Connect) -> None:
@@ -178,15 +180,15 @@ async def test_a_renewal_races_the_end(connect: Connect) -> None:
     """
     rooms, gateway = await connect("rooms"), await connect("gateway")
     taker = Taker()
-    await rooms.take_timers(taker.handle, LONG)
-    renewed: dict[int, int] = {}
+    await rooms.timers.take(taker.handle, LONG)
+    renewed: dict[int, Position] = {}
 
     async def one(n: int) -> None:
         timer = lease(f"g_{n}", 0.5)
-        position = await gateway.arm(timer, after=0)
+        position = await gateway.timers.arm(timer, after=NOWHERE)
         await asyncio.sleep(timer.due - time.time() + (n - 15) * 0.02)  # until after NATS came to it
         with contextlib.suppress(Conflict):
-            renewed[n] = await gateway.arm(lease(f"g_{n}", AN_HOUR), after=position)
+            renewed[n] = await gateway.timers.arm(lease(f"g_{n}", AN_HOUR), after=position)
 
     await asyncio.gather(*(one(n) for n in range(80)))
     await settled(rooms, taker)
@@ -195,11 +197,11 @@ async def test_a_renewal_races_the_end(connect: Connect) -> None:
     assert fired != set(range(80))
     assert max(Counter(taker.names).values()) == 1
     for n in range(80):
-        waits = await gateway.armed(lease(f"g_{n}", 0))
+        waits = await gateway.timers.armed(lease(f"g_{n}", 0))
         assert waits == (None if n in fired else renewed[n]), "it waits or it fired, and not both"
     for n in fired & set(renewed):
         with pytest.raises(Conflict):
-            await gateway.arm(lease(f"g_{n}", AN_HOUR), after=renewed[n])
+            await gateway.timers.arm(lease(f"g_{n}", AN_HOUR), after=renewed[n])
 
 
 # -- who takes them ----------------------------------------------------------------------------------------------------
@@ -210,8 +212,8 @@ async def test_two_takers_share(connect: Connect) -> None:
     one, two = await connect("rooms"), await connect("rooms")
     takers = [Taker(), Taker()]
     for bus, taker in zip((one, two), takers, strict=True):
-        await bus.take_timers(taker.handle, LONG)
-    await asyncio.gather(*(one.arm(empty(f"room-{n}", 0.5)) for n in range(200)))
+        await bus.timers.take(taker.handle, LONG)
+    await asyncio.gather(*(one.timers.arm(empty(f"room-{n}", 0.5)) for n in range(200)))
     await eventually(lambda: sum(len(taker.taken) for taker in takers) >= 200, "all are taken")
     names = takers[0].names + takers[1].names
     assert Counter(names) == {empty(f"room-{n}").name: 1 for n in range(200)}
@@ -225,9 +227,9 @@ async def test_a_timer_that_failed_comes_again(connect: Connect, failure: Except
     rooms = await connect("rooms")
     taker = Taker()
     taker.failures = [failure, failure]
-    await rooms.take_timers(taker.handle, RETRY)
+    await rooms.timers.take(taker.handle, RETRY)
     timer = empty("again")
-    await rooms.arm(timer)
+    await rooms.timers.arm(timer)
     await eventually(taker.has(3), "it is handed over three times")
     await settled(rooms, taker)
     assert [taken for _, taken in taker.taken[:3]] == [timer] * 3
@@ -241,11 +243,11 @@ async def test_another_one_takes_what_failed(connect: Connect) -> None:
     broken, sound = await connect("rooms"), await connect("rooms")
     fails, works = Taker(), Taker()
     fails.failures = [unavailable("the log")] * 1000
-    await broken.take_timers(fails.handle, RETRY)
-    await sound.take_timers(works.handle, RETRY)
+    await broken.timers.take(fails.handle, RETRY)
+    await sound.timers.take(works.handle, RETRY)
     timers = [empty(f"room-{n}") for n in range(6)]
     for timer in timers:
-        await sound.arm(timer)
+        await sound.timers.arm(timer)
     await eventually(lambda: {timer.name for timer in timers} <= set(works.names), "the other one has taken them")
 
 
@@ -261,17 +263,17 @@ async def test_who_stopped_is_handed_nothing(connect: Connect) -> None:
         await goes_on.wait()
         finished.append(timer.name)
 
-    taking = await one.take_timers(slow, LONG)
+    taking = await one.timers.take(slow, LONG)
     first = empty("first")
-    await one.arm(first)
+    await one.timers.arm(first)
     await asyncio.wait_for(began.wait(), 10)
     stopping = asyncio.create_task(taking.stop())
-    await two.take_timers(other.handle, LONG)
+    await two.timers.take(other.handle, LONG)
     goes_on.set()
     await asyncio.wait_for(stopping, 10)
     later = [empty(f"room-{n}", 0.1) for n in range(10)]
     for timer in later:
-        await two.arm(timer)
+        await two.timers.arm(timer)
     await eventually(other.has(10), "the other one takes them")
     await eventually(lambda: finished == [first.name], "the first is finished")
     assert sorted(other.names) == sorted(timer.name for timer in later)
@@ -282,17 +284,17 @@ async def test_what_was_due_while_nobody_took(connect: Connect) -> None:
     rooms = await connect("rooms")
     timers = [empty(f"room-{n}") for n in range(10)]
     for timer in timers:
-        await rooms.arm(timer)
+        await rooms.timers.arm(timer)
 
     async def fired() -> bool:
-        return await rooms.armed(timers[-1]) is None
+        return await rooms.timers.armed(timers[-1]) is None
 
     await eventually_async(fired, "they are due")
     first, second = Taker(), Taker()
-    taking = await rooms.take_timers(first.handle, LONG)
+    taking = await rooms.timers.take(first.handle, LONG)
     await eventually(first.has(10), "they are taken")
     await taking.stop()
-    await rooms.take_timers(second.handle, LONG)
+    await rooms.timers.take(second.handle, LONG)
     await settled(rooms, second)
     assert sorted(first.names) == sorted(timer.name for timer in timers)
     assert len(second.names) == 1
@@ -302,10 +304,10 @@ async def test_very_many_at_once(connect: Connect) -> None:
     """Thousands that are due in the same moment all arrive, each once."""
     rooms = await connect("rooms")
     taker = Taker()
-    await rooms.take_timers(taker.handle, LONG)
+    await rooms.timers.take(taker.handle, LONG)
     due = time.time() + 2.0
     timers = [RoomEmpty(due=due, room_id=RoomId(f"room-{n}")) for n in range(2000)]
-    await asyncio.gather(*(rooms.arm(timer) for timer in timers))
+    await asyncio.gather(*(rooms.timers.arm(timer) for timer in timers))
     await eventually(taker.has(2000), "all are taken")
     await settled(rooms, taker)
     assert Counter(taker.names[:-1]) == {timer.name: 1 for timer in timers}
@@ -327,29 +329,29 @@ async def test_timers_survive_the_broker(embedded: EmbeddedNats) -> None:
     """Killed with timers and notes: what became due meanwhile fires when it is back, what waits goes on waiting."""
     rooms = await connector(embedded.url, embedded.passwords)("rooms")
     taker = Taker()
-    taking = await rooms.take_timers(taker.handle, RETRY)
+    taking = await rooms.timers.take(taker.handle, RETRY)
     meanwhile = [empty(f"meanwhile-{n}", 0.5) for n in range(20)]
     soon = [empty(f"soon-{n}", 4.0) for n in range(20)]
     waits = empty("waits", AN_HOUR)
     for timer in (*meanwhile, *soon):
-        await rooms.arm(timer)
-    position = await rooms.arm(waits)
-    await rooms.note_room(GatewayId("g_1"), A)
+        await rooms.timers.arm(timer)
+    position = await rooms.timers.arm(waits)
+    await rooms.notes.note_room(GatewayId("g_1"), A)
     embedded.kill()
     await asyncio.sleep(0.6)
     assert taker.taken == []
     with pytest.raises(Refused) as caught:
-        await rooms.arm(waits)
+        await rooms.timers.arm(waits)
     assert caught.value.code is Code.UNAVAILABLE
     await embedded.start()
     everyone = {timer.name for timer in (*meanwhile, *soon)}
     await eventually(lambda: everyone <= set(taker.names), "all are taken", within=30)
     assert all(at >= timer.due - 0.05 for at, timer in taker.taken)
-    assert await rooms.armed(waits) == position
-    assert await rooms.noted_rooms(GatewayId("g_1")) == [A]
-    await rooms.arm(waits, after=position)
+    assert await rooms.timers.armed(waits) == position
+    assert await rooms.notes.noted_rooms(GatewayId("g_1")) == [A]
+    await rooms.timers.arm(waits, after=position)
     await taking.stop()
-    await rooms.close()
+    await rooms.connection.close()
 
 
 @on_nats
@@ -357,14 +359,14 @@ async def test_a_timer_of_a_newer_version_waits(connect: Connect) -> None:
     """What this version does not understand is not lost: it comes again, and the others come meanwhile."""
     rooms = await connect("rooms")
     taker = Taker()
-    await rooms.take_timers(taker.handle, RETRY)
+    await rooms.timers.take(taker.handle, RETRY)
 
     class Newer(RoomEmpty):
         @property
         def name(self) -> str:
             return f"newer.{self.room_id}"
 
-    await rooms.arm(Newer(due=time.time(), room_id=A).model_copy(update={"kind": "newer"}))
-    await rooms.arm(empty("known", 0.2))
+    await rooms.timers.arm(Newer(due=time.time(), room_id=A).model_copy(update={"kind": "newer"}))
+    await rooms.timers.arm(empty("known", 0.2))
     await eventually(taker.has(1), "the known one is taken")
     assert taker.names == [empty("known").name]

@@ -1,16 +1,17 @@
-"""What both buses promise about asking and answering."""
+"""What both adapters promise about asking and answering."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from shared.broker.bus import Bus, Service
+from shared.broker.ports import Ports
+from shared.broker.requests import Service
 from shared.broker.subjects import Endpoint
 from shared.values.errors import Code, Refused
 from shared.values.model import Tolerant
 
-Connect = Callable[[str], Awaitable[Bus]]
+Connect = Callable[[str], Awaitable[Ports]]
 
 
 class Ask(Tolerant):
@@ -55,9 +56,9 @@ async def test_a_question_is_answered(connect: Connect) -> None:
         got.append(ask)
         return Told(total=ask.how_many + 1)
 
-    await rooms.serve(service(answer))
+    await rooms.requests.serve(service(answer))
     question = Ask(how_many=41, note="ä 😀 \u2028")
-    assert await gateway.request(ASK, question) == Told(total=42)
+    assert await gateway.requests.request(ASK, question) == Told(total=42)
     assert got == [question]
 
 
@@ -68,8 +69,8 @@ async def test_a_refusal_arrives_whole(connect: Connect) -> None:
     async def answer(_: Ask) -> Told:
         raise Refused(Code.RATE_LIMITED, "not so fast, Zoë", details={"limit": [1, {"a": None}]}, retry_after_ms=1500)
 
-    await rooms.serve(service(answer))
-    got = await refused(gateway.request(ASK, Ask(how_many=1)))
+    await rooms.requests.serve(service(answer))
+    got = await refused(gateway.requests.request(ASK, Ask(how_many=1)))
     assert (got.code, got.message) == (Code.RATE_LIMITED, "not so fast, Zoë")
     assert (got.details, got.retry_after_ms) == ({"limit": [1, {"a": None}]}, 1500)
 
@@ -83,12 +84,12 @@ async def test_a_bug_is_told_as_internal(connect: Connect) -> None:
             raise ZeroDivisionError("canary-4711")
         return Told(total=1)
 
-    await rooms.serve(service(answer))
-    got = await refused(gateway.request(ASK, Ask(how_many=0)))
+    await rooms.requests.serve(service(answer))
+    got = await refused(gateway.requests.request(ASK, Ask(how_many=0)))
     assert got.code is Code.INTERNAL
     assert "canary" not in got.message + str(got.details)
     assert "ZeroDivision" not in got.message + str(got.details)
-    assert (await gateway.request(ASK, Ask(how_many=1))).total == 1
+    assert (await gateway.requests.request(ASK, Ask(how_many=1))).total == 1
 
 
 async def test_a_question_of_the_wrong_shape_is_refused(connect: Connect) -> None:
@@ -101,8 +102,8 @@ async def test_a_question_of_the_wrong_shape_is_refused(connect: Connect) -> Non
         called = True
         return Told(total=1)
 
-    await rooms.serve(service(answer))
-    got = await refused(gateway.request(Endpoint(ASK.name, Ill, Told), Ill(how_many="canary-4711")))
+    await rooms.requests.serve(service(answer))
+    got = await refused(gateway.requests.request(Endpoint(ASK.name, Ill, Told), Ill(how_many="canary-4711")))
     assert got.code is Code.BAD_MESSAGE
     assert "canary" not in got.message + str(got.details)
     assert not called
@@ -113,7 +114,7 @@ async def test_nobody_to_ask_is_unavailable_at_once(connect: Connect) -> None:
     await connect("rooms")
     gateway = await connect("gateway")
     started = asyncio.get_running_loop().time()
-    got = await refused(gateway.request(ASK, Ask(how_many=1)))
+    got = await refused(gateway.requests.request(ASK, Ask(how_many=1)))
     assert (got.code, got.retryable) == (Code.UNAVAILABLE, True)
     assert asyncio.get_running_loop().time() - started < 2
 
@@ -128,9 +129,9 @@ async def test_replicas_share_the_questions(connect: Connect) -> None:
             answered[name] += 1
             return Told(total=ask.how_many, by=name)
 
-        await rooms.serve(service(answer))
+        await rooms.requests.serve(service(answer))
     gateway = await connect("gateway")
-    asking = [gateway.request(ASK, Ask(how_many=n)) for n in range(60)]
+    asking = [gateway.requests.request(ASK, Ask(how_many=n)) for n in range(60)]
     assert [told.total for told in await asyncio.gather(*asking)] == list(range(60))
     assert sum(answered.values()) == 60
     assert min(answered.values()) > 0
@@ -147,9 +148,9 @@ async def test_a_slow_answer_does_not_hold_up_others(connect: Connect) -> None:
             await release.wait()
         return Told(total=ask.how_many)
 
-    await rooms.serve(service(answer))
-    slow = asyncio.ensure_future(gateway.request(ASK, Ask(how_many=0)))
-    assert (await gateway.request(ASK, Ask(how_many=1))).total == 1
+    await rooms.requests.serve(service(answer))
+    slow = asyncio.ensure_future(gateway.requests.request(ASK, Ask(how_many=0)))
+    assert (await gateway.requests.request(ASK, Ask(how_many=1))).total == 1
     assert not slow.done()
     release.set()
     assert (await slow).total == 0
@@ -166,12 +167,12 @@ async def test_closing_finishes_what_was_taken(connect: Connect) -> None:
         await release.wait()
         return Told(total=ask.how_many)
 
-    await rooms.serve(service(answer))
-    asking = asyncio.ensure_future(gateway.request(ASK, Ask(how_many=7)))
+    await rooms.requests.serve(service(answer))
+    asking = asyncio.ensure_future(gateway.requests.request(ASK, Ask(how_many=7)))
     await taken.wait()
-    closing = asyncio.ensure_future(rooms.close())
+    closing = asyncio.ensure_future(rooms.connection.close())
     await asyncio.sleep(0.05)
     release.set()
     assert (await asking).total == 7
     await closing
-    assert (await refused(gateway.request(ASK, Ask(how_many=8)))).code is Code.UNAVAILABLE
+    assert (await refused(gateway.requests.request(ASK, Ask(how_many=8)))).code is Code.UNAVAILABLE

@@ -1,0 +1,47 @@
+"""The broker's double in memory: what all processes of a test share. The same claims as NATS; nothing is durable."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from shared.broker.log import Draft, Item, LogFormat
+from shared.broker.memory.stream import MemoryStream
+from shared.broker.memory.timer_queue import TimerQueue
+from shared.broker.requests import Handler
+from shared.broker.room_log import ROOM_LOG, RoomEntry
+from shared.broker.subjects import Endpoint
+from shared.rooms.events import Batch
+from shared.values.ids import GatewayId, RoomId
+
+
+class MemoryBroker:
+    """Who answers, what is stored, what waits. `clock` gives Unix seconds.
+
+    `down`: nobody reaches it. `full`: its logs take nothing more.
+    """
+
+    def __init__(self, incarnation: str = "memory", clock: Callable[[], float] = time.time) -> None:
+        self.incarnation = incarnation
+        self.clock = clock
+        self.timers = TimerQueue(clock)
+        self.snapshots: dict[RoomId, bytes] = {}
+        self.notes: dict[GatewayId, dict[RoomId, None]] = {}
+        # by subject, then by who answers; whoever was asked longest ago comes first
+        self.answering: dict[str, dict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
+        self.down = False
+        self.full = False
+        self._streams: dict[str, MemoryStream[Any, Any]] = {}
+
+    def stream(self, log_format: LogFormat[Draft, Item]) -> MemoryStream[Draft, Item]:
+        """The stream of a log; it is there when it is asked for."""
+        if log_format.stream not in self._streams:
+            self._streams[log_format.stream] = self._new_stream(log_format)
+        return self._streams[log_format.stream]
+
+    def _new_stream(self, log_format: LogFormat[Draft, Item]) -> MemoryStream[Draft, Item]:
+        return MemoryStream(log_format, self.incarnation)
+
+    @property
+    def rooms(self) -> MemoryStream[Batch, RoomEntry]:
+        """The stream of the log of rooms."""
+        return self.stream(ROOM_LOG)

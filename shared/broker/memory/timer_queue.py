@@ -1,0 +1,82 @@
+"""The double of the broker's timers: held in memory, handed over when they are due, again when that failed."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.broker.log import Conflict
+from shared.broker.timers import TimerHandler
+from shared.rooms.timers import Timer
+from shared.values.position import NOWHERE, Position
+
+UNREACHABLE_SECONDS = 0.05  # before a due timer looks again whether there is somebody to take it
+
+
+@dataclass
+class _Taker:
+    handle: TimerHandler
+    retry_seconds: float
+    unreachable: Callable[[], bool]
+    timers: "TimerQueue"
+
+    async def stop(self) -> None:
+        """Take no more."""
+        if self in self.timers.takers:
+            self.timers.takers.remove(self)
+
+
+class TimerQueue:
+    """All waiting timers by name, as the broker holds them. `clock` is the clock of their `due`, in Unix seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.takers: list[_Taker] = []
+        self._clock = clock
+        self._newest = NOWHERE
+        self._waiting: dict[str, tuple[Position, Timer]] = {}
+        self._handing: set[asyncio.Task[None]] = set()
+
+    def arm(self, timer: Timer, after: Position | None) -> Position:
+        """See Timers."""
+        now_there = self.armed(timer) or NOWHERE
+        if after is not None and after != now_there:
+            raise Conflict
+        position = self._newest = Position(self._newest + 1)
+        self._waiting[timer.name] = (position, timer)
+        delay = max(0.0, timer.due - self._clock())
+        asyncio.get_running_loop().call_later(delay, self._fire, timer.name, position)
+        return position
+
+    def armed(self, timer: Timer) -> Position | None:
+        """See Timers."""
+        waiting = self._waiting.get(timer.name)
+        return waiting[0] if waiting else None
+
+    def take(self, handle: TimerHandler, retry_seconds: float, unreachable: Callable[[], bool]) -> _Taker:
+        """See Timers."""
+        taker = _Taker(handle, retry_seconds, unreachable, self)
+        self.takers.append(taker)
+        return taker
+
+    def _fire(self, name: str, position: Position) -> None:
+        waiting = self._waiting.get(name)
+        if waiting is not None and waiting[0] == position:
+            del self._waiting[name]
+            self._hand_over(waiting[1])
+
+    def _hand_over(self, timer: Timer) -> None:
+        task = asyncio.get_running_loop().create_task(self._try(timer), name=f"timer {timer.name}")
+        self._handing.add(task)
+        task.add_done_callback(self._handing.discard)
+
+    async def _try(self, timer: Timer) -> None:
+        while True:
+            taker = next((taker for taker in self.takers if not taker.unreachable()), None)
+            if taker is None:
+                await asyncio.sleep(UNREACHABLE_SECONDS)
+                continue
+            self.takers.remove(taker)
+            self.takers.append(taker)  # whoever took one longest ago takes the next
+            try:
+                return await taker.handle(timer)
+            except Exception:
+                await asyncio.sleep(taker.retry_seconds)

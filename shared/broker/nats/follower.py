@@ -1,0 +1,82 @@
+"""Following a log over NATS: the copies that its stream publishes of what it stores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.broker.log import Draft, Item, LogFormat
+from shared.broker.nats.connection import FAILURES, NatsConnection
+from shared.telemetry import metrics
+from shared.values.errors import Refused, unavailable
+from shared.values.position import Position
+
+log = structlog.get_logger()
+
+FOLLOW_MESSAGES = 65536  # waiting in this process per subject; then the newest are dropped and `on_gap` is called
+FOLLOW_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class Follower:
+    """One subscription that is followed."""
+
+    subscription: Subscription
+    connection: NatsConnection
+
+    async def stop(self) -> None:
+        """Stop following."""
+        self.connection.followers.pop(id(self.subscription), None)
+        try:
+            await self.subscription.unsubscribe()
+        except nats.errors.Error:
+            return  # the connection is gone, and with it the subscription
+
+
+async def follow(
+    connection: NatsConnection,
+    log_format: LogFormat[Draft, Item],
+    subject: str,
+    receive: Callable[[Item], None],
+    on_gap: Callable[[], None],
+) -> Follower:
+    """See Log.follow."""
+    decode, stream = log_format.decode, log_format.stream
+
+    async def take(message: Msg) -> None:
+        if connection.gap:  # between a reconnect and `on_gap`: it will be read from the log, after what was lost
+            return
+        headers = message.headers
+        # Without the stream's own headers it is not an entry, whoever managed to send it here.
+        if not headers or headers.get("Nats-Stream") != stream or "Nats-Sequence" not in headers:
+            metrics.BROKER_ERRORS.labels("stray_message").inc()
+            return
+        try:
+            entry = decode(message.subject, Position(int(headers["Nats-Sequence"])), headers, message.data)
+            if entry is None:
+                metrics.BROKER_ERRORS.labels("stray_message").inc()
+            else:
+                receive(entry)
+        except Exception:
+            log.exception("a follower failed", subject=message.subject)
+
+    try:
+        subscription = await connection.client.subscribe(
+            log_format.live_subject(subject),
+            cb=take,
+            pending_msgs_limit=FOLLOW_MESSAGES,
+            pending_bytes_limit=FOLLOW_BYTES,
+        )
+    except FAILURES:
+        raise unavailable("the broker") from None
+    follower = Follower(subscription, connection)
+    connection.followers[id(subscription)] = on_gap
+    try:
+        await connection.replies.settle()
+    except Refused:
+        await follower.stop()
+        raise
+    return follower

@@ -1,0 +1,40 @@
+"""The ports over NATS: one connection, and what stands on it."""
+
+from nats.aio.client import Client
+
+from shared.broker.nats.connection import Broker, NatsConnection
+from shared.broker.nats.log import NatsLog
+from shared.broker.nats.requests import NatsRequests
+from shared.broker.nats.room_notes import NatsRoomNotes
+from shared.broker.nats.signals import NatsSignals
+from shared.broker.nats.snapshots import NatsSnapshots
+from shared.broker.nats.timers import NatsTimers
+from shared.broker.ports import Ports
+from shared.broker.room_log import ROOM_LOG
+
+
+async def connected(broker: Broker, name: str) -> NatsConnection:
+    """A connection under this name. Raises BrokerError when the broker is there and cannot be used; waits while it is
+    not there.
+    """
+    connection = NatsConnection(Client(), broker, name)
+    await connection.start()
+    return connection
+
+
+def ports_over(connection: NatsConnection) -> Ports:
+    """All ports of a process over its connection."""
+    return Ports(
+        connection=connection,
+        requests=NatsRequests(connection),
+        room_log=NatsLog(connection, ROOM_LOG),
+        signals=NatsSignals(connection),
+        timers=NatsTimers(connection),
+        notes=NatsRoomNotes(connection),
+        snapshots=NatsSnapshots(connection),
+    )
+
+
+async def connect(broker: Broker, name: str) -> Ports:
+    """Both at once; see `connected`."""
+    return ports_over(await connected(broker, name))

@@ -1,0 +1,96 @@
+"""The log of rooms: what stands in it, and how it is written and read. Pure.
+
+Each room has one subject of events, which rooms appends to, and one subject of signals for each participant, which
+gateways post to; beside a snapshot among the events there is a state. Events are decoded when they are taken: a gateway
+is shown many that it has already.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.broker import headers as header
+from shared.broker.log import Log, LogFormat
+from shared.broker.subjects import LIVE_PREFIX, LOG_PREFIX, LOG_STREAM
+from shared.rooms.events import CONTENT_TYPE, Batch, Stamp, decode, encode
+from shared.rooms.roster import Entry
+from shared.telemetry import metrics
+from shared.values.ids import ParticipantId, RoomId
+from shared.values.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvents:
+    """An entry of a room's events, not decoded yet."""
+
+    position: Position
+    room_id: RoomId
+    body: bytes
+    _headers: Mapping[str, str] = field(default_factory=dict)
+
+    def entry(self) -> Entry:
+        """Decoded. What is no batch of room events is counted, and changes nothing."""
+        try:
+            return Entry(self.position, decode(self.body), header.stamp(self._headers))
+        except ValueError:
+            metrics.LOG_UNREADABLE.inc()
+            return Entry(self.position, [], Stamp(""))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSignal:
+    """A sealed signal to one participant.
+
+    `previous` is the position of the one before to the same participant, 0 if there is none; only a follower is told.
+    """
+
+    position: Position
+    room_id: RoomId
+    to: ParticipantId
+    sender: ParticipantId
+    epoch: int
+    previous: Position
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What only rooms needs beside a snapshot that stands among a room's events."""
+
+    position: Position
+    room_id: RoomId
+    body: bytes
+
+
+RoomEntry = StoredEvents | StoredSignal | StoredState
+RoomsLog = Log[Batch, RoomEntry]
+
+
+def _encode(batch: Batch) -> tuple[dict[str, str], bytes]:
+    return header.of_stamp(batch.stamp) | {"Content-Type": CONTENT_TYPE}, encode(batch.events)
+
+
+def _decode(subject: str, position: Position, headers: Mapping[str, str], body: bytes) -> RoomEntry | None:
+    """From `agentlink.log.…` or its live copy `agentlink.room.…`."""
+    match subject.split("."):
+        case [_, "log" | "room", room, "event"]:
+            return StoredEvents(position, RoomId(room), body, headers)
+        case [_, "log" | "room", room, "state"]:
+            return StoredState(position, RoomId(room), body)
+        case [_, "log" | "room", room, "signal", to]:
+            try:
+                sender, epoch, previous = header.signal_head(headers)
+            except ValueError:
+                metrics.LOG_UNREADABLE.inc()
+                return None
+            return StoredSignal(position, RoomId(room), ParticipantId(to), sender, epoch, previous, body)
+    return None
+
+
+ROOM_LOG: LogFormat[Batch, RoomEntry] = LogFormat(
+    stream=LOG_STREAM,
+    description="Everything that happens in rooms, in one order. A room is its log.",
+    prefix=LOG_PREFIX,
+    live=LIVE_PREFIX,
+    encode=_encode,
+    decode=_decode,
+)

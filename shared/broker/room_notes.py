@@ -1,0 +1,18 @@
+"""The port for notes of which gateway may be in which room: where to look when a gateway is lost."""
+
+from typing import Protocol
+
+from shared.values.ids import GatewayId, RoomId
+
+
+class RoomNotes(Protocol):
+    """Notes by gateway. Every method raises `Refused(unavailable)` when the broker cannot answer."""
+
+    async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """Note that participants of a gateway may be in a room."""
+
+    async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
+        """The rooms noted of a gateway. May lag."""
+
+    async def forget_rooms(self, gateway: GatewayId) -> None:
+        """Forget what was noted of a gateway."""

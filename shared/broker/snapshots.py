@@ -1,0 +1,27 @@
+"""The port for snapshots of rooms: a cache of their logs. Losing it only makes loading slower."""
+
+from typing import Protocol
+
+from shared.rooms.roster import Snapshot
+from shared.values.ids import RoomId
+
+
+class Snapshots(Protocol):
+    """Keeps the newest snapshot of each room. Both raise `Refused(unavailable)` when the broker cannot answer."""
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Keep this as the room's snapshot."""
+
+    async def load(self, room_id: RoomId) -> Snapshot | None:
+        """The room's snapshot, if there is one of this incarnation of the log."""
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As it is stored."""
+    return snapshot.model_dump_json(by_alias=True).encode()
+
+
+def usable(stored: bytes | None, incarnation: str) -> Snapshot | None:
+    """What was stored, if it says something about the log of this incarnation."""
+    snapshot = Snapshot.model_validate_json(stored, extra="ignore") if stored else None
+    return snapshot if snapshot is not None and snapshot.incarnation == incarnation else None
