@@ -5,6 +5,7 @@ No token ever causes a fetch. The document's address is a setting, redirects are
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
@@ -16,12 +17,11 @@ import structlog
 from services.auth.keys import Algorithm, KeyRing, UnusableKey
 from services.auth.settings import AuthSettings
 from shared.runtime.settings import SettingsError
+from shared.values import pauses
 from shared.values.errors import unavailable
 
 FETCH_SECONDS = 5.0
 DOCUMENT_BYTES = 256 * 1024
-RETRY_SECONDS = 1.0
-LONGEST_RETRY_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -67,13 +67,13 @@ class JwksSource:
         algorithm: Algorithm,
         refresh_seconds: float,
         *,
-        retry_seconds: float = RETRY_SECONDS,
+        retries: Sequence[float] = pauses.KEY_DOCUMENT,
         fetch_seconds: float = FETCH_SECONDS,
     ) -> None:
         self._url = url
         self._algorithm = algorithm
         self._refresh_seconds = refresh_seconds
-        self._retry_seconds = retry_seconds
+        self._retries = retries
         self._fetch_seconds = fetch_seconds
         self._keys: KeyRing | None = None
         self.problem: str | None = None
@@ -109,8 +109,7 @@ class JwksSource:
             failures = 0 if await self.refresh() else failures + 1
             wait = self._refresh_seconds
             if failures:
-                back_off = self._retry_seconds * 2 ** min(failures - 1, 16)
-                wait = min(back_off, LONGEST_RETRY_SECONDS, self._refresh_seconds)
+                wait = min(pauses.before(failures - 1, self._retries), self._refresh_seconds)
             await asyncio.sleep(wait)
 
     async def refresh(self) -> bool:

@@ -5,9 +5,10 @@ Keeping them is the rate limit: however often an agent joins, it is given the sa
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from services.gateway import metrics
 from services.gateway.transport.outbox import text_frame
@@ -46,7 +47,7 @@ class IceServers:
         self._requests = requests
         self._clock = clock
         self._for_all: IceSet | None = None
-        self._kept: OrderedDict[AgentId, IceSet] = OrderedDict()
+        self._kept: LRUCache[AgentId, IceSet] = LRUCache(KEPT_AGENTS)
         self._asking: dict[AgentId, tuple[asyncio.Task[None], float]] = {}  # since when, by the loop's clock
         self._resting_until = 0.0  # by the loop's clock
         self._away = False  # auth did not answer the last time
@@ -107,9 +108,6 @@ class IceServers:
         end = moment.unix(expires_at)
         self._for_all = None
         self._kept[agent_id] = IceSet(servers, expires_at, now + max(pauses.ICE_SERVERS, (end - now) / 2), end)
-        self._kept.move_to_end(agent_id)
-        while len(self._kept) > KEPT_AGENTS:
-            self._kept.popitem(last=False)
 
 
 class SessionIce:

@@ -1,8 +1,9 @@
 """How much a client may do: token buckets without a clock."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+
+from cachetools import LRUCache
 
 REMEMBERED = 10_000  # names (agents, addresses) with a bucket
 
@@ -48,14 +49,13 @@ class Buckets:
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
         self._burst = burst
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._buckets: LRUCache[str, Bucket] = LRUCache(REMEMBERED)
 
     def of(self, name: str) -> Bucket:
         """The bucket of this name."""
-        bucket = self._buckets.setdefault(name, Bucket(self._rate, self._burst))
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = self._buckets[name] = Bucket(self._rate, self._burst)
         return bucket
 
 

@@ -12,8 +12,8 @@ from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.launcher.tether import tethered
 from services.registry import ServiceRecord
 from shared.runtime.settings import PREFIX
+from shared.values import pauses
 
-AGAIN_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before a part that ended by itself is started again; the last one repeats
 STEADY_SECONDS = 30.0  # who lived that long begins with the first pause again
 
 
@@ -113,7 +113,7 @@ async def keep(part: Part, say: Callable[[str, str], None], stop: asyncio.Event)
         if stop.is_set():
             return
         attempt = 0 if loop.time() - since > STEADY_SECONDS else attempt
-        pause = AGAIN_SECONDS[min(attempt, len(AGAIN_SECONDS) - 1)]
+        pause = pauses.before(attempt, pauses.RESTART)
         attempt += 1
         say("parley", f"{part.name} has ended by itself ({how(status)}); starting it again in {pause:g} s")
         with contextlib.suppress(TimeoutError):

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
+from cachetools import LRUCache
 from prometheus_client import Counter, Gauge
 
 from services.rooms.decision import Decision
@@ -30,7 +30,21 @@ CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
 ATTEMPTS = 2  # of one append without an answer; the time for both is less than a gateway waits
 GIVE_WAY = 4  # times what an append took: a replica that lost reads on and appends
 GIVE_WAY_SECONDS = (0.003, 0.05)  # at least, at most
-HELD_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
+NOTED_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
+
+
+class _Folds(LRUCache[RoomId, Roster]):
+    """The folds that were used last. `forgotten` is told which one made room for another."""
+
+    def __init__(self, capacity: int, forgotten: Callable[[RoomId], object]) -> None:
+        super().__init__(capacity)
+        self._forgotten = forgotten
+
+    def popitem(self) -> tuple[RoomId, Roster]:
+        """The one not used for longest; the cache calls it when it is full."""
+        room_id, fold = super().popitem()
+        self._forgotten(room_id)
+        return room_id, fold
 
 
 class RoomLog:
@@ -42,14 +56,13 @@ class RoomLog:
         self._timers = ports.timers
         self._notes = ports.notes
         self._folding = Folding(ports.room_log)
-        self._capacity = capacity
         self._snapshot_every = snapshot_every
         self._waiting = waiting
-        self._folds: OrderedDict[RoomId, Roster] = OrderedDict()
+        self._folds = _Folds(capacity, self.forget)
         self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
         self._give_way: dict[RoomId, float] = {}  # seconds, where the command before in the queue was appended
         self._since_snapshot: dict[RoomId, int] = {}
-        self._held: OrderedDict[tuple[GatewayId, RoomId], None] = OrderedDict()  # noted with the broker
+        self._noted: LRUCache[tuple[GatewayId, RoomId], bool] = LRUCache(NOTED_ROOMS)  # with the broker
 
     @contextlib.asynccontextmanager
     async def turn(self, room_id: RoomId) -> AsyncIterator[None]:
@@ -96,7 +109,6 @@ class RoomLog:
                 self.forget(room_id)
                 return fold
             self._keep(fold)
-        self._folds.move_to_end(room_id)
         return fold
 
     async def _snapshot(self, room_id: RoomId) -> Snapshot | None:
@@ -109,9 +121,6 @@ class RoomLog:
 
     def _keep(self, fold: Roster) -> None:
         self._folds[fold.room_id] = fold
-        while len(self._folds) > self._capacity:
-            room_id, _ = self._folds.popitem(last=False)
-            self._since_snapshot.pop(room_id, None)
         CACHED.set(len(self._folds))
 
     def forget(self, room_id: RoomId) -> None:
@@ -179,12 +188,10 @@ class RoomLog:
         for timer in decision.timers:
             await self._timers.arm(timer)
         gateway = decision.stamp.gateway
-        if gateway is None or (gateway, room_id) in self._held:
+        if gateway is None or self._noted.get((gateway, room_id)):
             return
         await self._notes.note_room(gateway, room_id)
-        self._held[(gateway, room_id)] = None
-        if len(self._held) > HELD_ROOMS:
-            self._held.popitem(last=False)
+        self._noted[(gateway, room_id)] = True
 
     async def trim(self, room_id: RoomId) -> None:
         """Delete the log of a closed room, but for its end."""

@@ -16,12 +16,12 @@ DIRECTORY = 1.0
 ICE_SERVERS = 1.0
 # Before a due timer whose process died, or raised, is handed to another one.
 TIMER = 5.0
-# Before an issuer's key document is asked for again; each time twice as long, up to the last.
-KEY_DOCUMENT = (1.0, 60.0)
+# Before an issuer's key document, which could not be had, is asked for again.
+KEY_DOCUMENT = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 # Before a process of `make run` that ended by itself is started again.
 RESTART = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def before(attempt: int, pauses: Sequence[float]) -> float:
-    """The pause before an attempt, counted from 0; the last one repeats."""
+    """The pause before an attempt, the first being 0; the last pause repeats."""
     return pauses[min(attempt, len(pauses) - 1)]

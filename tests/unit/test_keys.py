@@ -225,7 +225,7 @@ def issuer() -> Iterator[Issuer]:
 
 
 def source_for(url: str, refresh_seconds: float = 0.02) -> JwksSource:
-    return JwksSource(url, "ES256", refresh_seconds, retry_seconds=0.01, fetch_seconds=0.3)
+    return JwksSource(url, "ES256", refresh_seconds, retries=(0.01,), fetch_seconds=0.3)
 
 
 @asynccontextmanager

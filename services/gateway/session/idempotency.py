@@ -1,7 +1,8 @@
 """Which requests of a session were done: the same one sent again has no second effect. Pure."""
 
-from collections import OrderedDict
 from enum import Enum
+
+from cachetools import FIFOCache
 
 REMEMBERED = 256
 
@@ -20,7 +21,7 @@ class DoneRequests:
     __slots__ = ("_done",)
 
     def __init__(self) -> None:
-        self._done: OrderedDict[str, int] | None = None
+        self._done: FIFOCache[str, int] | None = None  # most connections never need one
 
     def seen(self, request_id: str, text: str) -> Seen:
         """Whether the request with this id and text was done."""
@@ -32,7 +33,5 @@ class DoneRequests:
     def done(self, request_id: str, text: str) -> None:
         """It succeeded."""
         if self._done is None:
-            self._done = OrderedDict()
+            self._done = FIFOCache(REMEMBERED)
         self._done[request_id] = hash(text)
-        if len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)

@@ -16,6 +16,7 @@ from shared.broker.nats import streams as nats_streams
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
 from shared.telemetry import metrics
+from shared.values import pauses
 from shared.values.errors import Refused, unavailable
 
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ class NatsConnection:
                 inbox_prefix=f"_INBOX.{user}" if user else "_INBOX",
                 # Hours of "try again" beat a process that gave up: Kubernetes sees it in /readyz.
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,  # type: ignore[arg-type]
+                reconnect_time_wait=pauses.BROKER,  # type: ignore[arg-type]
                 connect_timeout=2,
                 # A server that hangs is noticed within four seconds: before this gateway's lease is lost.
                 ping_interval=1,
@@ -130,7 +131,7 @@ class NatsConnection:
                 if not said:
                     log.warning("waiting for the streams", why=refused.message)
             said = True
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(pauses.BROKER)
 
     async def _found_streams(self) -> bool:
         found = {

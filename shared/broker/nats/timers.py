@@ -25,7 +25,7 @@ from shared.broker.timers import TimerHandler
 from shared.rooms import timers
 from shared.rooms.timers import Timer
 from shared.telemetry import metrics
-from shared.values import moment
+from shared.values import moment, pauses
 from shared.values.errors import Refused, unavailable
 from shared.values.position import Position
 
@@ -34,7 +34,6 @@ log = structlog.get_logger()
 CONSUMER = "rooms"
 AT_ONCE = 64  # due timers in one process's hands
 PULL_SECONDS = 2.0
-AGAIN_SECONDS = 0.25  # after the broker could not be asked
 NANOSECONDS = 1_000_000_000
 STREAM = subjects.TIMER_STREAM
 
@@ -116,9 +115,9 @@ class TimerTaker:
                 if not await self._pull():
                     await self._ensure_consumer()
             except Refused:
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(pauses.BROKER)
             except (nats.errors.Error, OSError, TimeoutError):
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(pauses.BROKER)
 
     async def _pull(self) -> bool:
         """Ask for as many as there is room for. False: nobody answered, or not as a consumer does."""
