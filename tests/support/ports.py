@@ -1,6 +1,6 @@
 """Ports for programs that tests start, or that nobody is to listen on: held while the test runs, so they are nobody else's."""
 
-from services.ports import Ports
+from services.launcher.ports import Ports
 
 HOST = "127.0.0.1"
 
