@@ -5,10 +5,11 @@ from tests.faults.frozen import frozen_gateway, frozen_rooms
 from tests.faults.herd import herd
 from tests.faults.kills import kills
 from tests.faults.race import race
-from tests.faults.rolling import restarts, upgrade
+from tests.faults.rolling import restarts
 from tests.faults.setups import setups
 from tests.faults.silence import stuck, vanished
 from tests.faults.stage import Scenario
+from tests.faults.upgrade import upgrade
 
 ROWS: dict[str, Scenario] = {
     "kills": kills,

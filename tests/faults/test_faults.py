@@ -15,6 +15,7 @@ SHORT_ROWS = [name for name in ROWS if name != "cluster-stopped"]
 EVERY_TIME = {"kills", "race", "cluster-killed", "herd", "frozen-rooms"}
 
 
+@pytest.mark.timeout(300)  # an upgrade, back and again takes a minute where nothing else runs
 @pytest.mark.parametrize(
     "name", [name if name in EVERY_TIME else pytest.param(name, marks=pytest.mark.slow) for name in SHORT_ROWS]
 )
@@ -22,6 +23,6 @@ async def test_what_must_hold_holds(name: str, tmp_path: Path) -> None:
     """Whatever is killed, stopped or cut off for real: nothing acknowledged is lost, logs keep their promises, replies
     and every client's own view agree with them, signals arrive once or their receiver is gone, and nobody is left."""
     row = await ROWS[name](tmp_path, SHORT, random.Random(f"{SEED} {name}"))
-    if row.skipped is not None:
+    if row.skipped is not None and not row.wrong:
         pytest.skip(row.skipped)
     assert not row.wrong, "\n".join([*row.wrong, "", *row.seen, "", *row.details])
