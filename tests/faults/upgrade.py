@@ -84,13 +84,13 @@ async def _play(row: Row, s: Stage, change: Change) -> None:
 
 async def _snapshots_of_the_new(row: Row, s: Stage) -> None:
     """Wait for snapshots that only the new rooms can have written."""
-    bus = await s.fleet.bus()
-    began = {RoomId(room_id): log.fold.sequence for room_id, log in (await histories(bus, s.ledger)).items()}
+    ports = await s.fleet.ports()
+    began = {RoomId(room_id): log.fold.sequence for room_id, log in (await histories(ports, s.ledger)).items()}
     deadline = time.monotonic() + SNAPSHOT_SECONDS
     found = 0
     while found < len(began) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
-        snapshots = [await bus.load_snapshot(room_id) for room_id in began]
+        snapshots = [await ports.snapshots.load(room_id) for room_id in began]
         found = sum(one is not None and one.sequence > began[one.room_id] for one in snapshots)
     row.saw(f"rolled back over entries of {__version__} in {len(began)} rooms, and its snapshots of {found}")
     row.expect(found > 0, "the new rooms wrote no snapshot before the roll-back")
