@@ -7,7 +7,7 @@ from services.gateway.departures import Departures
 from services.gateway.ice_servers import IceServers
 from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
-from services.gateway.replica.room_feed import RoomFeeds
+from services.gateway.replica.room_feeds import RoomFeeds
 from services.gateway.sealing import Sealer
 from services.gateway.session_registry import SessionRegistry
 from services.gateway.settings import GatewaySettings

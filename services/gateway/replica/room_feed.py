@@ -1,4 +1,4 @@
-"""The rooms this gateway follows: one subscription and one replica each, shared by all local participants.
+"""A room this gateway follows: one subscription and one replica, shared by all local participants.
 
 A participant is a `Subscriber` from before its join is asked until it left: what is committed meanwhile waits for it.
 """
@@ -34,7 +34,6 @@ log = structlog.get_logger()
 _CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first one is the push's own: it stands before all that clients write
 
 REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
-COMPARE_SECONDS = 3.0
 
 
 class RoomFeed:
@@ -44,8 +43,8 @@ class RoomFeed:
         self.room_id = room_id
         self.replica = Replica(room_id)
         self.subscribers: dict[ParticipantId, Subscriber] = {}
-        self.users = 0
-        self.following: asyncio.Future[Following] | None = None
+        self._users = 0
+        self._following: asyncio.Future[Following] | None = None
         self._log = log
         self._requests = requests
         self._sealer = sealer
@@ -188,7 +187,7 @@ class RoomFeed:
 
     async def _fill_gap(self) -> None:
         attempt = fruitless = 0
-        while self.replica.state is State.CATCHING_UP and self.users:
+        while self.replica.state is State.CATCHING_UP and self._users:
             await asyncio.sleep(pauses.before(attempt, pauses.GAP_REPAIR))
             attempt += 1
             roster, position = self.replica.roster, self.replica.position
@@ -229,85 +228,28 @@ class RoomFeed:
             self.subscribers.pop(subscriber.participant_id, None)
             subscriber.receiver.room_lost(self.room_id)
 
-    def stop(self) -> None:
-        """Nobody here is interested any more."""
-        if self._reading is not None:
+    # -- how long it is followed ---------------------------------------------------------------------------------------
+
+    async def hold(self) -> None:
+        """One more is interested; the first one begins the following. When this returns, nothing committed is missed."""
+        self._users += 1
+        if self._following is None:
+            following = self._log.follow(subjects.room_log(self.room_id), self.receive, self.on_gap)
+            self._following = asyncio.ensure_future(following)
+        await asyncio.shield(self._following)
+
+    def release(self) -> bool:
+        """One less is interested. Whether it was the last one: then `stop` is to follow."""
+        self._users -= 1
+        if self._users == 0 and self._reading is not None:
             self._reading.cancel()
+        return self._users == 0
 
-
-class RoomFeeds:
-    """All followed rooms of this gateway. `signal_seconds` is how long the log keeps a signal."""
-
-    def __init__(self, log: RoomsLog, requests: Requests, sealer: Sealer, signal_seconds: float) -> None:
-        self._log = log
-        self._requests = requests
-        self._sealer = sealer
-        self._signal_seconds = signal_seconds
-        self._rooms: dict[RoomId, RoomFeed] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
-
-    async def hold(self, room_id: RoomId) -> RoomFeed:
-        """Follow a room, or share its following; undo with `release`. When this returns, nothing committed is missed."""
-        room = self._rooms.get(room_id)
-        if room is None:
-            room = self._rooms[room_id] = RoomFeed(self._log, self._requests, self._sealer, room_id)
-            following = self._log.follow(subjects.room_log(room_id), room.receive, room.on_gap)
-            room.following = asyncio.ensure_future(following)
-            metrics.FOLLOWED_ROOMS.set(len(self._rooms))
-        room.users += 1
+    async def stop(self) -> None:
+        """Follow no more."""
+        if self._following is None:
+            return
         try:
-            if room.following is not None:
-                await asyncio.shield(room.following)
-        except BaseException:
-            self.release(room)
-            raise
-        return room
-
-    def release(self, room: RoomFeed) -> None:
-        """One interest less; the last one stops the following."""
-        room.users -= 1
-        if room.users == 0:
-            if self._rooms.get(room.room_id) is room:
-                del self._rooms[room.room_id]
-            metrics.FOLLOWED_ROOMS.set(len(self._rooms))
-            room.stop()
-            task = asyncio.create_task(_stop(room), name=f"unfollow {room.room_id}")
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
-
-    def resync(self) -> None:
-        """The broker did not answer for a while: what it passed on meanwhile may not have come here."""
-        for room in list(self._rooms.values()):
-            room.resync("doubt")
-
-    async def compare(self, every: float = COMPARE_SECONDS) -> None:
-        """Compare with the log every few seconds, so that a hole before a silence is found too."""
-        slept = 0.0
-        while True:
-            await asyncio.sleep(every)
-            slept += every
-            if slept > self._signal_seconds:
-                slept = 0.0
-                for room in self._rooms.values():
-                    room.replica.turn_page()
-            rooms = {subjects.event_log(room_id): room for room_id, room in self._rooms.items()}
-            if not rooms:
-                continue
-            try:
-                newest = await self._log.last(list(rooms))
-            except Refused:
-                continue  # a reconnect will make every replica read on
-            for entry in newest:
-                room = rooms[subjects.event_log(entry.room_id)]
-                roster = room.replica.roster
-                if roster is not None and entry.position > roster.sequence:
-                    room.resync("silence", roster.sequence)
-
-
-async def _stop(room: RoomFeed) -> None:
-    if room.following is None:
-        return
-    try:
-        await (await room.following).stop()
-    except Refused:
-        return  # it never began
+            await (await self._following).stop()
+        except Refused:
+            return  # it never began
