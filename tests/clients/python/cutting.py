@@ -52,6 +52,11 @@ class Line:
                 writer.write(held)
             self._held.clear()
 
+    @property
+    def connected(self) -> bool:
+        """Whether anything is connected by it."""
+        return bool(self._writers)
+
     def cut(self) -> None:
         """End every connection without a word. What is held back is lost."""
         self._held.clear()

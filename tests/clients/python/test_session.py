@@ -99,6 +99,38 @@ async def _open(url: str, **options: Any) -> parley.Session:
     return await parley.connect(url, token=token("patient"), **options)
 
 
+async def test_a_token_function_that_fails(launched: Launched) -> None:
+    """What the token function raises, `connect` raises, whether it keeps trying or not; nothing goes on after it."""
+    before = asyncio.all_tasks()
+
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    async def refusing() -> str:
+        raise ParleyError("forbidden", "no token for you", retryable=False)
+
+    for keep_trying in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            await parley.connect(launched.url, token=broken, keep_trying=keep_trying)
+        with pytest.raises(ParleyError, match="no token for you"):
+            await parley.connect(launched.url, token=refusing, keep_trying=keep_trying)
+    assert asyncio.all_tasks() == before
+
+
+async def test_connecting_is_given_up(launched: Launched) -> None:
+    """A `connect` that is cancelled while the gateway says nothing leaves no task and no connection behind."""
+    before = asyncio.all_tasks()
+    async with Line(launched.url) as line:
+        line.deaf_to_new = True
+        opening = asyncio.ensure_future(_open(line.url, keep_trying=True))
+        await eventually(lambda: b"auth_ok" in line.withheld, "the gateway lets us in, and is not heard")
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        assert opening.cancelled()
+        await eventually(lambda: not line.connected, "the connection is gone")
+    await eventually(lambda: asyncio.all_tasks() <= before, "no task is left")
+
+
 async def test_replaced(launched: Launched, room_id: str) -> None:
     """A session that was resumed elsewhere ends here, says so, and does not fight for it."""
     session = await parley.connect(launched.url, token=token("alice"))
