@@ -64,7 +64,7 @@ export class CallView {
   #draw() {
     const { room, devices } = this.visit;
     if (room.left) return;
-    // Oneself last: the others keep their places while people come and go.
+    // Show oneself last: the others keep their places while people come and go.
     const everyone = [...room.others.map((participant) => this.#other(participant)), this.#self(room.self)];
     this.stage.show(everyone);
     this.people.show(everyone);
@@ -100,7 +100,7 @@ export class CallView {
 
   #self(participant) {
     const { devices, call } = this.visit;
-    // My own line is as good as the best of what goes over it.
+    // Our own quality is that of our best connection.
     const best = Math.max(...[...call.peers.keys()].map((id) => RANKS.indexOf(this.#quality.get(id))), -1);
     const facing = devices.video?.getSettings?.().facingMode;
     return {
@@ -149,7 +149,7 @@ export class CallView {
       const text = navigator.onLine ? "Reconnecting to the server… The call itself goes on meanwhile." : "You are offline. Parley comes back by itself as soon as the network does.";
       banner("banner-session", away ? text : null);
     };
-    // A short gap is nobody's business.
+    // Do not tell of a short gap.
     if (state === "reconnecting" && navigator.onLine) this.#timer = setTimeout(show, WEAK_MS);
     else show();
     this.draw();

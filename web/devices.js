@@ -51,7 +51,7 @@ export class Devices extends EventTarget {
   /** Mute or unmute; unmuting asks for the microphone where there is none yet. */
   setMuted(muted) {
     this.muted = muted;
-    // At once: nobody is to hear what is said while a camera is still starting.
+    // Mute at once: nobody may hear what is said while a camera is still starting.
     if (this.audio) this.audio.enabled = !muted;
     return this.#inTurn(async () => {
       if (!this.muted && !this.audio) await this.#acquire(["audio"]);

@@ -1,4 +1,4 @@
-/** Entry: where a person says a name, looks into the mirror, and goes to a room. */
+/** Entry: where a person gives a name, sees the own camera, and goes to a room. */
 
 import { byId, setIcon, setText } from "./dom.js";
 import { recall, remember } from "./storage.js";
@@ -60,7 +60,7 @@ export class Entry extends EventTarget {
     const name = this.name.value.trim();
     if (!name) return this.say("Say who you are, so that the others know.", this.name);
     const typed = this.room.value.trim();
-    // Enter presses the form's first button, also when it is hidden. What a person means by it is the room that is there.
+    // Enter presses the form's first button, also a hidden one. The person means the room that is shown.
     const entered = [this.name, this.room].includes(document.activeElement);
     const joins = entered || this.#invited ? typed !== "" : event.submitter?.value === "join";
     if (joins && !typed) return this.say("Which room? Type its name or paste its link, or create one.", this.room);

@@ -18,7 +18,7 @@ export function grid(count, area, gap, { narrowest = NARROWEST, widest = WIDEST 
     if (w <= 0 || h <= 0) continue; // nothing but gaps
     if (w / h > widest) w = h * widest;
     if (w / h < narrowest) h = w / narrowest;
-    // What matters is the picture in the tile, and cameras are wider than high: a narrow tile cuts its sides off.
+    // Score the picture, not the tile: cameras are wider than high, and a narrow tile cuts their sides off.
     const score = Math.min(w, h * 1.6) * Math.min(h, w);
     if (score > best.score) best = { score, columns, w: Math.floor(w), h: Math.floor(h) };
   }

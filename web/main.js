@@ -28,7 +28,7 @@ class Page {
 
   constructor() {
     this.tab = new Tab();
-    // The SDK leaves the room with the page. This tab still belongs to it: a reload goes back.
+    // The SDK leaves the room when the page goes. The tab keeps the room's id: a reload goes back.
     addEventListener("pagehide", ({ persisted }) => (this.#gone = !persisted));
     this.tokens = new Tokens(this.tab);
     this.devices = new Devices({ muted: this.tab.get("muted") ?? false, cameraOff: this.tab.get("cameraOff") ?? false });
@@ -60,7 +60,7 @@ class Page {
     if (roomId === null || !name || this.tab.get("room") !== roomId) return this.#showEntry(roomId);
     this.#show("joining");
     const opened = this.devices.open();
-    // The tracks first, as before the reload; not for ever, since a browser may ask the person again.
+    // Open the tracks first, as before the reload. Do not wait for ever: a browser may ask the person again.
     void Promise.race([opened, new Promise((resolve) => setTimeout(resolve, 3_000))]).then(() => this.#go({ name, roomId }));
   }
 
@@ -153,7 +153,7 @@ class Page {
     if (roomId) history.replaceState(null, "", addressOf(roomId));
   }
 
-  // Whatever changed about the devices: the switches, the meter, the memory of this tab, and a word about what is missing.
+  // The devices changed: update the switches, the meter, this tab's storage, and the banner about what is missing.
   #equipped() {
     const { devices } = this;
     this.controls.show(devices);
@@ -165,7 +165,7 @@ class Page {
     byId("devices-retry").hidden = !devices.media;
   }
 
-  // Whoever asks for a device hears why there is none, also a second time.
+  // Explain why a device is missing each time the person asks for it.
   #asked(change) {
     this.#dismissed = "";
     void change();

@@ -4,7 +4,7 @@ import { byId, element, setText } from "./dom.js";
 import { listed } from "./messages.js";
 
 const SHOWN_MS = 4_000;
-/** Who reloads leaves and comes within this time: that is one piece of news, not two. */
+/** A person who reloads the page leaves and comes back within this time, in milliseconds: one toast, not two. */
 const GATHER_MS = 900;
 
 /** Say something for a moment. */

@@ -17,7 +17,7 @@ export function remember(key, value) {
     if (value === null) localStorage.removeItem(PREFIX + key);
     else localStorage.setItem(PREFIX + key, value);
   } catch {
-    // Remembering is a comfort: without storage the person types the name again.
+    // Without storage the person types the name again.
   }
 }
 
@@ -33,7 +33,7 @@ export class Tab {
     this.#takeOut();
     addEventListener("pagehide", () => this.#putBack());
     addEventListener("pageshow", (event) => event.persisted && this.#takeOut());
-    // A phone ends pages in the background without a word.
+    // A phone ends pages in the background without an event.
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#putBack() : this.#takeOut()));
   }
 

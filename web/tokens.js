@@ -45,7 +45,7 @@ export class Tokens {
     const before = this.tab.get("guestToken");
     const body = this.name ? { name: this.name } : {};
     const issued = await this.#ask(body, before).catch((refusal) => {
-      // The token from before has ended, or was another gateway's: somebody new, then.
+      // The earlier token has ended, or came from another gateway: ask as somebody new.
       if (before && [401, 403, 422].includes(refusal.status)) return this.#ask(body);
       throw refusal;
     });

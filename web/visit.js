@@ -9,7 +9,7 @@ const KINDS = ["audio", "video", "screen"];
  * `visitor` is `{tokens, deviceId, name}`; aborting `signal` gives up, or ends the visit later.
  */
 export async function enter(roomId, { tokens, deviceId, name }, devices, signal) {
-  // Asked here first: a refused token is then an answer, and not something that the SDK tries again for a while.
+  // Ask for a token here first: a refused one is an answer, while the SDK would try again for a while.
   await tokens.token();
   const session = await connect(location.origin, { token: () => tokens.token(), deviceId, signal });
   try {
@@ -37,11 +37,11 @@ export class Visit extends EventTarget {
     Object.assign(this, { session, room, devices });
     this.#sent = { audio: devices.audio, video: devices.video, screen: devices.screen, muted: devices.muted };
     this.call = room.call({ tracks: { audio: devices.audio, video: devices.video, screen: devices.screen } });
-    // A room with muteOnEntry mutes our first sound: the switch then says so too.
+    // A room with muteOnEntry mutes our first microphone: the switch must say so.
     const hush = () => this.call.muted("audio") && !devices.muted && void devices.setMuted(true);
     this.call.addEventListener("localtrack", hush);
     hush();
-    // A camera that was turned off while we were joining: the room was told otherwise.
+    // A camera may have been turned off while we were joining: the room was told that it is on.
     for (const kind of KINDS) if (!devices[kind] && (room.self.media[kind]?.state ?? "off") !== "off") this.#try(this.call.setTrack(kind, null));
     devices.addEventListener("change", this.send);
     room.addEventListener("left", ({ reason, error }) => this.#end(reason, error));
@@ -56,7 +56,7 @@ export class Visit extends EventTarget {
       const track = this.devices[kind];
       if (this.#sent[kind] === track) continue;
       this.#sent[kind] = track;
-      // Not awaited: the SDK keeps the order, also of what is switched while there is no connection.
+      // Do not wait: the SDK keeps the order of these changes, also while there is no connection.
       this.#try(this.call.setTrack(kind, track, kind === "screen" ? { audio: this.devices.screenSound } : {}));
     }
     if (!audio || this.#sent.muted === muted) return;

@@ -115,7 +115,7 @@ export class Call extends TypedEventTarget {
       this.#entering = false;
       if (this.#room.info.settings.muteOnEntry) track.enabled = false;
     }
-    // The room first: the others know which stream is a screen before they see it.
+    // Tell the room first: the others must know which stream is a screen before its track arrives.
     const told = this.#tell(kind, track);
     this.#put(kind, track);
     if (kind === "screen") this.#put("screenaudio", track && audio);
@@ -221,7 +221,7 @@ export class Call extends TypedEventTarget {
     const screen = track ? this.#media.screen.id : null;
     const { media, metadata } = this.#room.self;
     const known = (media[kind]?.state ?? "off") === state && (kind !== "screen" || (metadata.screen ?? null) === screen);
-    // What the room knows may be about to change, by what it was told just before.
+    // An update that is under way may change what the room knows.
     if (known && (this.#told.get(kind) ?? state) === state) return;
     this.#told.set(kind, state);
     const change = { media: { [kind]: { state } } };
@@ -282,7 +282,7 @@ export class Call extends TypedEventTarget {
     }
   }
 
-  /** Of what nobody waits for, an error is an event. @param {Promise<unknown>} doing */
+  /** Nobody awaits this: its error becomes an event. @param {Promise<unknown>} doing */
   #later(doing) {
     doing.catch((error) => this.#closed || this.dispatchEvent(event("error", { peer: null, error })));
   }

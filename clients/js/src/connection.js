@@ -47,7 +47,7 @@ export class Connection {
     this.#socket.onopen = () => this.#listener?.opened();
     this.#socket.onmessage = ({ data }) => this.#heard(data);
     this.#socket.onclose = ({ code, reason }) => this.#ended(code, reason);
-    // A close event always follows; what an error event says is nothing.
+    // A close event always follows an error event, and says more.
     this.#socket.onerror = () => {};
   }
 

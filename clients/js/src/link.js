@@ -72,12 +72,12 @@ export class Link {
     this.#happen("dial");
   }
 
-  /** The network is back: what was begun without it is worth nothing, what was there before it must prove itself. */
+  /** The network is back: begin an attempt that is under way anew, and check the present connection. */
   online() {
     this.#happen("online");
   }
 
-  /** The page was asleep: do not wait, and do not believe. */
+  /** The page runs again: try at once, and check the present connection. */
   wake() {
     this.#happen("wake");
   }
@@ -101,7 +101,7 @@ export class Link {
     this.#state = to;
     for (const action of actions) {
       this.#do(action, facts);
-      // The owner was told something, and something else happened for it: the rest is void.
+      // The owner was told something, and closed the link for it: the other actions are void.
       if (this.#state !== to) return;
     }
   }
@@ -156,7 +156,7 @@ export class Link {
   }
 
   /**
-   * Whoever issues tokens may have said that asking again is of no use.
+   * The token's source may say that there will never be one.
    * @param {unknown} error
    */
   #noToken(error) {
@@ -244,7 +244,7 @@ export class Link {
   }
 
   /**
-   * The connection that was coming in did not make it.
+   * The next connection has ended before it had the session.
    * @param {number} code
    * @param {string} reason
    */
@@ -255,7 +255,7 @@ export class Link {
   }
 
   /**
-   * The one that had the session is closed.
+   * The present connection has ended.
    * @param {number} code
    * @param {string} reason
    */

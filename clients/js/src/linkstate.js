@@ -1,14 +1,14 @@
-/** The life of a link as a table: in which state it is, what may happen there, what it becomes, what is done. Pure. */
+/** The life of a link as a table: a state and an event give the next state and what is done. Pure. */
 
 import { CloseCodes } from "./messages.js";
 
 /**
- * What a link is doing. From `connected` on, up to `resuming`, there is a connection that has the session.
+ * What a link is doing. From `connected` to `resuming` a connection has the session: the present one.
  *
  * - `idle`: nothing has begun
- * - `waiting`: for the time of the next attempt
- * - `dialling`: a token is asked for
- * - `entering`: a WebSocket is opened and authenticated
+ * - `waiting`: until the time of the next attempt
+ * - `dialling`: the link asks for a token
+ * - `entering`: the next connection is opened and authenticated
  * - `connected`: a connection has the session, and nothing else is under way
  * - `moving_waiting`, `moving_dialling`, `moving_entering`: the same attempt while that connection still works
  * - `resuming`: the next connection has said which session it resumes. What the present one says from here on is held,
@@ -23,14 +23,14 @@ import { CloseCodes } from "./messages.js";
 /**
  * What happens to a link.
  *
- * - `dial`: the program wants a connection; `timer`: the time of the next attempt; `wake`: do not wait, and do not
- *   believe; `online`: the network is back; `close`: the program ends it
+ * - `dial`: the program wants a connection; `timer`: the time of the next attempt has come; `wake`: the page runs again, so
+ *   the present connection may be dead; `online`: the network is back; `close`: the program ends it
  * - `token`: there is one; `no_token`: there is none now; `token_refused`: there will never be one
  * - `opened`: the next connection is open; `entered`: it has the session, by `auth_ok`
- * - `refused`: the next connection has ended without that; `stale`: as its token had ended, and another can be had;
+ * - `refused`: the next connection has ended before that; `stale`: since its token has ended, and there can be another;
  *   `refused_for_good`: do not come back
  * - `go_away`: the gateway asks us to move
- * - `lost`: the present connection has ended; `restarted`: as its gateway shuts down (1012); `replaced`: as another
+ * - `lost`: the present connection has ended; `restarted`: since its gateway shuts down (1012); `replaced`: since another
  *   connection has the session (4504); `lost_for_good`: do not come back
  * @typedef {"dial" | "timer" | "wake" | "online" | "close" | "token" | "no_token" | "token_refused" | "opened" | "entered"
  *   | "refused" | "stale" | "refused_for_good" | "go_away" | "lost" | "restarted" | "replaced" | "lost_for_good"} LinkEvent

@@ -40,7 +40,7 @@ export class Mesh {
     const before = this.#host.generations.get(id);
     const offered = signals.length ? (generationOf(signals[0]?.negotiation) ?? 0) : -1;
     const generation = Math.max(before === undefined ? 0 : before + 1, offered);
-    // Of two that meet, the one that came later offers. After an earlier call in this room the other end knows of none.
+    // The one that came later offers. After an earlier call in this room we do: the other end does not know of this one.
     const waits = generation === offered || (before === undefined && !this.#polite(id));
     const peer = new Peer(participant, this.#peerHost, generation, waits);
     this.peers.set(id, peer);

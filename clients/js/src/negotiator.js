@@ -157,7 +157,7 @@ export class Negotiator {
     // Firefox says "" at the end of each generation, and then null as the others do.
     if (candidate?.candidate === "") return;
     const init = candidate && candidate.toJSON();
-    // A candidate that is refused or lost is one way less; ICE copes.
+    // A candidate may be refused or lost: ICE goes on with the others.
     this.#port.send({ type: "candidate", candidate: init, negotiation: this.#said }).catch(() => {});
   }
 
@@ -197,7 +197,7 @@ export class Negotiator {
       if (this.#early.length < EARLY_AT_MOST) this.#early.push(signal);
       return;
     }
-    // One of a description that was ignored, rolled back or replaced by a restart is worth nothing, and is refused here.
+    // A candidate of a description that was ignored, rolled back or replaced is refused here: it is of no use.
     await this.#connection.addIceCandidate(signal.candidate ?? undefined).catch(() => {});
   }
 }

@@ -58,7 +58,7 @@ export class Outgoing {
       if (track) this.#add(slot, slot.startsWith("screen") ? "sendonly" : "sendrecv");
       return;
     }
-    // That of a connection that was just closed refuses it, which is as good.
+    // The sender of a connection that was just closed refuses it: nothing is lost.
     transceiver.sender.replaceTrack(track).catch(() => {});
     if (slot.startsWith("screen")) transceiver.direction = track ? "sendonly" : "inactive";
   }

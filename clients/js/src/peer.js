@@ -131,7 +131,7 @@ export class Peer {
   async _configure(configuration, renewed) {
     const connection = this.#connection;
     connection.setConfiguration(configuration);
-    // What has gathered nothing yet gathers with these.
+    // A connection that has gathered nothing yet gathers with these servers.
     if (connection.signalingState === "closed" || !connection.localDescription) return;
     if (this.state !== "connected" || (renewed && (await relayed(connection)))) connection.restartIce();
   }

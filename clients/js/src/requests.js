@@ -8,8 +8,8 @@ const RETRY_MS = 500;
 const RETRY_CAP_MS = 4000;
 
 /**
- * What becomes of a request when the session it belongs to is lost: a `join` is asked in the new one; a `signal` is worth
- * nothing there; an `update` is part of the new join; a `leave` is done; a `look` is not needed.
+ * What becomes of a request when the session it belongs to is lost: a `join` is asked in the new one; a `signal` is
+ * dropped; an `update` is part of the new join; a `leave` is done; a `look` is not needed.
  * @typedef {"join" | "signal" | "update" | "leave" | "look"} Purpose
  */
 

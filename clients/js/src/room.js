@@ -244,8 +244,9 @@ export class Room extends TypedEventTarget {
 
   /** @param {any} message */
   #apply(message) {
-    if (message.revision <= this.revision) return;
     const gone = message.type === "user_left" && message.participantId === this.#known.selfId;
+    const ends = gone || message.type === "room_closed";
+    if (message.revision <= this.revision && !ends) return;
     const changes = this.#known.apply(message);
     if (message.type === "room_closed") return this.#endBy(message, "room_closed");
     if (gone && message.reason !== "timeout") return this.#endBy(message, message.reason);
@@ -270,7 +271,7 @@ export class Room extends TypedEventTarget {
     if (this.#looking) return;
     this.#looking = true;
     this.#session
-      ._ask("look", { type: "get_room", roomId: this.id }, (reply) => reply.type === "room_users" && this.#replace(reply))
+      ._ask("look", { type: "get_room", roomId: this.id }, (reply) => reply.type === "room_users" && !this.left && this.#replace(reply))
       .catch((error) => this.#session._report(error))
       .finally(() => (this.#looking = false));
   }

@@ -215,7 +215,7 @@ export class Session extends TypedEventTarget {
    * @param {Room | undefined} room
    */
   #refused(message, room) {
-    // Nothing of ours is asked without an id: this is about a room that could not be resumed, or about the connection.
+    // Every request of ours has an id. So this is about a room that could not be resumed, or about the connection.
     if (room && message.code === "not_in_room") return room._lost();
     this._report(ParleyError.from(message));
   }
