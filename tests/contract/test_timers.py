@@ -1,4 +1,4 @@
-"""What both adapters promise about timers: when they fire, for whom, and what they survive."""
+"""What both buses promise about timers: when they fire, for whom, and what they survive."""
 
 import asyncio
 import contextlib
@@ -13,61 +13,18 @@ from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.log import Conflict
 from shared.broker.ports import Ports
 from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
-from shared.values.errors import Code, Refused, unavailable
+from shared.values.errors import Code, Refused
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
 from tests.support.buses import on_nats
 from tests.support.patience import eventually, eventually_async
+from tests.support.timers import AN_HOUR, LONG, RETRY, Taker, empty, lease, settled
 
 Connect = Callable[[str], Awaitable[Ports]]
+
+
 A, B = RoomId("room-a"), RoomId("room-b")
-AN_HOUR = 3600.0
-RETRY = 0.3  # seconds before a due timer is handed over again, where that is the claim
-LONG = 60.0  # where it is not: a slow disk must not look like a second time
-
-
-def lease(gateway: str, seconds: float) -> LeaseEnds:
-    """Due so many seconds from now."""
-    return LeaseEnds(due=time.time() + seconds, gateway=GatewayId(gateway))
-
-
-def empty(room: str, seconds: float = 0.0) -> LogKept:
-    """Due so many seconds from now."""
-    return LogKept(due=time.time() + seconds, room_id=RoomId(room))
-
-
-class Taker:
-    """Remembers what it was handed, and when; fails as often as it is told."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[float, Timer]] = []
-        self.failures: list[Exception] = []
-
-    async def handle(self, timer: Timer) -> None:
-        """Take a timer."""
-        self.taken.append((time.time(), timer))
-        if self.failures:
-            raise self.failures.pop(0)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the timers taken, in order."""
-        return [timer.name for _, timer in self.taken]
-
-    def has(self, count: int) -> Callable[[], bool]:
-        """Whether so many were taken."""
-        return lambda: len(self.taken) >= count
-
-
-async def settled(bus: Ports, taker: Taker) -> None:
-    """What was due before now has been handed over by now."""
-    last = empty("the-last-one", 0.3)
-    await bus.timers.arm(last)
-    await eventually(lambda: last.name in taker.names, "the last one is taken")
-
-
-# -- one timer ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_timer_fires_when_it_is_due(connect: Connect) -> None:
@@ -139,9 +96,6 @@ async def test_where_a_timer_waits(connect: Connect) -> None:
     await eventually_async(gone, "it has fired")
 
 
-# -- compare and set ---------------------------------------------------------------------------------------------------
-
-
 async def test_arming_on_a_position(connect: Connect) -> None:
     """`after` must be where the timer waits, 0 where none does; anything else is a conflict that changes nothing."""
     _, gateway = await connect("rooms"), await connect("gateway")
@@ -202,118 +156,6 @@ async def test_a_renewal_races_the_end(connect: Connect) -> None:
     for n in fired & set(renewed):
         with pytest.raises(Conflict):
             await gateway.timers.arm(lease(f"g_{n}", AN_HOUR), after=renewed[n])
-
-
-# -- who takes them ----------------------------------------------------------------------------------------------------
-
-
-async def test_two_takers_share(connect: Connect) -> None:
-    """Each timer goes to one of the processes that take them, and both have some."""
-    one, two = await connect("rooms"), await connect("rooms")
-    takers = [Taker(), Taker()]
-    for bus, taker in zip((one, two), takers, strict=True):
-        await bus.timers.take(taker.handle, LONG)
-    await asyncio.gather(*(one.timers.arm(empty(f"room-{n}", 0.5)) for n in range(200)))
-    await eventually(lambda: sum(len(taker.taken) for taker in takers) >= 200, "all are taken")
-    names = takers[0].names + takers[1].names
-    assert Counter(names) == {empty(f"room-{n}").name: 1 for n in range(200)}
-    assert takers[0].taken
-    assert takers[1].taken
-
-
-@pytest.mark.parametrize("failure", [unavailable("the log"), KeyError("a bug")])
-async def test_a_timer_that_failed_comes_again(connect: Connect, failure: Exception) -> None:
-    """A handler that refuses, or has a bug, gets it again until it is done; then never more."""
-    rooms = await connect("rooms")
-    taker = Taker()
-    taker.failures = [failure, failure]
-    await rooms.timers.take(taker.handle, RETRY)
-    timer = empty("again")
-    await rooms.timers.arm(timer)
-    await eventually(taker.has(3), "it is handed over three times")
-    await settled(rooms, taker)
-    assert [taken for _, taken in taker.taken[:3]] == [timer] * 3
-    times = [at for at, _ in taker.taken]
-    assert times[1] - times[0] >= RETRY * 0.9
-    assert Counter(taker.names)[timer.name] == 3
-
-
-async def test_another_one_takes_what_failed(connect: Connect) -> None:
-    """What one process cannot do, another one is handed."""
-    broken, sound = await connect("rooms"), await connect("rooms")
-    fails, works = Taker(), Taker()
-    fails.failures = [unavailable("the log")] * 1000
-    await broken.timers.take(fails.handle, RETRY)
-    await sound.timers.take(works.handle, RETRY)
-    timers = [empty(f"room-{n}") for n in range(6)]
-    for timer in timers:
-        await sound.timers.arm(timer)
-    await eventually(lambda: {timer.name for timer in timers} <= set(works.names), "the other one has taken them")
-
-
-async def test_who_stopped_is_handed_nothing(connect: Connect) -> None:
-    """After `stop` returned what is due goes to the others; what was being handled has been finished."""
-    one, two = await connect("rooms"), await connect("rooms")
-    other = Taker()
-    began, goes_on = asyncio.Event(), asyncio.Event()
-    finished: list[str] = []
-
-    async def slow(timer: Timer) -> None:
-        began.set()
-        await goes_on.wait()
-        finished.append(timer.name)
-
-    taking = await one.timers.take(slow, LONG)
-    first = empty("first")
-    await one.timers.arm(first)
-    await asyncio.wait_for(began.wait(), 10)
-    stopping = asyncio.create_task(taking.stop())
-    await two.timers.take(other.handle, LONG)
-    goes_on.set()
-    await asyncio.wait_for(stopping, 10)
-    later = [empty(f"room-{n}", 0.1) for n in range(10)]
-    for timer in later:
-        await two.timers.arm(timer)
-    await eventually(other.has(10), "the other one takes them")
-    await eventually(lambda: finished == [first.name], "the first is finished")
-    assert sorted(other.names) == sorted(timer.name for timer in later)
-
-
-async def test_what_was_due_while_nobody_took(connect: Connect) -> None:
-    """It waits, and is handed over when somebody comes; then it is gone for whoever comes later."""
-    rooms = await connect("rooms")
-    timers = [empty(f"room-{n}") for n in range(10)]
-    for timer in timers:
-        await rooms.timers.arm(timer)
-
-    async def fired() -> bool:
-        return await rooms.timers.armed(timers[-1]) is None
-
-    await eventually_async(fired, "they are due")
-    first, second = Taker(), Taker()
-    taking = await rooms.timers.take(first.handle, LONG)
-    await eventually(first.has(10), "they are taken")
-    await taking.stop()
-    await rooms.timers.take(second.handle, LONG)
-    await settled(rooms, second)
-    assert sorted(first.names) == sorted(timer.name for timer in timers)
-    assert len(second.names) == 1
-
-
-async def test_very_many_at_once(connect: Connect) -> None:
-    """Thousands that are due in the same moment all arrive, each once."""
-    rooms = await connect("rooms")
-    taker = Taker()
-    await rooms.timers.take(taker.handle, LONG)
-    due = time.time() + 2.0
-    timers = [RoomEmpty(due=due, room_id=RoomId(f"room-{n}")) for n in range(2000)]
-    await asyncio.gather(*(rooms.timers.arm(timer) for timer in timers))
-    await eventually(taker.has(2000), "all are taken")
-    await settled(rooms, taker)
-    assert Counter(taker.names[:-1]) == {timer.name: 1 for timer in timers}
-
-
-# -- the broker's ends -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds, RoomEnds
 from shared.values.errors import unavailable
 from shared.values.ids import RoomId
-from tests.service.test_resume import ROOM, Away, came, until_resumed
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume
+from tests.support.away import ROOM, Away, came, until_resumed
 from tests.support.buses import both_buses, in_memory
 from tests.support.client import Client
 from tests.support.patience import eventually_async

@@ -1,50 +1,30 @@
 """Coming back: on the same gateway or another one, within the grace time or after it, with all that was missed."""
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.away import ROOM, Away, came, until_resumed
 from tests.support.buses import both_buses, in_memory
-from tests.support.client import Client, Message
+from tests.support.client import Client
 from tests.support.sdp import answer, candidate, offer
 from tests.support.system import System, token
 
 pytestmark = both_buses
 
-ROOM = "voice-1"
 
-
-class Away:
-    """What a client keeps while it has no connection: the secret, and the last cursor of each room."""
-
-    def __init__(self, client: Client, agent_id: str, login: Message) -> None:
-        self.agent_id = agent_id
-        self.secret = login["resumeToken"]
-        self.session_id = login["sessionId"]
-        self.cursors = {m["roomId"]: m["cursor"] for m in client.everything if "cursor" in m and "roomId" in m}
-
-    async def back(self, system: System, gateway: int = 0, **changed: Any) -> tuple[Client, Message]:
-        """On a new connection; what `authenticate` was answered."""
-        client = await system.client(gateway)
-        resume = {"token": self.secret, "cursors": self.cursors, **changed}
-        return client, await client.ask("authenticate", token=token(self.agent_id), resume=resume)
-
-
-async def came(system: System, agent_id: str, gateway: int = 0, room: str = ROOM) -> tuple[Client, Message]:
-    """Log in and join; the client and its auth_ok."""
-    client = await system.client(gateway)
-    login = await client.login(token(agent_id))
-    await client.join(room)
-    return client, login
-
-
-async def until_resumed(client: Client, room: str = ROOM) -> list[Message]:
-    """All that came about a room up to `room_resumed`, which is the last."""
-    await client.hear("room_resumed", roomId=room)
-    about = [m for m in client.everything if m.get("roomId") == room]
-    return about[: [m["type"] for m in about].index("room_resumed") + 1]
+MISSED = [
+    "user_updated",  # bob himself: reconnecting
+    "offer",
+    "candidate",
+    "user_updated",  # alice's name
+    "user_joined",
+    "offer",
+    "user_left",
+    "user_updated",  # bob himself: connected again
+    "room_resumed",
+]
 
 
 @pytest.mark.parametrize("gateway", [0, 1])
@@ -68,17 +48,7 @@ async def test_all_that_was_missed(system: System, gateway: int) -> None:
     back, reply = await away.back(system, gateway)
     assert (reply["type"], reply["resumed"], reply["sessionId"]) == ("auth_ok", True, away.session_id)
     missed = await until_resumed(back)
-    assert [m["type"] for m in missed] == [
-        "user_updated",  # bob himself: reconnecting
-        "offer",
-        "candidate",
-        "user_updated",  # alice's name
-        "user_joined",
-        "offer",
-        "user_left",
-        "user_updated",  # bob himself: connected again
-        "room_resumed",
-    ]
+    assert [m["type"] for m in missed] == MISSED
     revisions = [m["revision"] for m in missed if "revision" in m]
     assert revisions == [*range(revisions[0], revisions[0] + 5), revisions[-1]]
     assert revisions[-2] == revisions[-1]
