@@ -85,7 +85,9 @@ describe("a stage", () => {
     const { tiles, floating } = arrange({ width: 1280, height: 720, tiles: 2, own: -1, screens: 0 });
     expect([floating, apart(...tiles)]).toEqual([-1, true]);
   });
+});
 
+describe("a stage with a screen", () => {
   test.each(STAGES)("on $width × $height a shared screen and everyone have a place, and nothing covers anything", (stage) => {
     for (const count of PEOPLE) {
       for (const shared of [1, 2]) {

@@ -37,13 +37,15 @@ describe("an error", () => {
   test("repeats what the server did not like", () => {
     expect(explain(new ParleyError("bad_message", "name: too long")).text).toBe("The server did not accept it: name: too long.");
   });
+});
 
-  test("offline, nothing else is blamed", () => {
+describe("the cause of an error", () => {
+  test("is the network when one is offline, whatever else was said", () => {
     vi.stubGlobal("navigator", { onLine: false });
     for (const error of [new ParleyError("room_full", "full"), new TypeError("failed to fetch")]) expect(explain(error).title).toBe("You are offline");
   });
 
-  test("of a guest depends on what was asked for: a room of one's own, or to be let in at all", () => {
+  test("is for a guest what was asked for: a room of one's own, or to be let in at all", () => {
     expect(explain(refused("forbidden", "create_refused")).title).toBe("Guests cannot create rooms here");
     expect(explain(refused("forbidden", "token_refused")).title).toBe("This server lets nobody in here");
     expect(explain(refused("not_found", "token_refused")).title).toBe("This server lets nobody in here");
@@ -51,12 +53,12 @@ describe("an error", () => {
     for (const code of ["rate_limited", "unavailable"]) expect(explain(refused(code, "token_refused"))).toEqual(explain(new ParleyError(code, "no")));
   });
 
-  test("inside that of the SDK is the one that is explained", () => {
+  test("is explained, where the SDK wraps it", () => {
     const inner = refused("forbidden", "create_refused");
     expect(explain(new ParleyError("unavailable", "there is no token", { cause: inner }))).toEqual(explain(inner));
   });
 
-  test("that nobody thought of says so, and does not show itself", () => {
+  test("is not shown where nobody thought of it", () => {
     const { title, text, ways } = explain(new Error("SECRET at line 3"));
     expect(`${title} ${text}`).not.toContain("SECRET");
     expect(ways).toEqual(["again", "new"]);
