@@ -31,7 +31,7 @@ test-all: $(VENV)/.dev ## every test
 test-slow: $(VENV)/.dev ## what `make test-all` has and `make test` has not
 	@$(PYTEST) -m slow $(ARGS)
 
-check: $(VENV)/.dev ## lint, format, types, layering
+check: $(VENV)/.dev ## lint, format, types, layering, size
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -41,6 +41,7 @@ check: $(VENV)/.dev ## lint, format, types, layering
 	@$(BIN)/python -m clients.messages --check
 	@if command -v npm >/dev/null; then $(MAKE) --silent --no-print-directory $(NODE) && npm --prefix clients/js run --silent check; \
 	else echo "the types of clients/js were not checked: there is no npm here"; fi
+	@$(BIN)/python -m checks.size
 
 bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 	@$(BIN)/python -m bench $(ARGS)
