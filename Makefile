@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := dev run agent gateway rooms auth
+LOCKS := dev run agent gateway rooms auth mutate
 
 export PYTHONDONTWRITEBYTECODE ?=
 
@@ -49,6 +49,10 @@ bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 faults: $(VENV)/.dev ## kill, stop and cut for real, and print what held: ARGS='kills race --short'
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+mutate: $(VENV)/.mutate ## change the pure rules of rooms, SDP and candidates, and tell what no test notices: ARGS='services.rooms.seats*'
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/python -m tests.mutation
+
 docs: $(VENV)/.dev ## write docs/configuration.md from the settings, and the message types of clients/js from the models
 	@$(BIN)/python -m docs.configuration
 	@$(BIN)/python -m clients.messages
@@ -67,7 +71,7 @@ lock: $(VENV)/.uv ## write requirements/*.txt from pyproject.toml
 	echo uv | eval "$$compile - $(ARGS) --output-file requirements/uv.txt"
 
 clean: ## remove what was installed and built (not .data)
-	@rm -rf $(VENV) clients/js/node_modules clients/js/types .mypy_cache .ruff_cache .hypothesis build
+	@rm -rf $(VENV) clients/js/node_modules clients/js/types .mypy_cache .ruff_cache .hypothesis build mutants
 
 # uv installs from the hashed locks; where it is missing it is fetched from the package index, from its own lock.
 $(VENV)/.uv: requirements/uv.txt
@@ -102,6 +106,11 @@ $(VENV)/.dev: requirements/dev.txt clients/python/pyproject.toml $(VENV)/.uv
 	@$(CLIENT)
 	@touch $@ $(VENV)/.run $(VENV)/.agent
 
+$(VENV)/.mutate: requirements/mutate.txt $(VENV)/.dev
+	@echo "installing what changes the code (requirements/mutate.txt)"
+	@$(LOCKED) requirements/mutate.txt
+	@touch $@
+
 # Only for checks and tests: what is served and published are the sources themselves.
 NODE = clients/js/node_modules/.package-lock.json
 
@@ -110,4 +119,4 @@ $(NODE): clients/js/package-lock.json
 	@cd clients/js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run agent test test-all test-slow check bench faults docs format lock clean
+.PHONY: help run agent mutate test test-all test-slow check bench faults docs format lock clean

@@ -86,6 +86,7 @@ def test_global_and_private_addresses_pass(address: str) -> None:
             for address in ("::127.0.0.1", "64:ff9b::127.0.0.1", "2002:7f00:1::", "0:0:0:0:0:0:0:1")
         ],
         *[(address, "metadata") for address in ("169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe")],
+        *[(address, "metadata") for address in ("2002:a9fe:a9fe::", "2002:a83f:8110::1", "::169.254.170.23")],
         *[(address, "metadata") for address in ("169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192")],
         *[
             (address, "metadata")
