@@ -20,7 +20,7 @@ agent: $(VENV)/.agent ## with `make run` in another terminal: an agent that gree
 # Two processes; with ARGS one, in which a debugger works too. LONGEST: how many of the slowest are told.
 WORKERS ?= $(if $(ARGS),0,2)
 LONGEST ?= 15
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations $(LONGEST)
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --durations $(LONGEST)
 
 test: $(VENV)/.dev ## what every change is tried with, of every layer: minutes; ARGS='-k join -x' go to pytest
 	@$(PYTEST) -m "not slow" $(ARGS)

@@ -8,6 +8,7 @@ the test is marked `both_buses` and runs on both in either.
 from collections.abc import Sequence
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # What pictures, sound and the clock of a fault depend on is the machine: these run one after another, beside the others.
 MACHINE = (
@@ -25,30 +26,39 @@ SPREAD = ("tests/simulation/", "tests/unit/")
 ORDER = (*MACHINE, "tests/clients/", "tests/processes/", "tests/contract/", "tests/service/", "tests/simulation/")
 
 
+class Groups(LoadScopeScheduling):
+    """Gives the processes one group of tests after another. (xdist's own groups do nothing with pytest 9.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def group(nodeid: str) -> str:
+    """The name of a test's group."""
+    if nodeid.startswith(MACHINE):
+        return "machine"
+    return nodeid if nodeid.startswith(SPREAD) else _path(nodeid)
+
+
 def sort(items: list[pytest.Item]) -> None:
-    """Put the tests of one run in order and in groups, and mark those that only `make test-all` runs."""
+    """Put the tests of one run in order, and mark those that only `make test-all` runs."""
     for item in items:
         if _is_for_the_longer_run(item):
             item.add_marker(pytest.mark.slow)
-        path = _path(item)
-        if path.startswith(MACHINE):
-            item.add_marker(pytest.mark.xdist_group("machine"))
-        elif not path.startswith(SPREAD):
-            item.add_marker(pytest.mark.xdist_group(path.removesuffix(".py").rpartition("/")[2]))
-    items.sort(key=lambda item: _place(_path(item), ORDER))
+    items.sort(key=lambda item: _place(item.nodeid, ORDER))
 
 
-def _path(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
+def _path(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
 
 
-def _place(path: str, order: Sequence[str]) -> int:
-    return next((place for place, start in enumerate(order) if path.startswith(start)), len(order))
+def _place(nodeid: str, order: Sequence[str]) -> int:
+    return next((place for place, start in enumerate(order) if nodeid.startswith(start)), len(order))
 
 
 def _is_for_the_longer_run(item: pytest.Item) -> bool:
     """A conversation that another test has on the bus in memory, and whose claim is not about the bus."""
-    if not _path(item).startswith("tests/service/") or item.get_closest_marker("both_buses"):
+    if not item.nodeid.startswith("tests/service/") or item.get_closest_marker("both_buses"):
         return False
     chosen = [mark for mark in item.iter_markers("parametrize") if mark.args[0] == "bus_kind"]
     return not chosen and getattr(item, "callspec", None) is not None and item.callspec.params.get("bus_kind") == "nats"  # type: ignore[attr-defined]
