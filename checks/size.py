@@ -47,10 +47,9 @@ def all_functions(names: list[str]) -> Iterator[tuple[str, str, int]]:
         if name.endswith(".py"):
             for function, lines in functions(ast.parse((ROOT / name).read_text())):
                 yield name, function, lines
-    node = shutil.which("node")
-    if node is None:
+    node, scripts = shutil.which("node"), [name for name in names if name.endswith(".js")]
+    if node is None or not scripts:
         return
-    scripts = [name for name in names if name.endswith(".js")]
     asked = subprocess.run((node, READER, *scripts), cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     for name, found in json.loads(asked.stdout).items():
         for function, lines in found:
