@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tests.faults.belief import Belief, position
 from tests.faults.ledger import SIGNALS, Asked, Heard, Ledger, Over, Shown
-from tests.faults.line import Line
+from tests.faults.link import Link
 from tests.support.client import Message
 
 REPLY_SECONDS = 60.0  # over all connections
@@ -30,7 +30,7 @@ class Caller:
         self.chance = chance
         self.sessions = 0
         self.ledger = ledger
-        self.line = Line(name, urls, ledger, chance, self._receive, self._cursors)
+        self.link = Link(name, urls, ledger, chance, self._receive, self._cursors)
         self._pending: dict[str, Asked] = {}
         self._wanted: dict[str, tuple[float, int]] = {}  # room -> since when, and what position, it wants a seat
         self._count = 0
@@ -40,7 +40,7 @@ class Caller:
 
     async def start(self, url: str | None = None) -> "Caller":
         """Connect and authenticate, to this gateway first."""
-        await self.line.start(url)
+        await self.link.start(url)
         return self
 
     async def ask(self, type_: str, **fields: object) -> Message:
@@ -48,13 +48,13 @@ class Caller:
         self._count += 1
         asked = self._note(str(self._count), type_, fields)
         self._pending[asked.id] = asked
-        self.line.send(asked.message)
+        self.link.send(asked.message)
         try:
             async with asyncio.timeout(REPLY_SECONDS):
                 return await asked.answer
         except TimeoutError:
-            if self.line.online.is_set():
-                trace = self.line.told(time.time() - 2 * REPLY_SECONDS)
+            if self.link.online.is_set():
+                trace = self.link.told(time.time() - 2 * REPLY_SECONDS)
                 self.ledger.wrong.append(
                     f"{self.name}: {type_} {asked.id} had no reply in {REPLY_SECONDS:.0f} s: {trace}"
                 )
@@ -81,20 +81,20 @@ class Caller:
 
     def stop(self) -> None:
         """Close the connection and never come back: after the grace time it is out of its rooms."""
-        self.line.end()
-        if self.line.wire is not None:
-            self.line.wire.close()
+        self.link.end()
+        if self.link.wire is not None:
+            self.link.wire.close()
 
     def vanish(self) -> None:
         """As `stop`, without a word."""
-        self.line.end()
-        if self.line.wire is not None:
-            self.line.wire.abort()
+        self.link.end()
+        if self.link.wire is not None:
+            self.link.wire.abort()
 
     @property
     def alive(self) -> bool:
         """Whether it means to be there."""
-        return not self.line.stopped
+        return not self.link.stopped
 
     def _note(self, id_: str, type_: str, fields: dict[str, object]) -> Asked:
         now = time.time()
@@ -142,7 +142,7 @@ class Caller:
         if message["resumed"]:
             self._resuming = set(self.rooms)
             for asked in list(self._pending.values()):
-                self.line.send(asked.message)
+                self.link.send(asked.message)
         else:
             self._begin()
         self._back()
@@ -159,9 +159,9 @@ class Caller:
 
     def _back(self) -> None:
         """Everything missed is here: the gap is over."""
-        if not self._resuming and self.line.lost_at is not None:
-            self.ledger.gaps.append(time.monotonic() - self.line.lost_at)
-            self.line.lost_at = None
+        if not self._resuming and self.link.lost_at is not None:
+            self.ledger.gaps.append(time.monotonic() - self.link.lost_at)
+            self.link.lost_at = None
 
     def _over(self, belief: Belief, reason: str) -> None:
         self.rooms.pop(belief.room_id, None)

@@ -31,8 +31,8 @@ async def of_missed_signals(bus: Ports, ledger: Ledger, callers: Sequence[Caller
         around = sent.asked.began - AROUND, (sent.asked.replied or 0.0) + AROUND
         found += [
             f"  {sent.marker} was sent at {sent.asked.began:.2f} by {sent.sender}, ok at {sent.asked.replied or 0:.2f}",
-            f"  connections of {receiver.name}, who missed it: {receiver.line.told(*around)}",
-            f"  connections of {sender.name}, who sent it: {sender.line.told(*around)}",
+            f"  connections of {receiver.name}, who missed it: {receiver.link.told(*around)}",
+            f"  connections of {sender.name}, who sent it: {sender.link.told(*around)}",
             "  the sender's seat in the log: " + await _moves(bus, room_id, sent.sender),
             "  the receiver's seat in the log: " + await _moves(bus, room_id, sent.to),
         ]

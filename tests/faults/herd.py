@@ -59,7 +59,7 @@ async def _join(callers: Sequence[Caller]) -> None:
 
 
 def _is_back(caller: Caller) -> bool:
-    return caller.line.online.is_set() and caller.line.lost_at is None
+    return caller.link.online.is_set() and caller.link.lost_at is None
 
 
 async def _all_back(callers: Sequence[Caller], started: float) -> float:

@@ -129,7 +129,7 @@ class Load:
 
         async def one(n: int) -> Caller:
             caller = Caller(f"{prefix}-{n}", self._urls, self.ledger, random.Random(self._chance.random()))
-            caller.line.buffer = buffer
+            caller.link.buffer = buffer
             async with turn:
                 return await caller.start(first[n % len(first)])
 

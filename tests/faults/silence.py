@@ -125,8 +125,8 @@ async def stuck(folder: Path, size: Size, chance: random.Random) -> Row:
         (reader,) = await s.load.connect(1, prefix="stuck", buffer=BUFFER)
         await reader.insist("join_room", roomId="stuck")
         before = percentile(await mates.talk(size.measured), 0.99)
-        assert reader.line.wire is not None
-        reader.line.wire.stop_reading()
+        assert reader.link.wire is not None
+        reader.link.wire.stop_reading()
         since = time.monotonic()
         enough = asyncio.Event()
         flood = asyncio.create_task(_flood(mates, reader, enough))

@@ -2,31 +2,31 @@
 import WebSocket from "ws";
 import { afterEach, expect, test } from "vitest";
 import { closeAll, freshRoom, listen, next, session, tokenFor, until, urls } from "./support/gateway.js";
-import { Line } from "./support/line.js";
+import { WebSocketProxy } from "./support/proxy.js";
 
-let line;
+let proxy;
 afterEach(async () => {
   await closeAll();
-  line?.close();
-  line = undefined;
+  proxy?.close();
+  proxy = undefined;
 });
 
 test("after a cut the session resumes, and every missed push arrives once and in order", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const alice = await session("alice", { url: line.url });
+  const alice = await session("alice", { url: proxy.url });
   const room = await alice.join(id);
   const { sessionId } = alice;
   const own = room.self.id;
   const states = listen(alice, "statechange");
   const events = listen(room, "participantjoined", "participantupdated");
-  line.down = true;
-  line.cut();
+  proxy.down = true;
+  proxy.cut();
   await next(alice, "statechange");
   const theirs = await (await session("bob")).join(id, { name: "Bob" });
   for (const n of [1, 2, 3]) await theirs.update({ metadata: { n } });
   const resumed = next(room, "resumed");
-  line.down = false;
+  proxy.down = false;
   expect(await resumed).toMatchObject({ recovered: true });
   expect([alice.sessionId, room.self.id, states.map(({ state }) => state)]).toEqual([sessionId, own, ["reconnecting", "connected"]]);
   const others = events.filter(({ participant }) => participant.id !== own);
@@ -35,16 +35,16 @@ test("after a cut the session resumes, and every missed push arrives once and in
 });
 
 test("a request whose answer got lost is sent again, and is done once", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const room = await (await session("alice", { url: line.url })).join(id);
+  const room = await (await session("alice", { url: proxy.url })).join(id);
   const seen = listen(await (await session("bob")).join(id), "participantupdated");
   const asked = [];
-  line.fromClient = (message) => (message.type === "update_self" && asked.push(message.id), message);
-  line.fromServer = (message) => {
+  proxy.fromClient = (message) => (message.type === "update_self" && asked.push(message.id), message);
+  proxy.fromServer = (message) => {
     if (message.type !== "ok") return message;
-    line.fromServer = (other) => other;
-    setTimeout(() => line.cut());
+    proxy.fromServer = (other) => other;
+    setTimeout(() => proxy.cut());
   };
   await room.update({ metadata: { done: 1 } });
   await room.update({ metadata: { after: 1 } });
@@ -54,18 +54,18 @@ test("a request whose answer got lost is sent again, and is done once", async ()
 });
 
 test("what is asked while offline waits, is bounded, and is done in order", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const alice = await session("alice", { url: line.url });
+  const alice = await session("alice", { url: proxy.url });
   const room = await alice.join(id);
   const seen = listen(await (await session("bob")).join(id), "participantupdated");
-  line.down = true;
-  line.cut();
+  proxy.down = true;
+  proxy.cut();
   await next(alice, "statechange");
   const waiting = [1, 2, 3].map((n) => room.update({ metadata: { n } }));
   const more = Array.from({ length: 253 }, () => room.update({ metadata: { n: 3 } }));
   await expect(room.update({ metadata: { n: 4 } })).rejects.toMatchObject({ code: "queue_full", retryable: true });
-  line.down = false;
+  proxy.down = false;
   await Promise.all(waiting);
   await Promise.allSettled(more);
   await until(() => seen.some(({ participant }) => participant.metadata.n === 3));
@@ -74,15 +74,15 @@ test("what is asked while offline waits, is bounded, and is done in order", asyn
 });
 
 test("when the session is lost, rooms are joined anew with what we said of ourselves; the room object stays", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const alice = await session("alice", { url: line.url, deviceId: "laptop" });
+  const alice = await session("alice", { url: proxy.url, deviceId: "laptop" });
   const room = await alice.join(id, { name: "Alice" });
   await room.update({ metadata: { hand: true } });
   const before = [alice.sessionId, room.self.id];
-  line.fromClient = (message) => (message.resume ? { ...message, resume: { ...message.resume, token: "x.y.z" } } : message);
+  proxy.fromClient = (message) => (message.resume ? { ...message, resume: { ...message.resume, token: "x.y.z" } } : message);
   const resumed = next(room, "resumed");
-  line.cut();
+  proxy.cut();
   expect(await resumed).toMatchObject({ recovered: false, rejoined: true });
   expect(alice.sessionId).not.toBe(before[0]);
   expect(room.self.id).not.toBe(before[1]);
@@ -94,55 +94,55 @@ test.each([
   ["error", (room) => ({ type: "error", code: "not_in_room", message: "not in that room", details: { roomId: room.id } })],
   ["user_left", ({ id, self }, revision) => ({ type: "user_left", roomId: id, revision, participantId: self.id, reason: "timeout" })],
 ])("a room that timed out while another was resumed is joined again (%s)", async (_, gone) => {
-  line = await Line.to(urls[0]);
-  const alice = await session("alice", { url: line.url });
+  proxy = await WebSocketProxy.to(urls[0]);
+  const alice = await session("alice", { url: proxy.url });
   const [room, other] = [await alice.join(freshRoom(), { name: "Alice" }), await alice.join(freshRoom())];
   const before = [alice.sessionId, room.self.id];
   const ended = listen(room, "left");
-  // When she resumes, the gateway has her leave; the line says that it was for the time.
+  // When she resumes, the gateway has her leave; the proxy says that it was for the time.
   let revision;
-  line.fromServer = (message) => {
+  proxy.fromServer = (message) => {
     if (message.id === "gone") return gone(room, revision + 1);
     if (message.type !== "room_resumed" || message.roomId !== room.id) return message;
     revision = message.revision;
-    line.say({ type: "leave_room", id: "gone", roomId: room.id });
+    proxy.say({ type: "leave_room", id: "gone", roomId: room.id });
   };
   const resumed = Promise.all([next(room, "resumed"), next(other, "resumed")]);
-  line.cut();
+  proxy.cut();
   expect(await resumed).toMatchObject([{ recovered: false, rejoined: true }, { recovered: true, rejoined: false }]);
   expect([alice.sessionId, room.self.name, ended, alice.rooms.get(room.id)]).toEqual([before[0], "Alice", [], room]);
   expect(room.self.id).not.toBe(before[1]);
 });
 
 test("a gateway that says nothing any more is taken for dead", async () => {
-  line = await Line.to(urls[0]);
-  line.fromServer = (message) => (message.type === "auth_ok" ? { ...message, heartbeatMs: 300 } : message);
-  const alice = await session("alice", { url: line.url });
-  line.silent = true;
+  proxy = await WebSocketProxy.to(urls[0]);
+  proxy.fromServer = (message) => (message.type === "auth_ok" ? { ...message, heartbeatMs: 300 } : message);
+  const alice = await session("alice", { url: proxy.url });
+  proxy.silent = true;
   expect(await next(alice, "statechange")).toMatchObject({ state: "reconnecting" });
-  line.silent = false;
+  proxy.silent = false;
   await until(() => alice.state === "connected");
-  await until(() => new Promise((resolve) => setTimeout(() => resolve(line.connections === 2), 1000)));
+  await until(() => new Promise((resolve) => setTimeout(() => resolve(proxy.connections === 2), 1000)));
 });
 
 test.each([4504, 1012])("moving, the old connection may close with %i before the new one is told that it has the session", async (code) => {
-  line = await Line.to(urls[0]);
-  const { alice, room, states, theirs, release } = await moving(line, code);
+  proxy = await WebSocketProxy.to(urls[0]);
+  const { alice, room, states, theirs, release } = await moving(proxy, code);
   const asked = room.update({ metadata: { meanwhile: true } });
   expect([states, alice.state]).toEqual([[], "connected"]);
   release();
   await asked;
   await until(() => theirs.others[0].metadata.meanwhile);
-  expect([states, alice.state, line.connections]).toEqual([[], "connected", 2]);
+  expect([states, alice.state, proxy.connections]).toEqual([[], "connected", 2]);
 });
 
 test("moving, a new connection that fails after the old one was closed is a loss, and is come back from", async () => {
-  line = await Line.to(urls[0]);
-  const { alice, room, states, theirs } = await moving(line, 4504);
+  proxy = await WebSocketProxy.to(urls[0]);
+  const { alice, room, states, theirs } = await moving(proxy, 4504);
   const asked = room.update({ metadata: { meanwhile: true } });
   const resumed = next(room, "resumed");
-  line.fromServer = (message) => message;
-  line.cut();
+  proxy.fromServer = (message) => message;
+  proxy.cut();
   expect(await resumed).toMatchObject({ recovered: true });
   await asked;
   await until(() => theirs.others[0].metadata.meanwhile);
@@ -150,41 +150,41 @@ test("moving, a new connection that fails after the old one was closed is a loss
 });
 
 /** Alice, in a room with Bob, asked to move: her old connection is closed, what the new one is told waits for `release`. */
-async function moving(line, code) {
+async function moving(proxy, code) {
   const id = freshRoom();
-  const alice = await session("alice", { url: line.url });
+  const alice = await session("alice", { url: proxy.url });
   const room = await alice.join(id);
   const theirs = await (await session("bob")).join(id);
   await until(() => room.others.length === 1);
   const states = listen(alice, "statechange");
   const late = [];
   const closed = new Promise((resolve) => {
-    line.fromServerClose = () => (setTimeout(resolve, 200), code);
+    proxy.fromServerClose = () => (setTimeout(resolve, 200), code);
   });
-  line.fromServer = (message) => (message.type === "error" ? message : void late.push(message));
-  line.inject({ type: "go_away", reason: "shutdown", reconnectAfterMs: 0 });
+  proxy.fromServer = (message) => (message.type === "error" ? message : void late.push(message));
+  proxy.inject({ type: "go_away", reason: "shutdown", reconnectAfterMs: 0 });
   await closed;
   await until(() => late.some(({ type }) => type === "room_resumed"));
   const release = () => {
-    line.fromServer = (message) => message;
-    for (const message of late) line.inject(message);
+    proxy.fromServer = (message) => message;
+    for (const message of late) proxy.inject(message);
   };
   return { alice, room, states, theirs, release };
 }
 
 test("replaced by another connection (4504), it does not come back and cleans nothing up", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   let resumeToken;
-  line.fromServer = (message) => ((resumeToken = message.resumeToken ?? resumeToken), message);
-  const alice = await session("alice", { url: line.url });
+  proxy.fromServer = (message) => ((resumeToken = message.resumeToken ?? resumeToken), message);
+  const alice = await session("alice", { url: proxy.url });
   const room = await alice.join(freshRoom());
   const said = [];
-  line.fromClient = (message) => (said.push(message.type), message);
-  const other = new WebSocket(line.target);
+  proxy.fromClient = (message) => (said.push(message.type), message);
+  const other = new WebSocket(proxy.target);
   await new Promise((resolve) => (other.onopen = resolve));
   const resume = { token: resumeToken, cursors: { [room.id]: room._cursor } };
   other.send(JSON.stringify({ type: "authenticate", id: "1", token: await tokenFor("alice"), resume }));
   expect(await next(alice, "closed")).toMatchObject({ code: 4504, reason: "replaced" });
-  expect([room.left, line.connections, said]).toEqual([true, 1, []]);
+  expect([room.left, proxy.connections, said]).toEqual([true, 1, []]);
   other.close();
 });

@@ -1,13 +1,13 @@
 /** Rooms, with a real gateway: who is there, what happens, and what is refused. */
 import { afterEach, expect, test } from "vitest";
 import { closeAll, freshRoom, listen, next, session, tokenFor, until, urls } from "./support/gateway.js";
-import { Line } from "./support/line.js";
+import { WebSocketProxy } from "./support/proxy.js";
 
-let line;
+let proxy;
 afterEach(async () => {
   await closeAll();
-  line?.close();
-  line = undefined;
+  proxy?.close();
+  proxy = undefined;
 });
 
 test("joins, sees others come, change and go, and leaves", async () => {
@@ -51,10 +51,10 @@ test("a room that is closed ends our stay, with the reason", async () => {
 });
 
 test("a hole in the revisions is seen, and the room asked for", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const room = await (await session("alice", { url: line.url })).join(id);
-  line.fromServer = (message) => (message.type === "user_joined" ? undefined : message);
+  const room = await (await session("alice", { url: proxy.url })).join(id);
+  proxy.fromServer = (message) => (message.type === "user_joined" ? undefined : message);
   const joined = next(room, "participantjoined");
   const theirs = await (await session("bob")).join(id, { name: "Bob" });
   await theirs.update({ metadata: { hand: true } });
@@ -63,36 +63,36 @@ test("a hole in the revisions is seen, and the room asked for", async () => {
 });
 
 test("pushes and fields that are not known are skipped", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const alice = await session("alice", { url: line.url });
+  const alice = await session("alice", { url: proxy.url });
   const room = await alice.join(id);
   const errors = listen(alice, "error");
-  line.inject({ type: "levitated", roomId: id, how: "high" });
-  line.inject({ type: "announcement", text: "hello" });
-  line.inject({ type: "offer", roomId: id, from: "p_nobody", agentId: "nobody", sdp: "v=0", cursor: room.revision.toString() });
+  proxy.inject({ type: "levitated", roomId: id, how: "high" });
+  proxy.inject({ type: "announcement", text: "hello" });
+  proxy.inject({ type: "offer", roomId: id, from: "p_nobody", agentId: "nobody", sdp: "v=0", cursor: room.revision.toString() });
   await room.update({ metadata: { still: "here" } });
   await until(() => room.self.metadata.still === "here");
   expect(errors).toEqual([]);
 });
 
 test("pushes are heard by their type, also one that is not known, when the room is as of them and before its events", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const room = await (await session("alice", { url: line.url })).join(id);
+  const room = await (await session("alice", { url: proxy.url })).join(id);
   const heard = [];
   const stop = room.onPush(["user_joined", "user_left", "levitated"], (push) => heard.push([push.type, push.how, room.others.length, push.revision === room.revision]));
   const stopOne = room.onPush("user_joined", ({ participant }) => heard.push(participant.name));
   room.addEventListener("participantjoined", () => heard.push("participantjoined"));
   const theirs = await (await session("bob")).join(id, { name: "Bob" });
   await until(() => heard.length === 3);
-  line.inject({ type: "levitated", roomId: id, how: "high" });
-  line.inject({ type: "levitated", roomId: "elsewhere", how: "low" });
+  proxy.inject({ type: "levitated", roomId: id, how: "high" });
+  proxy.inject({ type: "levitated", roomId: "elsewhere", how: "low" });
   stopOne();
   await theirs.leave();
   await until(() => room.others.length === 0);
   stop();
-  line.inject({ type: "levitated", roomId: id, how: "unheard" });
+  proxy.inject({ type: "levitated", roomId: id, how: "unheard" });
   await room.update({ metadata: { still: "here" } });
   expect(heard).toEqual([
     ["user_joined", undefined, 1, true], "Bob", "participantjoined", ["levitated", "high", 1, false], ["user_left", undefined, 0, true],
@@ -100,9 +100,9 @@ test("pushes are heard by their type, also one that is not known, when the room 
 });
 
 test("a push that comes again is heard once; the last one is heard too", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const id = freshRoom();
-  const room = await (await session("alice", { url: line.url })).join(id);
+  const room = await (await session("alice", { url: proxy.url })).join(id);
   const own = room.self.id;
   const heard = [];
   room.onPush(["user_joined", "user_left", "room_closed"], ({ type }) => heard.push(type));
@@ -110,10 +110,10 @@ test("a push that comes again is heard once; the last one is heard too", async (
   room.onPush("user_left", ({ participantId }) => participantId === own && lefts.push(room.left));
   room.addEventListener("left", () => lefts.push("left"));
   let joined;
-  line.fromServer = (message) => (message.type === "user_joined" && (joined = message), message);
+  proxy.fromServer = (message) => (message.type === "user_joined" && (joined = message), message);
   await (await session("bob")).join(id);
   await until(() => joined);
-  line.inject(joined);
+  proxy.inject(joined);
   await fetch(`${urls[0]}/api/rooms/${id}`, { method: "DELETE", headers: { Authorization: `Bearer ${await tokenFor("alice")}` } });
   await until(() => room.left);
   expect([heard.filter((type) => type === "user_joined"), heard.at(-1)]).toEqual([["user_joined"], "user_left"]);

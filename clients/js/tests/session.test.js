@@ -3,13 +3,13 @@ import WebSocket from "ws";
 import { afterEach, expect, test } from "vitest";
 import { connect, ParleyError } from "../src/index.js";
 import { closeAll, freshRoom, next, session, tokenFor, until, urls } from "./support/gateway.js";
-import { Line } from "./support/line.js";
+import { WebSocketProxy } from "./support/proxy.js";
 
-let line;
+let proxy;
 afterEach(async () => {
   await closeAll();
-  line?.close();
-  line = undefined;
+  proxy?.close();
+  proxy = undefined;
 });
 
 test("connects, says who we are, and closes", async () => {
@@ -52,28 +52,28 @@ test("connect can be aborted", async () => {
 });
 
 test("a token that is about to end is renewed by asking for another one", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   const renewed = [];
-  line.fromServer = (message) => (message.type === "auth_ok" && renewed.push(message.expiresAt), message);
+  proxy.fromServer = (message) => (message.type === "auth_ok" && renewed.push(message.expiresAt), message);
   let asked = 0;
   const token = () => tokenFor("alice", { ttl: (asked += 1) === 1 ? 4 : 3600 });
-  const alice = await session("alice", { url: line.url, token });
+  const alice = await session("alice", { url: proxy.url, token });
   await until(() => renewed.length === 2);
-  expect([asked, alice.state, line.connections]).toEqual([2, "connected", 1]);
+  expect([asked, alice.state, proxy.connections]).toEqual([2, "connected", 1]);
   expect(Date.parse(renewed[1])).toBeGreaterThan(Date.parse(renewed[0]));
 });
 
 test("on reconnect a token that has ended is not used again", async () => {
-  line = await Line.to(urls[0]);
+  proxy = await WebSocketProxy.to(urls[0]);
   let asked = 0;
-  const alice = await session("alice", { url: line.url, token: () => ((asked += 1), tokenFor("alice")) });
-  line.cut();
+  const alice = await session("alice", { url: proxy.url, token: () => ((asked += 1), tokenFor("alice")) });
+  proxy.cut();
   await next(alice, "statechange", ({ state }) => state === "connected");
   expect(asked).toBe(1);
-  line.fromServer = (message) => (message.type === "auth_ok" ? { ...message, expiresAt: new Date().toISOString() } : message);
-  line.cut();
+  proxy.fromServer = (message) => (message.type === "auth_ok" ? { ...message, expiresAt: new Date().toISOString() } : message);
+  proxy.cut();
   await next(alice, "statechange", ({ state }) => state === "connected");
-  line.cut();
+  proxy.cut();
   await next(alice, "statechange", ({ state }) => state === "connected");
   expect(asked).toBe(2);
 });

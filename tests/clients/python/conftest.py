@@ -12,7 +12,7 @@ import parley
 import pytest
 from parley.rtc import use_loopback_when_alone
 
-from tests.clients.python.cutting import Line
+from tests.clients.python.proxy import TcpProxy
 from tests.support.launched import Launched
 from tests.support.system import token
 
@@ -43,10 +43,10 @@ def two_gateways(tmp_path: Path) -> Iterator[Launched]:
 
 
 @pytest.fixture
-async def line(launched: Launched) -> AsyncIterator[Line]:
+async def proxy(launched: Launched) -> AsyncIterator[TcpProxy]:
     """A way to the gateway that can be cut."""
-    async with Line(launched.url) as line:
-        yield line
+    async with TcpProxy(launched.url) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def _listening_ports(pid: int) -> set[int]:
             continue
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows = [proxy.split() for proxy in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in inodes}
 
 

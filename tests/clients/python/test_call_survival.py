@@ -7,7 +7,7 @@ from parley.rtc import Call, Message
 
 from tests.clients.python.calls import PATIENCE, connected, joined, only, pair
 from tests.clients.python.conftest import gateway_processes, kill, until
-from tests.clients.python.cutting import Line
+from tests.clients.python.proxy import TcpProxy
 from tests.clients.python.sound import Tone, hear_somebody
 from tests.support.launched import Launched
 from tests.support.patience import eventually
@@ -34,19 +34,19 @@ async def test_a_connection_is_replaced(launched: Launched, room_id: str) -> Non
 
 
 async def test_the_line_is_cut_during_setup(launched: Launched, room_id: str) -> None:
-    """A call whose signals were under way when the line was cut is set up all the same."""
+    """A call whose signals were under way when the proxy was cut is set up all the same."""
     async with (
-        Line(launched.url) as line,
-        joined(line.url, room_id, "alice") as here,
+        TcpProxy(launched.url) as proxy,
+        joined(proxy.url, room_id, "alice") as here,
         joined(launched.url, room_id, "bob") as there,
         asyncio.timeout(PATIENCE),
     ):
-        line.open = False
-        line.cut()
+        proxy.open = False
+        proxy.cut()
         async with Call(here) as alice, Call(there) as bob:
             telling = asyncio.gather(alice.set_track("audio", Tone()), bob.set_track("audio", Tone()))
-            await eventually(lambda: line.refused >= 1, "it is asked while there is no line")
-            line.open = True
+            await eventually(lambda: proxy.refused >= 1, "it is asked while there is no proxy")
+            proxy.open = True
             await telling
             await asyncio.gather(hear_somebody(alice), hear_somebody(bob))
 
@@ -77,9 +77,9 @@ async def test_a_lost_session_calls_anew(system: System) -> None:
     """Who lost its session is another participant, and its call connects with everybody anew."""
     await system.start(grace_seconds=0.5)
     async with (
-        Line(system.url) as line,
+        TcpProxy(system.url) as proxy,
         joined(system.url, "r", "bob") as there,
-        joined(line.url, "r", "alice") as here,
+        joined(proxy.url, "r", "alice") as here,
         Call(there) as bob,
         Call(here) as alice,
         asyncio.timeout(PATIENCE),
@@ -87,10 +87,10 @@ async def test_a_lost_session_calls_anew(system: System) -> None:
         await alice.set_track("audio", Tone())
         await hear_somebody(bob)
         old, events = only(alice), here.events()
-        line.open = False
-        line.cut()
+        proxy.open = False
+        proxy.cut()
         await eventually(lambda: not bob.peers, "alice is gone")
-        line.open = True
+        proxy.open = True
         assert (await until(events, Resumed)).rejoined
         assert only(alice) is not old
         await hear_somebody(bob)
@@ -101,20 +101,20 @@ async def test_signals_that_were_lost(system: System) -> None:
     """When signals cannot be recovered, what was under way begins anew."""
     await system.start()
     async with (
-        Line(system.url) as line,
+        TcpProxy(system.url) as proxy,
         joined(system.url, "r", "bob") as there,
-        joined(line.url, "r", "alice") as here,
+        joined(proxy.url, "r", "alice") as here,
         asyncio.timeout(PATIENCE),
         Call(there) as bob,
     ):
         await bob.set_track("audio", Tone())
         events = here.events()
         async with Call(here) as alice:
-            line.deaf = True
-            await eventually(lambda: b'"answer"' in line.withheld, "the offer is out, and its answer is not heard")
-            line.cut()
+            proxy.deaf = True
+            await eventually(lambda: b'"answer"' in proxy.withheld, "the offer is out, and its answer is not heard")
+            proxy.cut()
             here._state.cursor = "v-other000.1"  # as if the log had been replaced: what came up to the cut is lost
-            line.deaf = False
+            proxy.deaf = False
             assert not (await until(events, Resumed)).recovered
             await hear_somebody(alice)
             assert only(alice).generation >= 1

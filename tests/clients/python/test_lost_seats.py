@@ -11,7 +11,7 @@ from parley.room import Room
 
 from services.rooms import deadlines
 from tests.clients.python.conftest import PATIENCE, until
-from tests.clients.python.cutting import Line
+from tests.clients.python.proxy import TcpProxy
 from tests.support.patience import eventually
 from tests.support.system import System, token
 
@@ -34,20 +34,20 @@ async def test_one_room_timed_out_and_another_was_resumed(system: System) -> Non
     other one is resumed and nothing of it is missed."""
     await system.start()
     async with (
-        Line(system.url) as line,
+        TcpProxy(system.url) as proxy,
         parley.connect(system.url, token=token("bob")) as bob,
-        parley.connect(line.url, token=token("alice")) as alice,
+        parley.connect(proxy.url, token=token("alice")) as alice,
         bob.join("brief") as seen,
         alice.join("brief", name="Alice", metadata={"kept": 1}) as brief,
         alice.join("long") as long,
     ):
         session_id, before, same = alice.session_id, brief.me.id, long.me.id
         theirs, states, events, others = seen.events(), alice.events(), brief.events(), long.events()
-        line.open = False
-        line.cut()
+        proxy.open = False
+        proxy.cut()
         await until(states, StateChanged, state="reconnecting")
         assert (await until(theirs, ParticipantLeft)).reason == "timeout"
-        line.open = True
+        proxy.open = True
         assert await until(others, Resumed) == Resumed(recovered=True)
         assert await until(events, Resumed) == Resumed(recovered=False, rejoined=True)
         assert (alice.session_id, long.me.id) == (session_id, same)
@@ -64,19 +64,19 @@ async def test_left_while_the_seat_timed_out(system: System) -> None:
     """Who asked offline to leave a room whose seat then timed out has left it, and does not come back into it."""
     await system.start()
     async with (
-        Line(system.url) as line,
+        TcpProxy(system.url) as proxy,
         parley.connect(system.url, token=token("bob")) as bob,
-        parley.connect(line.url, token=token("alice")) as alice,
+        parley.connect(proxy.url, token=token("alice")) as alice,
         bob.join("brief") as seen,
         alice.join("long") as long,
     ):
         brief = await alice.join("brief")
         theirs, others = seen.events(), long.events()
-        line.open = False
-        line.cut()
+        proxy.open = False
+        proxy.cut()
         leaving = asyncio.ensure_future(brief.leave())
         await until(theirs, ParticipantLeft)
-        line.open = True
+        proxy.open = True
         async with asyncio.timeout(PATIENCE):
             await leaving
         await until(others, Resumed)

@@ -10,7 +10,7 @@ from parley.transport.link_state import Event, State
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.clients.python.conftest import PATIENCE, until
-from tests.clients.python.cutting import Line
+from tests.clients.python.proxy import TcpProxy
 from tests.support.launched import Launched
 from tests.support.patience import eventually
 from tests.support.system import token
@@ -24,8 +24,8 @@ def move(session: parley.Session) -> None:
 async def test_the_next_gateway_is_not_there(launched: Launched, room_id: str) -> None:
     """While nobody answers at the next URL the session goes on where it is; it moves when there is somebody."""
     async with (
-        Line(launched.url) as here,
-        Line(launched.url) as there,
+        TcpProxy(launched.url) as here,
+        TcpProxy(launched.url) as there,
         parley.connect([here.url, there.url], token=token("alice")) as alice,
         alice.join(room_id) as room,
     ):
@@ -91,20 +91,20 @@ async def test_handed_over_and_lost(launched: Launched, room_id: str) -> None:
     """When the present connection was closed because the next one has the session, and then the next one breaks before
     it says so, the session is lost for a moment and comes back with everything."""
     async with (
-        Line(launched.url) as line,
-        parley.connect([launched.url, line.url], token=token("alice")) as alice,
+        TcpProxy(launched.url) as proxy,
+        parley.connect([launched.url, proxy.url], token=token("alice")) as alice,
         parley.connect(launched.url, token=token("bob")) as bob,
         alice.join(room_id) as here,
         bob.join(room_id) as there,
     ):
         me, states, events = here.me.id, alice.events(), here.events()
-        line.deaf_to_new = True
+        proxy.deaf_to_new = True
         move(alice)
         await eventually(lambda: alice._link.state is State.HANDED_OVER, "handed over")
         assert alice.state == "connected"
         await there.update(metadata={"meanwhile": True})
-        line.cut()
-        line.deaf_to_new = line.deaf = False
+        proxy.cut()
+        proxy.deaf_to_new = proxy.deaf = False
         await until(states, StateChanged, state="reconnecting")
         assert await until(events, Resumed) == Resumed(recovered=True)
         assert (here.me.id, here.others[0].metadata) == (me, {"meanwhile": True})

@@ -10,7 +10,7 @@ import pytest
 from parley import Left, ParleyError, ParticipantJoined, ParticipantLeft, ParticipantUpdated, Resumed, StateChanged
 
 from tests.clients.python.conftest import PATIENCE, counting, until
-from tests.clients.python.cutting import Line
+from tests.clients.python.proxy import TcpProxy
 from tests.support.client import Client
 from tests.support.launched import Launched
 from tests.support.patience import eventually
@@ -84,12 +84,12 @@ async def test_nobody_there(launched: Launched, ports: HeldPorts) -> None:
 
 async def test_keep_trying(launched: Launched) -> None:
     """With keep_trying the first connection is made as soon as there is somebody to connect to."""
-    async with Line(launched.url) as line:
-        line.open = False
-        opening = asyncio.ensure_future(_open(line.url, keep_trying=True))
-        await eventually(lambda: line.refused >= 2, "it tries again")
+    async with TcpProxy(launched.url) as proxy:
+        proxy.open = False
+        opening = asyncio.ensure_future(_open(proxy.url, keep_trying=True))
+        await eventually(lambda: proxy.refused >= 2, "it tries again")
         assert not opening.done()
-        line.open = True
+        proxy.open = True
         async with asyncio.timeout(PATIENCE):
             session = await opening
         await session.close()
@@ -120,14 +120,14 @@ async def test_a_token_function_that_fails(launched: Launched) -> None:
 async def test_connecting_is_given_up(launched: Launched) -> None:
     """A `connect` that is cancelled while the gateway says nothing leaves no task and no connection behind."""
     before = asyncio.all_tasks()
-    async with Line(launched.url) as line:
-        line.deaf_to_new = True
-        opening = asyncio.ensure_future(_open(line.url, keep_trying=True))
-        await eventually(lambda: b"auth_ok" in line.withheld, "the gateway lets us in, and is not heard")
+    async with TcpProxy(launched.url) as proxy:
+        proxy.deaf_to_new = True
+        opening = asyncio.ensure_future(_open(proxy.url, keep_trying=True))
+        await eventually(lambda: b"auth_ok" in proxy.withheld, "the gateway lets us in, and is not heard")
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         assert opening.cancelled()
-        await eventually(lambda: not line.connected, "the connection is gone")
+        await eventually(lambda: not proxy.connected, "the connection is gone")
     await eventually(lambda: asyncio.all_tasks() <= before, "no task is left")
 
 
@@ -206,14 +206,18 @@ async def test_an_expired_token_is_replaced_on_the_way_back(system: System) -> N
     """Who comes back after the token's end asks for another, and resumes."""
     await system.start(token_leeway=0)
     ask, given = counting("alice", seconds=2)
-    async with Line(system.url) as line, parley.connect(line.url, token=ask) as session, session.join("r") as room:
+    async with (
+        TcpProxy(system.url) as proxy,
+        parley.connect(proxy.url, token=ask) as session,
+        session.join("r") as room,
+    ):
         events = room.events()
-        line.open = False
-        line.cut()
+        proxy.open = False
+        proxy.cut()
         ends = session._link._credentials._ends
         assert ends is not None
         await eventually(lambda: time.time() > ends, "the token has ended")
-        line.open = True
+        proxy.open = True
         assert (await until(events, Resumed)).recovered
         assert len(given) >= 2
 
@@ -223,12 +227,12 @@ async def test_no_token_in_any_log(launched: Launched, room_id: str, caplog: pyt
     secret = token("alice")
     with caplog.at_level(logging.DEBUG):
         async with (
-            Line(launched.url) as line,
-            parley.connect(line.url, token=secret) as session,
+            TcpProxy(launched.url) as proxy,
+            parley.connect(proxy.url, token=secret) as session,
             session.join(room_id) as room,
         ):
             events = room.events()
-            line.cut()
+            proxy.cut()
             await until(events, Resumed)
             assert secret not in repr(session)
     assert secret not in caplog.text

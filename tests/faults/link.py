@@ -18,7 +18,7 @@ AUTH_SECONDS = 8.0
 NEVER_COME_BACK = 4500  # and above
 
 
-class Line:
+class Link:
     """The connection of the moment. `receive` gets what comes over it; what the one before still brings is not heard."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A TCP line to a gateway that a test can cut: what is on its way is lost, as with a network."""
+"""A TCP proxy to a gateway that a test can cut: what is on its way is lost, as with a network."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 
-class Line:
+class TcpProxy:
     """Listens on a free port and passes everything on."""
 
     def __init__(self, url: str) -> None:

@@ -1,9 +1,9 @@
-/** The line between a client and a real gateway: it can be cut, be dead, lose messages, or change them. */
+/** A proxy between a client and a real gateway: it can be cut, be dead, lose messages, or change them. */
 import { once } from "node:events";
 import WebSocket, { WebSocketServer } from "ws";
 
 /** Everything passes until a test says otherwise. */
-export class Line {
+export class WebSocketProxy {
   /** Called with each message of the server (or client); what it returns is passed on, undefined is lost. */
   fromServer = (message) => message;
   fromClient = (message) => message;
@@ -18,13 +18,13 @@ export class Line {
   #pairs = new Set();
 
   static async to(target) {
-    const line = new Line();
-    line.target = target.replace("http", "ws") + "/ws";
-    line.server = new WebSocketServer({ port: 0, host: "127.0.0.1", verifyClient: () => !line.down });
-    line.server.on("connection", (socket) => line.#join(socket));
-    await once(line.server, "listening");
-    line.url = `http://127.0.0.1:${line.server.address().port}`;
-    return line;
+    const proxy = new WebSocketProxy();
+    proxy.target = target.replace("http", "ws") + "/ws";
+    proxy.server = new WebSocketServer({ port: 0, host: "127.0.0.1", verifyClient: () => !proxy.down });
+    proxy.server.on("connection", (socket) => proxy.#join(socket));
+    await once(proxy.server, "listening");
+    proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;
+    return proxy;
   }
 
   #join(client) {
