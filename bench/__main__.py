@@ -26,11 +26,22 @@ def row(what: str, values: Sequence[float]) -> None:
     print(f"{what:<58} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   n {len(values)}")
 
 
+def used(deployment: Deployment, before: dict[str, tuple[float, float]], count: int) -> None:
+    """The rest of a line: what each process has used since then, for each of so many."""
+    for name, cpu in before.items():
+        user, system = ((now - then) / count * 1e6 for now, then in zip(deployment.cpu_seconds(name), cpu, strict=True))
+        print(f"  {name} {user + system:.0f} µs (own code {user:.0f}, kernel {system:.0f})", end="")
+    print()
+
+
 async def joins(deployment: Deployment) -> list[BenchClient]:
     """Clients join rooms of two, one after another; then leave and join again, twenty at a time."""
     clients = await open_many(deployment, CLIENTS)
+    cpu = {name: deployment.cpu_seconds(name) for name in deployment.pids}
     alone = [await client.join(f"pair-{i // 2}") for i, client in enumerate(clients)]
     row("join, one after another", alone)
+    print("  CPU per join:", end="")
+    used(deployment, cpu, CLIENTS)
     for client in clients:
         await client.ask("leave_room")
     turn = asyncio.Semaphore(20)
@@ -73,12 +84,7 @@ async def relay(deployment: Deployment, clients: list[BenchClient], rate: int, s
     stored = sum(reply["type"] == "ok" for reply in replies)
     row(f"relay of a {len(OFFER)} B offer, {rate}/s wanted, {count / took:.0f}/s done", latencies)
     print(f"  stored {stored} of {count}, received {len(latencies)}; CPU per signal:", end="")
-    for name in ("gateway", "nats"):
-        user, system = (
-            (now - then) / count * 1e6 for now, then in zip(deployment.cpu_seconds(name), cpu[name], strict=True)
-        )
-        print(f"  {name} {user + system:.0f} µs (own code {user:.0f}, kernel {system:.0f})", end="")
-    print()
+    used(deployment, {name: cpu[name] for name in ("gateway", "nats")}, count)
 
 
 async def memory(deployment: Deployment) -> None:
