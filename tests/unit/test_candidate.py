@@ -26,7 +26,7 @@ ACCEPTED = {
     "peer-reflexive": "candidate:1 1 udp 1 198.51.100.1 4000 typ prflx raddr 10.1.2.3 rport 5000",
     "unknown extension": "candidate:1 1 udp 1 198.51.100.1 4000 typ host x-color {b=\"l:u/e'}",
     "mixed case": "candidate:1 1 Udp 1 198.51.100.1 4000 typ host",
-    "highest numbers": "candidate:1 256 udp 2147483647 198.51.100.1 65535 typ host",
+    "highest numbers": "candidate:1 256 udp 2147483647 198.51.100.1 65535 typ srflx raddr 10.1.2.3 rport 65535",
     "end of a generation": "",
 }
 

@@ -1,6 +1,6 @@
 """What an entry's stamp says to our own services, who did it, and when: one row for each thing that happens to a room."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -149,3 +149,13 @@ def test_asked_again_it_has_happened() -> None:
     for command, operation in ((join("ann"), P), (back, "r1")):
         decision = room.do(command)
         assert (decision.stamp, decision.events) == (Stamp(operation), [])
+
+
+def test_a_name_has_its_length() -> None:
+    """As many characters as the setting says, when joining and afterwards; one more is too large."""
+    rules = replace(RULES, name_characters=5)
+    room = LoggedRoom(create(), join("ann", name="12345"), rules=rules)
+    assert room.seat(P).participant.name == "12345"
+    assert told(room.do(update(P, name="54321")))
+    for command in (join("bob", name="123456"), update(P, "u2", name="123456")):
+        assert refusal(room, command).code is Code.TOO_LARGE
