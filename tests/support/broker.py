@@ -13,6 +13,7 @@ from shared.broker.ports import Ports
 from shared.broker.subjects import LOG_STREAM
 
 IMAGE = "nats:2.15-alpine"
+PATIENCE = 15.0  # seconds for an answer; generous, since the machine may be shared and every entry waits for the disk
 
 
 def container_engine() -> bool:
@@ -29,7 +30,7 @@ def container_engine() -> bool:
 
 
 def connector(
-    url: str, passwords: dict[str, str], *, max_bytes: int = 1 << 28, timeout: float = 5.0, replicas: int = 1
+    url: str, passwords: dict[str, str], *, max_bytes: int = 1 << 28, timeout: float = PATIENCE, replicas: int = 1
 ) -> Callable[[str], Awaitable[Ports]]:
     """Connects each service as its own user."""
 

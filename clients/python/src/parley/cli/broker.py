@@ -241,6 +241,8 @@ class _Pull:
                 message = await subscription.next_msg(timeout=3 * HEARTBEAT)
             except (nats.errors.Error, TimeoutError):
                 raise Lost from None
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # Python 3.11 loses one that comes together with a message
             status = (message.headers or {}).get("Status")
             if status is None:
                 wanted -= 1
