@@ -1,6 +1,6 @@
 /** What keeps a session connected: does what the table of `linkstate.js` says, with connections, tokens and a timer. */
 
-import { backoff } from "./backoff.js";
+import { Backoff } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { closed, ParleyError } from "./errors.js";
 import { lossOf, refusalOf, step } from "./linkstate.js";
@@ -51,7 +51,8 @@ export class Link {
   /** @type {string | null} */ #resumeToken = null;
   /** @type {ParleyError | null} what the gateway said before it closed */ #refusal = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} until the next attempt */ #timer;
-  #attempt = 0;
+  #backoff = new Backoff();
+  #enteredAt = 0;
   #turn = 0;
   #count = 0;
 
@@ -121,7 +122,7 @@ export class Link {
       case "enter":
         return this.#enter(/** @type {AuthOk} */ (facts.entry));
       case "retry":
-        return this.#dialAfter(backoff(this.#attempt++, Math.random()));
+        return this.#dialAfter(this.#backoff.next());
       case "move_later":
         return this.#dialAfter(/** @type {number} */ (facts.milliseconds));
       case "probe":
@@ -196,7 +197,7 @@ export class Link {
     const before = this.#current;
     this.#current = this.#next;
     this.#next = null;
-    this.#attempt = 0;
+    this.#enteredAt = Date.now();
     before?.close();
     this.#know(message);
     this.#current?.watch(message.heartbeatMs);
@@ -261,6 +262,7 @@ export class Link {
    */
   #lost(code, reason) {
     this.#current = null;
+    this.#backoff.ended(Date.now() - this.#enteredAt);
     this.#happen(lossOf(code), { code, reason });
   }
 

@@ -1,11 +1,12 @@
 /** Coming back, with a real gateway: lines that are cut or silent, gateways that ask us to move, sessions that are lost. */
 import WebSocket from "ws";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { closeAll, freshRoom, listen, next, session, tokenFor, until, urls } from "./support/gateway.js";
 import { WebSocketProxy } from "./support/proxy.js";
 
 let proxy;
 afterEach(async () => {
+  vi.restoreAllMocks();
   await closeAll();
   proxy?.close();
   proxy = undefined;
@@ -187,4 +188,21 @@ test("replaced by another connection (4504), it does not come back and cleans no
   expect(await next(alice, "closed")).toMatchObject({ code: 4504, reason: "replaced" });
   expect([room.left, proxy.connections, said]).toEqual([true, 1, []]);
   other.close();
+});
+
+test("a gateway that lets in and closes at once is asked less and less often", async () => {
+  vi.spyOn(Math, "random").mockReturnValue(0.999);
+  proxy = await WebSocketProxy.to(urls[0]);
+  const entered = [];
+  proxy.fromServer = (message) => {
+    if (message.type === "auth_ok") {
+      entered.push(Date.now());
+      if (entered.length < 4) setTimeout(() => proxy.cut(), 20);
+    }
+    return message;
+  };
+  await session("alice", { url: proxy.url });
+  await until(() => entered.length === 4);
+  // 250, 500 and 1000 ms, had one of them begun anew it would be 250 again.
+  expect(entered[3] - entered[2]).toBeGreaterThan(900);
 });

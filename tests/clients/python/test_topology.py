@@ -35,9 +35,9 @@ class Star:
         peer = self.peers[participant.id] = Peer(self._host, participant, polite=me.order > participant.order)
         self._host.peer_joined(peer)
 
-    def left(self, participant_id: str, reason: str | None) -> None:
+    def left(self, participant: Participant, reason: str | None) -> None:
         """Its connection ends."""
-        peer = self.peers.pop(participant_id, None)
+        peer = self.peers.pop(participant.id, None)
         if peer is not None:
             self._host.in_background(peer.close())
             self._host.peer_left(peer, reason)

@@ -186,7 +186,7 @@ class Call:
             case ParticipantJoined(participant):
                 self._topology.joined(participant)
             case ParticipantLeft(participant, reason):
-                self._topology.left(participant.id, reason)
+                self._topology.left(participant, reason)
             case ParticipantUpdated(participant):
                 self._topology.updated(participant)
             case Resumed(recovered=False, rejoined=False):

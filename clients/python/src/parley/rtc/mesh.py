@@ -39,9 +39,9 @@ class Mesh:
         self._peers[peer.id] = peer
         self._host.peer_joined(peer)
 
-    def left(self, participant_id: str, reason: str | None) -> None:
+    def left(self, participant: Participant, reason: str | None) -> None:
         """End the connection with somebody who left."""
-        peer = self._peers.pop(participant_id, None)
+        peer = self._peers.pop(participant.id, None)
         if peer is not None:
             self._host.in_background(peer.close())
             self._host.peer_left(peer, reason)
@@ -73,8 +73,8 @@ class Mesh:
 
     def reset(self) -> None:
         """Nothing of these connections goes on."""
-        for participant_id in list(self._peers):
-            self.left(participant_id, None)
+        for peer in list(self._peers.values()):
+            self.left(peer.participant, None)
 
     async def close(self) -> None:
         """End all connections."""

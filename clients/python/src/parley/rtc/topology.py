@@ -30,7 +30,7 @@ class Topology(Protocol):
     def joined(self, participant: Participant) -> None:
         """Somebody came. It may be said of somebody who is known already, and of oneself."""
 
-    def left(self, participant_id: str, reason: str | None) -> None:
+    def left(self, participant: Participant, reason: str | None) -> None:
         """Somebody left."""
 
     def updated(self, participant: Participant) -> None:
