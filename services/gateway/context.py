@@ -1,4 +1,4 @@
-"""What one gateway process has, composed once: its connection to the broker, what it follows, its lease, clock and chance."""
+"""The parts of one gateway process, composed once: ports, room feeds, lease, ICE servers, keys, clock and chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,8 +19,9 @@ Chance = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """What all sessions of a gateway use. `clock` is Unix seconds, `ticks` seconds that only go forward, `chance(n)` n random
-    bytes.
+    """The parts that all sessions of a gateway share.
+
+    `clock` gives Unix seconds, `ticks` gives seconds that only go forward, `chance(n)` gives n random bytes.
     """
 
     settings: GatewaySettings

@@ -1,4 +1,4 @@
-"""What must reach the log although nobody waits for it: connections that are gone, requests whose answer was lost."""
+"""Tells rooms in the background, until rooms answers, that connections are gone and which unanswered joins to undo."""
 
 import asyncio
 import contextlib
@@ -17,15 +17,15 @@ from shared.values.ids import RoomId, SessionKey
 
 log = structlog.get_logger()
 
-AT_ONCE = 64  # being told at the same time; ten thousand dropped clients must not be ten thousand requests
-LATE_SECONDS = 15.0  # so long after it was given up a request may still reach the log
+AT_ONCE = 64  # requests under way at a time: ten thousand dropped clients must not be ten thousand requests at once
+LATE_SECONDS = 15.0  # a request whose caller gave up may still reach the log within this time
 
 
 class PendingDeparture:
-    """One session's going from one room: the first of `commands` that is done is enough.
+    """One session's departure from one room. The first of `commands` that succeeds ends it.
 
-    `late`: what it undoes has not happened as far as anybody knows, and may yet; it is over when it has not happened for
-    long while the broker answered.
+    `late`: it undoes a request without an answer, which may still happen. If rooms keeps answering `not_in_room`, it ends
+    after `LATE_SECONDS`; any other refusal starts that time again.
     """
 
     def __init__(self, commands: Sequence[RemoveParticipant | DropParticipant], *, late: bool = False) -> None:
@@ -37,16 +37,16 @@ class PendingDeparture:
 
     @property
     def over(self) -> bool:
-        """Whether nothing of it is left."""
+        """Whether no more requests are made for it."""
         return self._over.is_set()
 
     async def cancel(self) -> None:
-        """Say it no more. Returns when the attempt under way, if any, has its answer: from then on nothing is left of it."""
+        """Stop trying. Returns when the attempt under way, if any, has its answer."""
         self._cancelled.set()
         await self._over.wait()
 
     async def say(self, requests: Requests, turn: asyncio.Semaphore) -> None:
-        """Until it is heard or cancelled."""
+        """Send the commands, with pauses, until one succeeds or `cancel` is called."""
         attempt = 0
         try:
             while not self._cancelled.is_set():
@@ -78,7 +78,7 @@ class PendingDeparture:
 
 @dataclass(frozen=True, slots=True)
 class CancelledDepartures:
-    """What was to be undone, and is not any more, unless what came in its place fails."""
+    """Undo requests that were cancelled because the session comes to the room again."""
 
     departures: "Departures"
     session: SessionKey
@@ -86,13 +86,13 @@ class CancelledDepartures:
     undoing: list[Sequence[RemoveParticipant | DropParticipant]]
 
     def reschedule(self) -> None:
-        """It is to be undone after all."""
+        """Undo after all: the new join or resume failed."""
         for commands in self.undoing:
             self.departures.undo(self.session, self.room_id, commands)
 
 
 class Departures:
-    """Says them in the background. Bounded by the participants this gateway had."""
+    """Runs departures in the background. Their number is bounded by the participants this gateway had."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
@@ -111,13 +111,13 @@ class Departures:
     def undo(
         self, session: SessionKey, room_id: RoomId, commands: Sequence[RemoveParticipant | DropParticipant]
     ) -> None:
-        """A join or resume has no answer: whatever becomes of it, it is not to last. Until `cancel`."""
+        """Undo a join or resume that has no answer, also if it happens only now. `cancel` stops this."""
         departure = PendingDeparture(commands, late=True)
         self._late.setdefault((session, room_id), []).append(departure)
         self._say(departure)
 
     async def cancel(self, session: SessionKey, room_id: RoomId) -> CancelledDepartures:
-        """The session comes to the room again: what was to be undone must not undo this. If it does not come, `reschedule`."""
+        """Stop undoing: the session comes to the room again, and that must last. If it fails, call `reschedule`."""
         found = self._late.pop((session, room_id), [])
         for late in found:
             await late.cancel()
@@ -140,7 +140,7 @@ class Departures:
             self._forget_those_that_are_over()
 
     async def finish(self, seconds: float) -> None:
-        """Wait for those that are left, so long."""
+        """Wait at most `seconds` for the departures that are left, then cancel them."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:

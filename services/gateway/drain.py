@@ -1,7 +1,6 @@
-"""Sending everyone elsewhere before the process ends: asked one by one, closed one by one, all within a window.
+"""Sends all clients to other gateways before the process ends: asks and closes one by one, within a window of time.
 
-Thousands that come back at the same moment are a burden for the gateways that are left; spread over the window, they are
-not.
+Thousands of clients that reconnect at the same moment would overload the other gateways. The window spreads them.
 """
 
 import asyncio
@@ -11,23 +10,23 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 ASKING = 0.4  # part of the window in which clients are asked
-COMING_BACK = 0.4  # part of the window in which they come back
-SLOW = 0.1  # part of the window that each has beyond its time
+COMING_BACK = 0.4  # part of the window in which they reconnect; each is given a random moment of it
+SLOW = 0.1  # part of the window by which each client may be late before its connection is closed
 TICK_SECONDS = 0.02
 
 
 class Leaving(Protocol):
-    """A session that is to go elsewhere."""
+    """A session whose client is to reconnect to another gateway."""
 
     def go_away(self, reason: str, after_ms: int) -> None:
-        """Ask the client to come back on another connection after that time."""
+        """Ask the client to reconnect after `after_ms` milliseconds."""
 
     def leave_for_another(self, reason: str) -> None:
         """Close its connection."""
 
 
 async def drain(sessions: Callable[[], Collection[Leaving]], seconds: float) -> None:
-    """Returns when nobody is left, or when the time is over."""
+    """Send them away over `seconds`. Returns when no session is left, or when the time is over."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     waiting = list(sessions())
@@ -41,7 +40,7 @@ async def drain(sessions: Callable[[], Collection[Leaving]], seconds: float) -> 
             asked[id(session)] = loop.time() + after
             session.go_away("shutdown", int(after * 1000))
         for session in list(sessions()):
-            # A client that comes back in time is closed by that; the others a little after they should have.
+            # A client that reconnects in time loses this connection by that. Close the others a little later.
             if loop.time() >= asked.get(id(session), math.inf) + SLOW * seconds:
                 session.leave_for_another("shutdown")
         await asyncio.sleep(min(TICK_SECONDS, seconds / 50))

@@ -1,6 +1,6 @@
-"""ICE servers: asked of auth once for each agent, kept until half of their credentials' life is over, told to the rooms.
+"""ICE servers: the gateway asks auth once for each agent and keeps the answer for half of the credentials' life.
 
-Keeping them is the rate limit: however often an agent joins, it is given the same credentials until new ones are due.
+Keeping them is also the rate limit: an agent that joins often gets the same credentials until new ones are due.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from shared.values.errors import Refused
 from shared.values.ids import AgentId, RoomId
 from shared.wire import pushes
 
-WAIT_SECONDS = 0.25  # a room is shown without ICE servers rather than later than this; they follow
-SAME_FOR_ALL_SECONDS = 60.0  # servers without credentials are kept, and nobody asks for them meanwhile
-KEPT_AGENTS = 20_000  # whoever is forgotten is given new credentials
-ASKED_AT_ONCE = 256  # of auth; others are asked for at the next tick of the heartbeat
+WAIT_SECONDS = 0.25  # `room_users` waits no longer for ICE servers; a push brings them later
+SAME_FOR_ALL_SECONDS = 60.0  # servers without credentials are the same for all agents, and kept this long
+KEPT_AGENTS = 20_000  # beyond that the least recently used agent is dropped, and gets new credentials
+ASKED_AT_ONCE = 256  # requests to auth under way; the heartbeat asks again for the other agents
 
 
 @dataclass(frozen=True, slots=True)
 class IceSet:
-    """ICE servers, when others are due (`renew_at`) and until when these are good (`good_until`), in Unix seconds."""
+    """ICE servers; `renew_at` is when to ask for new ones, `good_until` when these end, both in Unix seconds."""
 
     servers: tuple[IceServer, ...] = ()
     expires_at: str | None = None
@@ -37,23 +37,23 @@ class IceSet:
     good_until: float = math.inf
 
 
-NOT_KNOWN = IceSet()  # what is told while auth has not answered
+NOT_KNOWN = IceSet()  # sent while auth has not answered
 
 
 class IceServers:
-    """What auth said, for all sessions of this gateway. `clock` gives Unix seconds."""
+    """The answers of auth, for all sessions of this gateway. `clock` gives Unix seconds."""
 
     def __init__(self, requests: Requests, clock: Callable[[], float]) -> None:
         self._requests = requests
         self._clock = clock
         self._for_all: IceSet | None = None
         self._kept: LRUCache[AgentId, IceSet] = LRUCache(KEPT_AGENTS)
-        self._asking: dict[AgentId, tuple[asyncio.Task[None], float]] = {}  # since when, by the loop's clock
-        self._resting_until = 0.0  # by the loop's clock
-        self._away = False  # auth did not answer the last time
+        self._asking: dict[AgentId, tuple[asyncio.Task[None], float]] = {}  # request and its start, loop's clock
+        self._resting_until = 0.0  # no request before this, after one failed; loop's clock
+        self._away = False  # the last request to auth failed
 
     def fresh(self, agent_id: AgentId) -> IceSet | None:
-        """The servers this agent is to use now. None while auth has yet to say: it is being asked."""
+        """The servers this agent is to use now. None when there are none, or new ones are due; then auth is asked."""
         kept = self._of(agent_id)
         if kept is not None and self._clock() < kept.renew_at:
             return kept
@@ -61,13 +61,16 @@ class IceServers:
         return None
 
     async def soon(self, agent_id: AgentId) -> IceSet:
-        """What to tell now: the servers there are, those of before while they are good, or none if auth takes too long."""
+        """The servers to send now: fresh ones, else the last ones while they are good, else `NOT_KNOWN`.
+
+        Waits for auth until `WAIT_SECONDS` after it was asked.
+        """
         fresh = self.fresh(agent_id)
         if fresh is not None:
             return fresh
         asking, since = self._asking.get(agent_id, (None, 0.0))
         left = since + WAIT_SECONDS - asyncio.get_running_loop().time()
-        if asking is not None and left > 0 and not self._away:  # nobody waits for an auth that is known to be away
+        if asking is not None and left > 0 and not self._away:  # when auth failed the last time, do not wait for it
             await asyncio.wait({asking}, timeout=left)
         kept = self._of(agent_id)
         return kept if kept is not None and self._clock() < kept.good_until else NOT_KNOWN
@@ -111,7 +114,7 @@ class IceServers:
 
 
 class SessionIce:
-    """What the rooms of one session were told. Whatever they should know and do not is pushed by `refresh`."""
+    """The ICE servers that one session was sent for each of its rooms. `refresh` pushes new ones when they are due."""
 
     def __init__(self, ice: IceServers, agent_id: AgentId, send_frame: Callable[[bytes], None]) -> None:
         self._ice = ice
@@ -121,21 +124,21 @@ class SessionIce:
         self._due = math.inf
 
     def ask(self) -> None:
-        """They will be wanted in a moment."""
+        """Ask auth ahead of time: `soon` will be called in a moment."""
         self._ice.fresh(self._agent_id)
 
     async def soon(self) -> IceSet:
-        """What `room_users` is to say; waits at most a moment since auth was asked."""
+        """The servers for `room_users`. Waits at most `WAIT_SECONDS` since auth was asked."""
         return await self._ice.soon(self._agent_id)
 
     def sent(self, room_id: RoomId, ice: IceSet) -> IceSet:
-        """These are on their way to the client with a room."""
+        """Note that `room_users` of this room carries these servers."""
         self._sent[room_id] = ice
         self._due = min(self._due, ice.renew_at)
         return ice
 
     def resumed(self, room_id: RoomId) -> None:
-        """The client is back in a room, and has what it was told there by another connection, if it was."""
+        """The client resumed this room. What its old connection sent is not known, so push the servers."""
         self.sent(room_id, NOT_KNOWN)
         self.refresh(0.0)
 
@@ -146,7 +149,7 @@ class SessionIce:
             self._due = math.inf
 
     def refresh(self, now: float) -> None:
-        """Push what has become due by `now` (Unix seconds), as soon as it is known."""
+        """Push new servers to the rooms when they are due by `now` (Unix seconds) and auth has answered."""
         if now < self._due:
             return
         fresh = self._ice.fresh(self._agent_id)

@@ -1,4 +1,4 @@
-"""Who a session is and until when; and how often one address may be wrong about that."""
+"""The identity of a session and when it ends, and a limit of refused tokens for each address."""
 
 import math
 from collections.abc import Callable
@@ -23,20 +23,20 @@ class FailedLogins:
         self._clock = clock
 
     def check(self, address: str) -> None:
-        """Raises Refused while there were too many."""
+        """Raises Refused with `throttled` while this address has had too many refused tokens."""
         bucket = self._buckets.of(address)
         if bucket.level(self._clock()) < 1:
             sentence = "too many refused tokens from this address; try again later"
             raise Refused(Code.THROTTLED, sentence, retry_after_ms=math.ceil(1000 / bucket.rate))
 
     def count(self, address: str, refused: Refused) -> None:
-        """A token was refused; other refusals are nobody's fault."""
+        """Count a refused login, if its token was the reason. Other refusals are not the client's fault."""
         if refused.code in TOKEN_CODES:
             self._buckets.of(address).take(self._clock())
 
 
 class Due(Enum):
-    """What the time asks for."""
+    """What a session has to do about the end of its token."""
 
     NOTHING = "nothing"
     NOTICE = "notice"  # tell the client that its token is about to end
@@ -57,17 +57,20 @@ class Login:
 
     @property
     def agent(self) -> Identity:
-        """Who it is. Raises Refused before anybody has authenticated."""
+        """The session's identity. Raises Refused before the client has authenticated."""
         if self.identity is None:
             raise Refused(Code.NOT_AUTHENTICATED, "authenticate first")
         return self.identity
 
     async def open(self, token: str, address: str, session_id: SessionId, resume: str | None) -> str:
-        """Begin a session with this id, or go on with the one a good resume token names; its resume token. Raises Refused."""
+        """Open a session with this id, or the session that a good resume token names. Returns its resume token.
+
+        Raises Refused.
+        """
         return await self._ask(OpenSession(token=token, session_id=session_id, resume=resume), address)
 
     async def renew(self, token: str, address: str) -> str:
-        """Another token of the same agent; the new resume token. Raises Refused."""
+        """Go on with another token of the same agent. Returns the new resume token. Raises Refused."""
         subject = self.agent.agent_id
         return await self._ask(OpenSession(token=token, session_id=self.session_id, subject=subject), address)
 
@@ -86,7 +89,7 @@ class Login:
         return opened.resume_token
 
     def due(self, now: float) -> Due:
-        """What is to be done now; a notice only once."""
+        """What to do at `now` (Unix seconds). NOTICE comes once for each token."""
         if self.identity is None:
             return Due.NOTHING
         if now >= self._good_until:

@@ -1,7 +1,7 @@
-"""The gateway's lease: what tells rooms that its participants still have a connection; held by the broker, renewed here.
+"""The gateway's lease: a timer at the broker that the gateway renews. It tells rooms that the gateway is alive.
 
-Whoever cannot renew in time must not go on as if nothing were: it fences itself before rooms may give its participants'
-seats away, and begins again under another id.
+A gateway that cannot renew it in time fences itself before rooms may give its participants' seats away. Then it takes a
+new lease under another id.
 """
 
 import asyncio
@@ -20,22 +20,23 @@ from shared.values.position import NOWHERE, Position
 
 log = structlog.get_logger()
 
-# Parts of the lease's length: with 8 s it is renewed every 2 s, each renewal may take 1.5 s, and 5 s after the sending of
-# the last one that was acknowledged the gateway fences itself.
+# Parts of the lease's length. With 8 s: the gateway renews every 2 s, a renewal may take 1.5 s, and the gateway fences
+# itself 5 s after it sent the last renewal that was acknowledged.
 RENEW = 2 / 8
 PATIENCE = 1.5 / 8
 FENCE = 5 / 8
 
 
 class Lease:
-    """`clock` is Unix seconds (for the broker), `chance(n)` gives n random bytes. `lost` is called when it fences itself, `recovered`
-    when the broker answers again after it did not.
+    """`clock` gives Unix seconds (for the broker), `chance(n)` gives n random bytes.
+
+    The lease calls `lost` when it fences itself, and `recovered` when a renewal succeeds after one failed.
     """
 
     def __init__(
         self, timers: Timers, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]
     ) -> None:
-        self.gateway = GatewayId("")  # whose participants are here; another one after each loss
+        self.gateway = GatewayId("")  # this gateway's id in the log; a new one after each loss
         self.lost: Callable[[], None] = _nobody_cares
         self.recovered: Callable[[], None] = _nobody_cares
         self._timers = timers
@@ -49,20 +50,20 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether the gateway may speak for its participants. Asks the clock, which a stopped process cannot outrun."""
+        """Whether the gateway may speak for its participants. Reads the clock: a process that was stopped ran no timer."""
         return self._acquired.is_set() and asyncio.get_running_loop().time() < self._fence_at
 
     async def check(self) -> None:
-        """For readiness. Raises Refused."""
+        """For readiness: raises Refused when the lease is not held."""
         if not self.held:
             raise unavailable("the broker, which holds this gateway's lease,")
 
     async def acquired(self) -> None:
-        """Wait until it is held."""
+        """Wait until the lease is held."""
         await self._acquired.wait()
 
     async def run(self) -> None:
-        """Take it, keep it, and take another one when it is lost; until cancelled."""
+        """Take a lease, renew it, and take another one when it is lost. Runs until cancelled."""
         while True:
             gateway = GatewayId(mint("g_", self._chance(9)))
             if await self._renew(gateway, NOWHERE):
@@ -85,7 +86,10 @@ class Lease:
         self._fence()
 
     async def _renew(self, gateway: GatewayId, position: Position) -> bool:
-        """Once. A renewal without an answer may have been stored: then the next one finds it in its place."""
+        """Renew once; whether that was acknowledged.
+
+        A renewal without an answer may have been stored. Then the next one conflicts with it, and `_look` finds it.
+        """
         loop = asyncio.get_running_loop()
         sent = loop.time()
         timer = LeaseEnds(due=self._clock() + self._seconds, gateway=gateway)
@@ -106,7 +110,7 @@ class Lease:
         return True
 
     async def _look(self, timer: LeaseEnds) -> None:
-        """What is there in place of what we knew: a renewal of ours, or nothing, when the lease has ended."""
+        """After a conflict: find our own unacknowledged renewal, or fence if the lease has ended."""
         found = await self._timers.armed(timer)
         if found is None:
             self._fence()
@@ -114,7 +118,7 @@ class Lease:
             self._position = found
 
     def _fence(self) -> None:
-        """Once for each lease."""
+        """Give the lease up and call `lost`, once for each lease."""
         if self._fencing is not None:
             self._fencing.cancel()
         self._fence_at = 0.0
@@ -126,4 +130,4 @@ class Lease:
 
 
 def _nobody_cares() -> None:
-    """Until the server says what is to be done."""
+    """The callbacks until the server sets its own."""

@@ -1,7 +1,7 @@
-"""Seals signals: what is stored and passed on names no network address to anyone but the gateways (AES-256-GCM).
+"""Seals signals (AES-256-GCM), so that only gateways can read the network addresses in what the broker stores.
 
-Keys rotate by id. From each key a process derives one of its own (HKDF with a random salt, RFC 5869), so that a counter
-is a safe nonce. A sealed signal is: length of key id, key id, salt (16), nonce (12), ciphertext and tag.
+Keys rotate by id. A process derives a key of its own from the first one (HKDF with a random salt, RFC 5869), so that a
+counter is a safe nonce. A sealed signal is: length of key id, key id, salt (16), nonce (12), ciphertext and tag.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SALT_BYTES = 16
 NONCE_BYTES = 12
-KNOWN_SENDERS = 4096  # derived keys kept; one per gateway process that sends to ours
+KNOWN_SENDERS = 4096  # derived keys kept, one per gateway process that sends signals to this one
 
 
 class Unopenable(Exception):  # noqa: N818 - an outcome: not for us, or not from a gateway
-    """A sealed signal that no key of ours opens."""
+    """None of this gateway's keys opens the signal, or the signal was bound to something else."""
 
 
 class Sealer:
@@ -45,7 +45,7 @@ class Sealer:
         return known
 
     def seal(self, body: bytes, bound: bytes) -> bytes:
-        """The sealed body. `bound` (who to whom, where) is not hidden, but must be the same when it is opened."""
+        """The sealed body. `bound` (see the function `bound`) is not encrypted, but `open` needs the same value."""
         self._count += 1
         nonce = self._count.to_bytes(NONCE_BYTES)
         return self._head + nonce + self._own.encrypt(nonce, body, bound)
@@ -63,5 +63,5 @@ class Sealer:
 
 
 def bound(room_id: str, sender: str, epoch: int, to: str) -> bytes:
-    """What a sealed signal is bound to, so that nobody can send it on as somebody else's."""
+    """What a signal is bound to: a sealed signal copied to another room, sender or receiver does not open."""
     return f"{room_id} {sender} {epoch} {to}".encode()

@@ -1,4 +1,4 @@
-"""The gateway's one port: WebSockets and REST by uvicorn, and the count of who is connected."""
+"""The gateway's one port: WebSockets and REST by uvicorn, and the count of connections by address."""
 
 import asyncio
 import contextlib
@@ -26,11 +26,11 @@ from services.gateway.transport.tls import TlsServer
 from shared.runtime.ops import EmbeddedServer
 
 BACKLOG = 2048
-FAREWELL_SECONDS = 3.0  # at the end, for the log to hear whose connection is gone
+FAREWELL_SECONDS = 3.0  # at the end, for telling rooms whose connections are gone
 
 
 class GatewayServer:
-    """Listens; makes a session of every connection; ends them all when told to stop."""
+    """Listens, makes a session for every connection, and ends all sessions when told to stop."""
 
     def __init__(
         self, context: GatewayContext, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None
@@ -52,14 +52,14 @@ class GatewayServer:
             http=HttpPort,
             ws=self._connection,  # type: ignore[arg-type]  # any callable that makes an asyncio protocol
             server_header=False,
-            proxy_headers=False,  # whom to believe is a setting of ours (trusted_proxies)
+            proxy_headers=False,  # our setting `trusted_proxies` says which proxies to believe
             backlog=BACKLOG,
             timeout_graceful_shutdown=2,
         )
         self._uvicorn = EmbeddedServer(config) if tls is None else TlsServer(config, tls)
 
     def _connection(self, **_uvicorn: Any) -> Connection:
-        """What uvicorn calls to hand an upgrade request over."""
+        """uvicorn calls this to hand an upgrade request over."""
         return Connection(self)
 
     # -- Host of the connections ---------------------------------------------------------------------------------------
@@ -75,9 +75,9 @@ class GatewayServer:
         return None
 
     def opened(self, connection: Connection) -> Session:
-        """The handshake is done."""
+        """The handshake is done: make the session."""
         session = self._sessions[connection] = Session(self.context, self._dispatcher, connection)
-        # Pings are spread, so that ten thousand clients that came at once are not pinged at once for ever.
+        # Spread the pings: ten thousand clients that connected at once must not be pinged at once for ever.
         connection.next_ping = connection.opened_at + random.uniform(0.5, 1) * self.settings.ping_seconds  # noqa: S311
         metrics.CONNECTIONS.set(len(self._sessions))
         return session
@@ -95,7 +95,7 @@ class GatewayServer:
         metrics.CONNECTIONS.set(len(self._sessions))
 
     async def check(self) -> None:
-        """For readiness. Raises Refused."""
+        """For readiness: raises Refused without a lease."""
         await self.context.lease.check()
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class GatewayServer:
         return url_of(self._socket, self.settings.scheme)
 
     async def start(self) -> None:
-        """Serve in the background."""
+        """Serve in the background. Waits for the port, and at most `request_timeout` for the lease."""
         context = self.context
         context.lease.lost = self._fence
         self._tasks = [
@@ -120,12 +120,12 @@ class GatewayServer:
             await asyncio.wait_for(context.lease.acquired(), self.settings.request_timeout)
 
     def _fence(self) -> None:
-        """The lease is lost: nobody may go on here as if nothing were."""
+        """The lease is lost: end every session here without speaking for its participants."""
         for session in list(self._sessions.values()):
             session.fence()
 
     async def stop(self, seconds: float) -> None:
-        """Drain: no new connections; over the time given, ask everyone to come back elsewhere, and close one by one."""
+        """Drain: accept no new connections, and send all clients to other gateways over `seconds`. Then stop serving."""
         self._stopping = True
         await drain(self._sessions.values, seconds)
         for connection in list(self._sessions):
@@ -141,7 +141,7 @@ class GatewayServer:
 
 
 def url_of(listening: socket.socket, scheme: str) -> str:
-    """The URL of a listening socket; of one that listens everywhere, the loopback one."""
+    """The URL of a listening socket. One that listens on all addresses gets the loopback address."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

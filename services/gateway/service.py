@@ -1,4 +1,4 @@
-"""The gateway, put together: settings → context → port, server; nothing else."""
+"""Composes the gateway from its settings and ports: context, REST app, server."""
 
 import os
 import time
@@ -39,25 +39,25 @@ class Gateway:
         self._serving = False
 
     async def start(self) -> None:
-        """Listen, and be found by NATS' discovery."""
+        """Listen, then register with NATS' service discovery."""
         await self.server.start()
         log.info("listening", url=self.server.url())
         await self._context.ports.requests.serve(Service("gateway", DESCRIPTION, []))
         self._serving = True
 
     async def ready(self) -> None:
-        """It serves, and its lease is held. Raises Refused."""
+        """Raises Refused unless the gateway serves and its lease is held."""
         if not self._serving:
             raise unavailable("gateway")
         await self.server.check()
 
     async def _public_ready(self) -> None:
-        """As the internal port says it."""
+        """The same check as the internal port's: the gateway and its connection to the broker."""
         await self.ready()
         await self._context.ports.connection.check()
 
     async def stop(self) -> None:
-        """Send its clients elsewhere, and close."""
+        """Send the clients to other gateways, and close."""
         self._serving = False
         await self.server.stop(self._context.settings.drain_window)
 

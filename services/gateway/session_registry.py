@@ -1,4 +1,4 @@
-"""Which sessions have a connection here: the newest one has the session."""
+"""Which connection of this gateway has a session: the newest one that opened or resumed it."""
 
 from typing import Protocol
 
@@ -9,9 +9,9 @@ class SessionOwner(Protocol):
     """The connection that has a session."""
 
     async def hand_over(self, rooms: frozenset[RoomId]) -> None:
-        """Another connection has the session from here on, and its seats in these rooms.
+        """Another connection takes the session over, with its seats in these rooms.
 
-        Returns when nothing of it is under way here any more.
+        Returns when this connection handles no request of the session any more.
         """
 
 
@@ -22,13 +22,13 @@ class SessionRegistry:
         self._holders: dict[SessionKey, SessionOwner] = {}
 
     async def take(self, session: SessionKey, holder: SessionOwner, rooms: frozenset[RoomId]) -> None:
-        """This connection has the session now, with these rooms; the one before it, if it is here, is told."""
+        """Give the session, with these rooms, to this connection. An earlier connection here hands it over first."""
         before = self._holders.get(session)
         self._holders[session] = holder
         if before is not None and before is not holder:
             await before.hand_over(rooms)
 
     def leave(self, session: SessionKey, holder: SessionOwner) -> None:
-        """The connection is gone."""
+        """The connection is gone: forget it, unless another one has the session by now."""
         if self._holders.get(session) is holder:
             del self._holders[session]

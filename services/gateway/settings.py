@@ -1,4 +1,4 @@
-"""Settings of the gateway, limits of the protocol included (docs/configuration.md is made from this)."""
+"""Settings of the gateway, with the limits of the protocol. docs/configuration.md is made from them."""
 
 import base64
 import binascii
@@ -140,7 +140,7 @@ class GatewaySettings(ServiceSettings):
 
     @property
     def serves_page(self) -> bool:
-        """Whether there is a page at `/`: where somebody could get a token for it."""
+        """Whether there is a page at `/`: only where its visitors can get a token."""
         return self.development or self.guests
 
     @property
@@ -150,11 +150,14 @@ class GatewaySettings(ServiceSettings):
 
     @property
     def replay_seconds(self) -> float:
-        """How long after a connection was found gone all signals since are still kept: it may have been gone before."""
+        """Seconds for which no signal is lost after a connection was found gone.
+
+        Shorter than `signal_seconds`, since the connection may have died up to two pings and a lease before it was found.
+        """
         return self.signal_seconds - 2 * self.ping_seconds - self.lease_seconds
 
     def sealing_keys(self) -> dict[str, bytes]:
-        """The keys by id; the first seals. Raises ValueError when the text is none of that."""
+        """The keys by id; the first seals. Raises ValueError when the setting is malformed."""
         text = self.signal_keys.get_secret_value() if self.signal_keys else DEVELOPMENT_SIGNAL_KEYS
         if text == DEVELOPMENT_SIGNAL_KEYS and not self.development:
             raise ValueError("the development signal key works in development mode only")

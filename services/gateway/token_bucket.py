@@ -38,13 +38,13 @@ class Bucket:
         self._tokens += tokens
 
     def borrow(self, now: float, cost: float) -> float:
-        """Take tokens that are not there yet; the seconds until the debt is paid back."""
+        """Take tokens that are not there yet. Returns the seconds until the debt is paid back."""
         self._tokens = self.level(now) - cost
         return max(0.0, -self._tokens / self.rate)
 
 
 class Buckets:
-    """A bucket per name; the one not used for longest is forgotten when there are too many, and starts full again."""
+    """A bucket per name. Beyond `REMEMBERED` names the least recently used one is forgotten, and starts full again."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
@@ -85,12 +85,12 @@ class MessageRate:
 
     def __init__(self, rate: float, burst: float, patience: float) -> None:
         self._bucket = Bucket(rate, burst)
-        self._most = burst  # ever allowed; who goes in and out of a large room is not given its burst each time
+        self._most = burst  # the largest so far: a client that joins a large room again and again gains its burst once
         self._patience = patience
         self._since: float | None = None
 
     def allow_burst(self, burst: float) -> None:
-        """Change how much may come at once (each participant of a room adds to it)."""
+        """Change the burst (each participant of a room adds to it). What it is above the largest so far comes as tokens."""
         self._bucket.burst = burst
         if burst > self._most:
             self._bucket.give(burst - self._most)

@@ -14,7 +14,7 @@ from shared.values.ids import RoomId, mint
 
 
 async def join(session: SessionHandle, request: Request[JoinRoom]) -> Reply:
-    """Enter a room; of one the session is in already, show it."""
+    """Enter a room. If the session is in it already, answer with the room as it is now."""
     rooms, message = session.part(Participations), request.message
     if message.room_id in rooms:
         return await _show(rooms, message.room_id, message.id)
@@ -23,7 +23,7 @@ async def join(session: SessionHandle, request: Request[JoinRoom]) -> Reply:
 
 
 async def get(session: SessionHandle, request: Request[GetRoom]) -> Reply:
-    """The room as it is now."""
+    """Answer with the room as it is now."""
     return await _show(session.part(Participations), request.message.room_id, request.message.id)
 
 
@@ -39,7 +39,7 @@ async def leave(session: SessionHandle, request: Request[LeaveRoom]) -> None:
 
 
 async def update(session: SessionHandle, request: Request[UpdateSelf]) -> None:
-    """Change what the participant says of itself. `name: null` goes back to the token's name."""
+    """Change the participant's name, metadata or media. `name: null` goes back to the token's name."""
     context, message = session.context, request.message
     rooms = session.part(Participations)
     participation = rooms.named(message.room_id)
@@ -58,7 +58,7 @@ async def update(session: SessionHandle, request: Request[UpdateSelf]) -> None:
 
 
 def _operation(context: GatewayContext, rooms: Participations, request: Request[UpdateSelf]) -> str:
-    """What a change is called. With the text: an id used anew for another change is another change."""
+    """The operation id of a change. It contains the text's checksum: a used id with another text is another change."""
     key, id_ = rooms.opened.key, request.message.id
     if id_ is None:
         return mint(f"{key}:", context.chance(8))
@@ -66,7 +66,7 @@ def _operation(context: GatewayContext, rooms: Participations, request: Request[
 
 
 def _leaving(session: SessionHandle, message: LeaveRoom) -> None:
-    """Nobody will handle it any more; that it was said still counts."""
+    """The connection is gone before the request was handled: note that the client wanted to leave."""
     session.part(Participations).leaving(message.room_id)
 
 

@@ -1,4 +1,4 @@
-"""A join: subscribe, ask rooms, read up to what rooms answered (docs/adr/0003); undone when its answer is lost."""
+"""A join: subscribe, ask rooms, read up to rooms' snapshot (docs/adr/0003). A join without an answer is undone."""
 
 import asyncio
 
@@ -39,7 +39,10 @@ class Joining:
         self._grant: Grant | None = None
 
     async def join(self) -> bytes:
-        """`room_users` as of the join, for a room the session is not in; once it was sent, `Participations.go_live`."""
+        """Join a room that the session is not in. Returns `room_users`; call `Participations.go_live` once it was sent.
+
+        Raises Refused.
+        """
         most = self._context.settings.rooms_per_session
         if len(self._rooms) >= most:
             raise Refused(Code.BAD_STATE, f"a session may be in {most} rooms at once")
@@ -106,7 +109,10 @@ class Joining:
         return round(self._context.clock(), 3)  # as the log has it
 
     def _undo(self, participant_id: ParticipantId, asked_at: float) -> None:
-        """It may have happened, or happen yet: undo it, unless the client asks again (the seat is the session's)."""
+        """Undo a join that may have happened or may still happen, unless the client asks again.
+
+        `RemoveParticipant` undoes a new seat. `DropParticipant` undoes that the session's older seat came here.
+        """
         opened, grant = self._rooms.opened, self._grant
         remove = RemoveParticipant(
             room_id=self._room_id, participant_id=participant_id, epoch=1, gives_back=grant.key if grant else None
@@ -115,12 +121,12 @@ class Joining:
         self._context.departures.undo(opened.key, self._room_id, [remove, drop])
 
     def _enter(self, feed: RoomFeed, subscriber: Subscriber, joined: Joined) -> tuple[Participation, Position]:
-        """The participation, and up to which position what came after the snapshot was not kept for it."""
+        """The participation, and the position up to which entries after the snapshot must be read from the log."""
         snapshot = joined.snapshot
         if joined.participant_id == subscriber.participant_id:
             subscriber.seat(Position(snapshot.sequence))
             feed.start(snapshot)
-            # The replica may have begun with somebody else's, later snapshot.
+            # The replica may have started with the later snapshot of another join.
             end = Position(max(snapshot.sequence, feed.replica.started_at))
         else:  # the session had a seat already
             feed.forget(subscriber.participant_id)
@@ -133,12 +139,12 @@ class Joining:
         return participation, end
 
     async def _catch_up(self, participation: Participation, snapshot: Snapshot, end: Position) -> Position | None:
-        """Until nothing between the snapshot and what is live is missing. Raises Refused when that cannot be had.
+        """Read what lies between the snapshot and the live entries. Raises Refused when it cannot be read.
 
-        Gives the position above which signals follow that are older than the snapshot, if any may.
+        Returns the position above which signals older than the snapshot follow it; None if there can be none.
         """
         feed, subscriber, log = participation.feed, participation.subscriber, self._context.ports.room_log
-        # Whom the snapshot shows can be written to: the replica must know them as well.
+        # The client may send to every participant in its snapshot, so the replica must know them before it is sent.
         await feed.reached(snapshot.sequence)
         items: list[Push | Delivery] = []
         undelivered_from: Position | None = None

@@ -1,4 +1,4 @@
-"""What a client says about its rooms: the messages of this feature, as they come over the wire (protocol, section 4)."""
+"""The messages of a client about its rooms, as they come over the wire (protocol, section 4)."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""One session's participant in one room, by way of this connection."""
+"""One session's participation in one room, over this connection."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,22 @@ from shared.values.ids import ParticipantId, RoomId
 
 @dataclass(frozen=True, slots=True)
 class Participation:
-    """The feed of the room, and what hears it for the session."""
+    """The room's feed, and the session's subscriber to it."""
 
     feed: RoomFeed
     subscriber: Subscriber
 
     @property
     def room_id(self) -> RoomId:
-        """Where."""
+        """The room."""
         return self.feed.room_id
 
     @property
     def participant_id(self) -> ParticipantId:
-        """Who, in there."""
+        """The session's participant in the room."""
         return self.subscriber.participant_id
 
     @property
     def epoch(self) -> int:
-        """Which of the seat's connections this is."""
+        """How often the seat was given to a connection, this one included: the first has epoch 1."""
         return self.subscriber.epoch

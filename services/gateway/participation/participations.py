@@ -1,4 +1,4 @@
-"""Which rooms a session is in, and how that ends: left, dropped, handed over, fenced. What rooms decides, clients are told."""
+"""Which rooms a session is in, and how that ends: the session leaves, is dropped, handed over or fenced."""
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from shared.rooms.model import LeaveReason
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import RoomId
 
-PACED_FRAMES = 64  # of what was missed, between two looks at whether the client takes them
+PACED_FRAMES = 64  # frames of a backlog that are sent before waiting until the socket takes more
 
 
 class Participations(SessionPart):
@@ -30,7 +30,7 @@ class Participations(SessionPart):
         self._context = context
         self._session = session
         self._rooms: dict[RoomId, Participation] = {}
-        self._left: set[RoomId] = set()  # by a request of this session whose answer may have got lost
+        self._left: set[RoomId] = set()  # rooms the session left by a request whose answer may have been lost
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -58,7 +58,7 @@ class Participations(SessionPart):
         self._rooms[participation.room_id] = participation
 
     def go_live(self, room_id: RoomId) -> None:
-        """The room was sent to the client: what was committed since may follow it."""
+        """The room was sent to the client: send what was committed since, and everything from now on."""
         self._session.allow_for(self._participants())
         participation = self._rooms.get(room_id)
         if participation is None or participation.subscriber.is_live:
@@ -68,18 +68,18 @@ class Participations(SessionPart):
             self._session.room_lost(room_id)
             return
         subscriber.go_live()
-        # What ended the participation may have been taken while nobody was told yet; it is not taken again.
+        # The replica may have taken the participant's leaving before the subscriber was live. It will not come again.
         if feed.replica.contains(subscriber.seated_at) and feed.replica.seat(subscriber.participant_id) is None:
             feed.forget(subscriber.participant_id)
             self._session.participation_ended(room_id, None)
 
     def _participants(self) -> int:
-        """How many are in these rooms altogether."""
+        """The number of participants in all the session's rooms."""
         rosters = (participation.feed.replica.roster for participation in self._rooms.values())
         return sum(len(roster.seats) for roster in rosters if roster is not None)
 
     async def show(self, participation: Participation, request_id: str | None) -> bytes:
-        """`room_users` anew, as of the last push: the replica is what the client was told. Raises Refused."""
+        """`room_users` as of the last push, from the replica. Raises Refused."""
         ice = await self.ice.soon()
         roster = participation.feed.replica.roster
         if roster is None:
@@ -101,27 +101,27 @@ class Participations(SessionPart):
             await self._context.ports.requests.request(REMOVE_PARTICIPANT, _removal(participation))
         except Refused as refused:
             participation.subscriber.stay()
-            # Without an answer, the log may have told that it happened; if it tells so later, the client hears of it.
+            # Raise only if the log has not shown the leaving yet. If it shows it later, the client gets the push.
             if refused.code is not Code.NOT_IN_ROOM and self._rooms.get(participation.room_id) is participation:
                 raise
         self.room_left(participation.room_id)
 
     def leaving(self, room_id: RoomId | None) -> None:
-        """The client asked to leave, and was gone before that was done: a page that was closed."""
+        """The client asked to leave, and closed the connection at once, as a page does: remember that for `dropped`."""
         with contextlib.suppress(Refused):
             self.named(room_id).subscriber.leave()
 
     # -- the turns of the session's life (SessionPart) -----------------------------------------------------------------
 
     async def resume(self, cursors: Mapping[RoomId, str], identity: Identity) -> Sequence[Comeback]:
-        """See SessionPart. All rooms at once; those it is in are added."""
+        """See SessionPart. Resumes all rooms at once, and adds those that the session is still in."""
         self.ice.ask()
         resumption = Resumption(self._context, self._session, self.opened, identity, self.add, self._left.add)
         returns = await resumption.run(cursors)
         return [Comeback(isinstance(one, Ended) and one.timed_out, partial(self._tell, one)) for one in returns]
 
     async def _tell(self, one: Returned | Ended) -> None:
-        """Tell what was missed in one room, or that the session is no longer in it. Not counted, but paced."""
+        """Send the backlog of one room, or that the session is no longer in it. A backlog is paced and not counted."""
         if isinstance(one, Ended):
             self._session.send(one.message())
         else:
@@ -151,13 +151,13 @@ class Participations(SessionPart):
             self._context.departures.undo(self.opened.key, room_id, [drop])
 
     def ended(self, reason: LeaveReason) -> None:
-        """Give every seat up, in the background."""
+        """The session is over: give all its seats up, in the background."""
         for participation in list(self._rooms.values()):
             self.room_left(participation.room_id)
             self._context.departures.leave(_removal(participation, reason))
 
     def dropped(self) -> None:
-        """Have every seat held for the grace time, unless it was being left; told in the background."""
+        """Ask rooms, in the background, to hold each seat for the grace time, or to remove it if the client was leaving."""
         for participation in list(self._rooms.values()):
             self.room_left(participation.room_id)
             if participation.subscriber.leaving:
@@ -172,18 +172,18 @@ class Participations(SessionPart):
             self._context.departures.drop(drop)
 
     def handed_over(self, rooms: Collection[RoomId]) -> None:
-        """The seats in these rooms are the other connection's; those in others are held."""
+        """The other connection has the seats in these rooms. Seats in other rooms are dropped."""
         for room_id in rooms:
             self.room_left(room_id)
         self.dropped()
 
     def fenced(self) -> None:
-        """No seat is this connection's to speak for any more."""
+        """Forget all rooms without telling the service `rooms`: this connection may not speak for the seats any more."""
         for room_id in list(self._rooms):
             self.room_left(room_id)
 
     def room_left(self, room_id: RoomId) -> None:
-        """The participation, if there is one, is over."""
+        """End the participation in this room, if there is one."""
         participation = self._rooms.pop(room_id, None)
         if participation is not None:
             self.ice.forget(room_id)
@@ -191,7 +191,7 @@ class Participations(SessionPart):
             self._context.feeds.release(participation.feed)
 
     def beat(self, now: float) -> None:
-        """Push ICE servers that have become due."""
+        """Push new ICE servers when they are due."""
         self.ice.refresh(now)
 
 

@@ -1,4 +1,4 @@
-"""Coming back: a session's seats are moved to its new connection, and what it missed is read from the log."""
+"""A resume: moves a session's seats to its new connection, and reads what it missed from the log."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ from shared.wire.protocol import Address
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A room the session is in again: all it missed, or a snapshot and all that came after it."""
+    """A room that the session is in again: the backlog since its cursor, or a snapshot and the backlog since that."""
 
     participation: Participation
     backlog: Backlog
@@ -44,7 +44,7 @@ class Returned:
         return seat.participant.device_id if seat else None
 
     def frames(self, ice: IceSet) -> Iterator[bytes]:
-        """What the client is sent, in order; from the last one on, it hears what is committed."""
+        """The frames for the client, in order. Call `Participations.go_live` after the last one."""
         feed, backlog = self.participation.feed, self.backlog
         self.participation.subscriber.catch_up(Position(backlog.sequence))
         if self.snapshot is not None:
@@ -61,14 +61,14 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A room the session is no longer in; how that came, if it is still known."""
+    """A room that the session is no longer in. `departure` says why, if rooms still knows."""
 
     room_id: RoomId
     incarnation: str
     departure: Departure | None
 
     def message(self) -> bytes:
-        """What the client is told."""
+        """The message for the client: its own `user_left`, or an error when the reason is not known."""
         departure = self.departure
         if departure is None:
             return pushes.error(
@@ -80,12 +80,12 @@ class Ended:
 
     @property
     def timed_out(self) -> bool:
-        """Whether the session did not come back in time, or so long ago that nobody knows."""
+        """Whether the session came back too late, or so late that the reason is not known any more."""
         return self.departure is None or self.departure.reason == "timeout"
 
 
 class Resumption:
-    """Brings one session back. `entered` is told of each room it is in, `left` of each that it had left itself."""
+    """Resumes one session. Calls `entered` for each room it is still in, and `left` for each that it had left itself."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Resumption:
         self._left = left
 
     async def run(self, cursors: Mapping[RoomId, str]) -> list[Returned | Ended]:
-        """All rooms at once. Raises Refused when one of them cannot be asked."""
+        """Resume in all these rooms at once. Raises Refused when rooms cannot answer for one of them."""
         asked = [self._one(room_id, cursor) for room_id, cursor in cursors.items()]
         results = await asyncio.gather(*asked, return_exceptions=True)
         for result in results:
@@ -156,7 +156,7 @@ class Resumption:
         metrics.RESUMES.labels("snapshot" if backlog is None else "replay").inc()
         if backlog is not None:
             return Returned(participation, backlog)
-        # Whoever sees it as connected may write to it: what came after the snapshot is not missing either.
+        # Others already see it as connected and may send to it, so what came after the snapshot must not be missing.
         at = Cursor(snapshot.incarnation, snapshot.sequence)
         backlog = await read_backlog(self._context.ports.room_log, at, resumed.participant_id, snapshot, end)
         if backlog is None:
@@ -175,9 +175,9 @@ class Resumption:
         return await self._context.ports.requests.request(RESUME_PARTICIPANT, command)
 
     async def _backlog(self, feed: RoomFeed, resumed: Resumed, cursor: Cursor | None, end: Position) -> Backlog | None:
-        """All it missed, or None: then it gets the room as it is."""
+        """What the session missed since its cursor, or None when that is not known; then it gets a snapshot."""
         dropped_at = moment.unix(resumed.dropped_at) if resumed.dropped_at else None
-        # Found gone longer ago, it may have missed signals that are no longer kept.
+        # If its connection was found gone longer ago, signals that it missed may not be in the log any more.
         if dropped_at is not None and self._context.clock() - dropped_at > self._context.settings.replay_seconds:
             return None
         if cursor is None or not usable(cursor, feed.replica.incarnation, end):

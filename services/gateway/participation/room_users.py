@@ -1,4 +1,4 @@
-"""`room_users`: a room as a client gets it, when it joins, asks, or comes back."""
+"""The message `room_users`: a room as a client gets it when it joins, asks or resumes."""
 
 from services.gateway.ice_servers import IceSet
 from shared.rooms.roster import Snapshot
@@ -17,8 +17,10 @@ def room_users(
     recovered: bool | None = None,
     signals_from: Position | None = None,
 ) -> bytes:
-    """A snapshot as the client gets it. `recovered` is said only to who came back; `signals_from` is the position above
-    which older signals follow.
+    """A snapshot as a client gets it.
+
+    `recovered` is only in the answer to a resume. `signals_from` is the position above which signals older than the
+    snapshot follow it.
     """
     cursor = Cursor(snapshot.incarnation, snapshot.sequence)
     if signals_from is not None:

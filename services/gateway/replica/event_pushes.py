@@ -1,4 +1,4 @@
-"""What clients are told of an event of a room: one entry for each type of event that clients know. Pure."""
+"""The push for each type of room event that clients know: one table. Pure."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ PUSHES: dict[str, Callable[[At, Change], Push | None]] = {
 
 
 def push_of(event: RoomEvent, cursor: str) -> Push | None:
-    """The message clients get for an event; none for `created`, which nobody was in to hear, and for newer versions' types."""
+    """The push for an event. None for `created`, when nobody is in the room yet, and for types of newer versions."""
     make = PUSHES.get(event.type)
     if make is None:
         return None

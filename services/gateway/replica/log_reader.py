@@ -1,4 +1,4 @@
-"""Reads from the log what somebody missed in a room: all of it up to a known position, or nothing."""
+"""Reads from the log what a client missed in a room: all of it up to a known position, or nothing."""
 
 from services.gateway.replica.replay import Backlog, first_missed, replay
 from services.gateway.replica.replica import Delivery
@@ -11,14 +11,14 @@ from shared.values.errors import unavailable
 from shared.values.ids import ParticipantId
 from shared.values.position import Position
 
-MOST_ENTRIES = 5000  # more were missed: the room as it is says the same in fewer words
+MOST_ENTRIES = 5000  # when a client missed more, a snapshot of the room is smaller
 
 
 async def read_undelivered(log: RoomsLog, own: Seat, snapshot: Snapshot) -> list[Delivery]:
-    """The signals that were stored for a seat whose client heard nothing yet, up to `snapshot`, by those who are in there.
+    """The signals stored for a seat, up to `snapshot`, whose senders are in the snapshot. The client has heard none yet.
 
-    For a session that joins where it has a seat already: it never had an answer, and others wrote to it meanwhile.
-    Raises Refused with `unavailable` when what is known to be stored cannot be read.
+    A session that joins a room in which it already has a seat needs them: its first join had no answer, and others
+    wrote to the seat meanwhile. Raises Refused with `unavailable` when signals known to be stored cannot be read.
     """
     seats = {seat.participant.id: seat for seat in snapshot.seats}
     to = own.participant.id
@@ -42,10 +42,10 @@ async def read_undelivered(log: RoomsLog, own: Seat, snapshot: Snapshot) -> list
 async def read_backlog(
     log: RoomsLog, cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: Position
 ) -> Backlog | None:
-    """What came after `cursor` for this participant; `snapshot` is a state of the room not after `end`.
+    """What came after `cursor` for this participant, up to `end`. `snapshot` is a state of the room not after `end`.
 
-    Direct reads may lag what was committed, so the log is read until `end` is there. None when it does not come, when it
-    is too much, or when the cursor is from before the stay.
+    Direct reads may lag the log, so this reads until `end` is there. None when `end` does not come, when there are more
+    than `MOST_ENTRIES`, when entries were deleted, or when the cursor is older than the participant's join.
     """
     after = Position(first_missed(cursor) - 1)
     entries = await read_up_to(log, subjects.room_log(snapshot.room_id), after, end, most=MOST_ENTRIES)

@@ -1,6 +1,6 @@
-"""What a session missed in a room: the part of the log between its cursor and the moment it came back. Pure.
+"""What a session missed in a room: the part of the log between its cursor and its resume. Pure.
 
-All of it, in order and once, or nothing: then the session gets the room as it is (design: complete or an honest snapshot).
+The replay is complete, in order and without repeats, or there is none; then the session gets a snapshot of the room.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,18 @@ from shared.values.position import Position
 
 
 def usable(cursor: Cursor | None, incarnation: str, end: Position) -> bool:
-    """Whether a cursor means a position of this log, not later than `end`."""
+    """Whether a cursor is a position of this log, not later than `end`."""
     return cursor is not None and cursor.incarnation == incarnation and cursor.sequence <= end
 
 
 def first_missed(cursor: Cursor) -> Position:
-    """The sequence to read the log from: of an entry that was seen in part, the rest is missing."""
+    """The first position to read: the cursor's own entry again if the client saw only some of its events."""
     return min(cursor.next_event, Position(cursor.sequence + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """All that somebody missed, in order, up to this position and revision of the room."""
+    """The pushes and signals that a session missed, in order, up to this position and revision of the room."""
 
     items: list[Push | Delivery]
     sequence: Position
@@ -37,11 +37,11 @@ class Backlog:
 def replay(
     entries: Sequence[RoomEntry], cursor: Cursor, own: ParticipantId, snapshot: Snapshot, end: Position
 ) -> Backlog | None:
-    """The missed pushes and signals up to `end`. None when the cursor is from before the stay, or when what it missed
-    has been deleted since.
+    """The missed pushes and signals up to `end`.
 
-    `entries` is the whole log of the room from the cursor to at least `end`, in order; `snapshot` is a state of the room
-    at or after the moment the session came back, and not after `end`.
+    None when the cursor is older than the participant's join, or when missed entries have been deleted since. `entries`
+    is the whole log of the room from the cursor to at least `end`, in order. `snapshot` is a state of the room at or
+    after the session's resume, and not after `end`.
     """
     events = {entry.position: entry.entry() for entry in entries if isinstance(entry, StoredEvents)}
     if _trimmed(events.values(), Position(cursor.next_event - 1)):
@@ -70,8 +70,9 @@ def replay(
 
 
 def _trimmed(entries: Iterable[Entry], told: int) -> bool:
-    """Whether changes above `told` may be missing among these: a snapshot in the log stands for what is deleted before it,
-    and what cannot be read may be one.
+    """Whether changes after the entry `told` may be missing among these entries.
+
+    Entries before a snapshot in the log may be deleted. An entry that cannot be decoded may be such a snapshot.
     """
     revision: int | None = None
     for entry in entries:
@@ -95,9 +96,10 @@ def _joins(event: RoomEvent, own: ParticipantId) -> bool:
 
 
 class _Senders:
-    """Who was in the room when, with which epoch: known from the end of the log backwards.
+    """Tells which signals to believe: who was in the room at each position, and with which epoch.
 
-    Nothing comes from a participant after its `user_left`, nor from a gateway that a participant has left for another.
+    It reconstructs that backwards from the room's final state. A signal counts if its sender had not left the room by
+    then, and if the sending gateway still had the sender's seat.
     """
 
     def __init__(self, entries: Sequence[Entry], snapshot: Snapshot) -> None:
@@ -119,8 +121,9 @@ class _Senders:
         self.revision = final.revision  # at the end
 
     def may_speak(self, sender: ParticipantId, epoch: int, position: Position, told: Position) -> bool:
-        """Whether a signal of this sender and epoch at this position is to be believed by whom the events up to `told`
-        were told: these may be above it.
+        """Whether to deliver a signal of this sender and epoch at this position.
+
+        `told` is the position of the last event that the client gets before the signal. It may be above `position`.
         """
         left = self._left.get(sender)
         if left is None and sender not in self._final:

@@ -1,8 +1,9 @@
-"""A gateway's copy of one room: entries of its log in, pushes for local participants out. Pure; notices its own holes.
+"""A gateway's copy of one room: log entries in, pushes for local participants out. Pure. It notices its own gaps.
 
-The log is the order. An event whose revision is not the next one, a signal whose predecessor was not seen, or one from or
-to somebody who never was here, shows a hole: then everything waits until the missing part was read from the log. What was
-committed behind a hole may have been taken before it showed, so reading starts at the hole, and what was seen is old.
+The log's order counts. Three things show a gap: an event whose revision is not the next one, a signal whose predecessor
+was not seen, and a signal from or to a participant that the replica does not know. Then live entries wait until the
+missing part was read from the log. Entries behind a gap may have been taken before the gap showed. So reading starts at
+the gap, and entries that were seen already are skipped.
 """
 
 from collections import deque
@@ -18,8 +19,8 @@ from shared.values.ids import ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
 from shared.wire import pushes
 
-WAITING_ENTRIES = 4096  # live entries kept while reading on; beyond that they are read from the log as well
-GONE = 1024  # participants remembered after they left; signals to and from them may still be on their way
+WAITING_ENTRIES = 4096  # live entries kept during a gap; beyond that the oldest are dropped, and show a gap again
+GONE = 1024  # participants remembered after they left, since signals to and from them may still arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,10 @@ class Push:
 
     sequence: Position
     payload: bytes
-    left: ParticipantId | None = None  # who is no longer in the room after it
+    left: ParticipantId | None = None  # the participant that is no longer in the room after it
     reason: str | None = None
     ends: bool = False  # the room is closed after it
-    moved: ParticipantId | None = None  # whose seat is another connection's from here on, with this epoch
+    moved: ParticipantId | None = None  # the participant whose seat has another connection from here on, with `epoch`
     epoch: int = 0
 
 
@@ -48,11 +49,11 @@ class Delivery:
 
 
 class State(Enum):
-    """Whether the replica may be believed."""
+    """Whether the replica's roster is known to be complete."""
 
     STARTING = "starting"  # no snapshot yet
     LIVE = "live"
-    CATCHING_UP = "catching up"  # a hole: live entries wait until it is filled
+    CATCHING_UP = "catching up"  # there is a gap: live entries wait until it is filled
 
 
 class Replica:
@@ -78,17 +79,17 @@ class Replica:
         self.state = State.STARTING
         self.roster: Roster | None = None
         self.position = NOWHERE  # of the newest entry taken
-        self.read_from = NOWHERE  # while reading on: what is above this may be missing
-        self.gap: str | None = None  # what showed the last one
+        self.read_from = NOWHERE  # while catching up: entries above this may be missing
+        self.gap: str | None = None  # what showed the last gap
         self._waiting: deque[RoomEntry] = deque(maxlen=WAITING_ENTRIES)
         self.started_at = NOWHERE  # position of the snapshot it began with
-        self._seen: dict[ParticipantId, Position] = {}  # the last signal to each participant, or its joining
-        self._page_before = NOWHERE  # signals up to here are no longer kept
+        self._seen: dict[ParticipantId, Position] = {}  # where the last signal to each participant is, or its join
+        self._page_before = NOWHERE  # the log no longer keeps signals up to here
         self._page = NOWHERE
         self._gone: deque[ParticipantId] = deque(maxlen=GONE)
 
     def start(self, snapshot: Snapshot) -> list[Push | Delivery]:
-        """Begin (or begin again) with this state; what came live above it follows."""
+        """Begin (or begin again) with this state, then take the live entries above it that waited."""
         self.roster = Roster.of(snapshot)
         self.position = self.started_at = snapshot.sequence
         self._page_before = self._page = NOWHERE  # it may be another log
@@ -98,17 +99,17 @@ class Replica:
         return self._release()
 
     def receive(self, entry: RoomEntry) -> list[Push | Delivery]:
-        """The next live entry."""
+        """Take the next live entry; during a gap it waits. Returns what local participants get."""
         if self.state is not State.LIVE:
             self._waiting.append(entry)
             return []
         return self._take(entry)
 
     def resync(self, reason: str, after: Position | None = None) -> None:
-        """Entries above `after` (else: above `position`) may have been missed: read on before believing live ones again.
+        """Entries above `after` (by default: above `position`) may be missing. Live entries wait for `fill_gap`.
 
-        And signals below it, so far unnoticed: the next one to the same participant, which would have shown that, may be
-        among those that are read now.
+        Signals below `after` may be missing unnoticed as well: only the next signal to the same participant shows that,
+        and that one may now be read from the log, where gaps are not checked. So `read_from` may be lower than `after`.
         """
         after = self.position if after is None else after
         after = min(after, max(self._page_before, self._all_heard()))
@@ -120,23 +121,25 @@ class Replica:
             self.read_from = min(self.read_from, after)
 
     def _all_heard(self) -> Position:
-        """Up to where no signal to anybody in the room can be missing."""
+        """The position up to which no signal to a participant in the room can be missing."""
         seats = self.roster.seats if self.roster else ()
         return max(self.started_at, min((self._seen.get(one, NOWHERE) for one in seats), default=self.position))
 
     def turn_page(self) -> None:
-        """Signals are kept for a time; called once in that time, or less often, this forgets how far back they were."""
+        """Note that a page of time is over. Call it at most once in the time for which the log keeps a signal.
+
+        Signals from before the last page are no longer in the log, so `resync` need not read back to them.
+        """
         self._page_before, self._page = self._page, self.position
 
     def fill_gap(self, entries: Iterable[RoomEntry]) -> list[Push | Delivery]:
-        """What the log has above `read_from`, oldest first and to its end; the replica is live again if that closes the
-        hole."""
+        """Take what the log has above `read_from`, oldest first and to its end. Live again if that closes the gap."""
         self.state = State.LIVE
         out: list[Push | Delivery] = []
         for entry in entries:
             if self.state is State.LIVE:
                 out += self._take(entry, from_log=True)
-            else:  # what was read shows a hole itself: reads may lag
+            else:  # the entries read show a gap themselves, since reads may lag
                 self._waiting.append(entry)
         return out + self._release()
 
@@ -179,7 +182,7 @@ class Replica:
         return list(pushes_of(happened, roster.incarnation))
 
     def _take_signal(self, roster: Roster, signal: StoredSignal, *, from_log: bool) -> list[Push | Delivery]:
-        """Nothing goes to or comes from a participant after its `user_left`: the log's order decides, here."""
+        """Deliver a signal, if in the log's order it comes before its receiver and its sender leave."""
         to, sender, position = signal.to, signal.sender, signal.position
         seen = max(self._seen.get(to, NOWHERE), self.started_at)
         if position <= (seen if to in roster.seats else self.position):
@@ -200,31 +203,31 @@ class Replica:
         return [Delivery(position, to, sender, signal.epoch, signal.body, cursor)]
 
     def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
-        """Whether somebody never was here, as far as this replica knows: then it has missed a join."""
+        """Whether this replica has never seen the participant. Then it has missed a join."""
         return participant_id not in roster.seats and participant_id not in self._gone
 
     def contains(self, sequence: Position) -> bool:
-        """Whether the roster is as of this position of the event log, or later."""
+        """Whether the roster contains the room's events up to this position."""
         return self.roster is not None and self.roster.sequence >= sequence
 
     @property
     def incarnation(self) -> str:
-        """Of the log it follows; empty before the snapshot is there."""
+        """The incarnation of the log that it follows; empty before `start`."""
         return self.roster.incarnation if self.roster else ""
 
     def seat(self, participant_id: ParticipantId) -> Seat | None:
-        """A participant as this replica sees it."""
+        """A participant's seat, as this replica sees it."""
         return self.roster.seats.get(participant_id) if self.roster else None
 
 
 def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
-    """What an entry means to those in the room: a push for each event that clients know of, after the first `seen`."""
+    """The pushes of an entry: one for each event that clients know of, without the first `seen` events."""
     stamp = entry.stamp
     last = len(entry.events) - 1
     for part, event in enumerate(entry.events):
         if part < seen:
             continue
-        # Several events of one entry: a client that saw only some of them must not skip the rest when it resumes.
+        # A client that saw only some events of an entry must not skip the rest when it resumes.
         cursor = Cursor(incarnation, entry.sequence, 0 if part == last else part + 1).text()
         push = push_of(event, cursor)
         if push is None:

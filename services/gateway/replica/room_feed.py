@@ -1,6 +1,7 @@
-"""A room this gateway follows: one subscription and one replica, shared by all local participants.
+"""A room that this gateway follows: one subscription and one replica, shared by all local participants.
 
-A participant is a `Subscriber` from before its join is asked until it left: what is committed meanwhile waits for it.
+A participant has a `Subscriber` from before the gateway asks for its join until it leaves. What is committed before its
+snapshot was sent waits in the subscriber.
 """
 
 import asyncio
@@ -31,13 +32,13 @@ from shared.wire import pushes
 
 log = structlog.get_logger()
 
-_CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first one is the push's own: it stands before all that clients write
+_CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first match is the push's own: it stands before fields clients write
 
-REACH_SECONDS = (1.0, 4.0)  # for an entry known to exist to arrive; after the first it is read from the log
+REACH_SECONDS = (1.0, 4.0)  # waits for an entry known to exist; after each the replica reads it from the log
 
 
 class RoomFeed:
-    """One room: the subscription feeds the replica, the replica says what its subscribers get."""
+    """One room: the subscription feeds the replica, and the replica says what the subscribers get."""
 
     def __init__(self, log: RoomsLog, requests: Requests, sealer: Sealer, room_id: RoomId) -> None:
         self.room_id = room_id
@@ -49,16 +50,16 @@ class RoomFeed:
         self._requests = requests
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
-        self._resyncs = 0  # so far
+        self._resyncs = 0  # how often `resync` was called
         self._awaited: list[tuple[Position, asyncio.Future[None]]] = []
 
     def receive(self, entry: RoomEntry) -> None:
-        """A committed entry."""
+        """Take a committed entry, and hand out what the subscribers get of it."""
         self._hand_out(self.replica.receive(entry))
         self._repair_gap()
 
     async def reached(self, sequence: Position) -> None:
-        """Wait until the replica contains the room's changes up to here. Raises Refused when they do not come."""
+        """Wait until the replica contains the room's events up to `sequence`. Raises Refused when they do not come."""
         if self.replica.contains(sequence):
             return
         arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,11 +81,11 @@ class RoomFeed:
                 arrived.set_result(None)
 
     def on_gap(self) -> None:
-        """Entries may have been lost on the way here."""
+        """Entries may have been lost on the way from the broker: resync."""
         self.resync("connection")
 
     def resync(self, reason: str, after: Position | None = None) -> None:
-        """Read on from the log."""
+        """Read entries that may be missing from the log, in the background. See Replica.resync."""
         self._resyncs += 1
         self.replica.resync(reason, after)
         self._repair_gap()
@@ -92,17 +93,17 @@ class RoomFeed:
     def expect(
         self, participant_id: ParticipantId, receiver: Receiver, epoch: int = 1, moved_at: Position = NOWHERE
     ) -> Subscriber:
-        """From now on, keep what is committed for this participant-to-be, or for one that comes back."""
+        """From now on, keep what is committed for a participant whose join or resume is being asked."""
         subscriber = Subscriber(participant_id, receiver, self.frame_of, epoch, moved_at)
         self.subscribers[participant_id] = subscriber
         return subscriber
 
     def forget(self, participant_id: ParticipantId) -> None:
-        """Nobody here speaks for this participant any more."""
+        """Remove the participant's subscriber: no session here has the seat any more."""
         self.subscribers.pop(participant_id, None)
 
     def start(self, snapshot: Snapshot) -> None:
-        """A join was answered with this snapshot: it starts the replica, if nothing has yet."""
+        """Start the replica with the snapshot of a join, unless it has started already."""
         if self.replica.state is State.STARTING:
             self._hand_out(self.replica.start(snapshot))
             self._repair_gap()
@@ -110,7 +111,10 @@ class RoomFeed:
     def welcome(
         self, participant_id: ParticipantId, receiver: Receiver, epoch: int, moved_at: Position, snapshot: Snapshot
     ) -> tuple[Subscriber, Position]:
-        """Keep what is committed from now on for somebody who came back; up to which position the rest is in the log."""
+        """From now on, keep what is committed for a session that has a seat already.
+
+        Returns its subscriber, and the position up to which the rest must be read from the log.
+        """
         subscriber = self.expect(participant_id, receiver, epoch, moved_at)
         self.start(snapshot)
         subscriber.seat(snapshot.sequence)
@@ -132,23 +136,23 @@ class RoomFeed:
             return
         self._move(push)
         frame = text_frame(push.payload)
-        closing = push.reason == "room_closed"  # who leaves because the room closes still hears that it closed
+        closing = push.reason == "room_closed"  # a participant that leaves by the room's close still hears of the close
         for subscriber in list(self.subscribers.values()):
             itself = push.left == subscriber.participant_id
             if not (itself and subscriber.leaving and push.reason == "left"):
-                late = push.sequence < subscriber.last_signal_at  # found after signals that came behind it
+                late = push.sequence < subscriber.last_signal_at  # found in a gap, after signals behind it were sent
                 told = text_frame(self._told_late(push, subscriber.last_signal_at)) if late else frame
                 subscriber.deliver(push.sequence, told)
             if push.ends or (itself and not closing):
                 self._end(subscriber, push.reason)
 
     def _told_late(self, push: Push, after_signal: Position) -> bytes:
-        """The push with a cursor that does not go back behind signals that were told already."""
+        """The push with a cursor that is not before signals which were delivered already."""
         cursor = Cursor(self.replica.incarnation, after_signal, events=push.sequence)
         return _CURSOR.sub(b'"cursor":"%b"' % cursor.text().encode(), push.payload, count=1)
 
     def _move(self, push: Push) -> None:
-        """Whose seat is another connection's now hears nothing more here."""
+        """If the push says that another connection has the participant's seat, end the subscriber here."""
         subscriber = self.subscribers.get(push.moved) if push.moved is not None else None
         if subscriber is not None and subscriber.epoch < push.epoch:
             del self.subscribers[subscriber.participant_id]
@@ -167,7 +171,7 @@ class RoomFeed:
         metrics.DELIVERED.inc()
 
     def frame_of(self, item: Push | Delivery, after_event: Position = NOWHERE) -> bytes | None:
-        """What goes to a client that was told of the events up to `after_event`; None for a signal that no key of ours opens."""
+        """The frame for a client that was sent the events up to `after_event`. None for a signal that no key opens."""
         if isinstance(item, Push):
             return text_frame(item.payload)
         try:
@@ -198,21 +202,24 @@ class RoomFeed:
                     resyncs = self._resyncs
                     tail = await self._tail()
                     if resyncs != self._resyncs:
-                        continue  # what is suspected now may have been missed after this was read
+                        continue  # the entries now suspected missing may be newer than what was read
                     if tail is not None:
                         self._hand_out(self.replica.fill_gap(tail))
                     fruitless = fruitless + 1 if self.replica.position == position else 0
-            except Refused as refused:  # a broker that is away for long is no reason to give the room up
+            except Refused as refused:  # try again, however long the broker is away
                 log.debug("cannot read on yet", room_id=self.room_id, why=refused.code)
 
     async def _tail(self) -> list[RoomEntry] | None:
-        """What the log has above the hole; None when what was read lags what is known to be there."""
+        """What the log has above `read_from`; None when the read lags the log's known end."""
         log_subject = subjects.room_log(self.room_id)
         end = await self._log.position(log_subject)
         return await read_up_to(self._log, log_subject, self.replica.read_from, end, waits=())
 
     async def _start_again(self) -> None:
-        """The hole cannot be filled from the log, or it is another log: take the room as it is, or give it up."""
+        """The gap cannot be filled from the log, or the log is another one: begin with a snapshot, or give the room up.
+
+        Live subscribers lose the room, since they cannot be told what they missed.
+        """
         try:
             snapshot = await self._requests.request(READ_SNAPSHOT, ReadSnapshot(room_id=self.room_id))
         except Refused as refused:
@@ -231,7 +238,7 @@ class RoomFeed:
     # -- how long it is followed ---------------------------------------------------------------------------------------
 
     async def hold(self) -> None:
-        """One more is interested; the first one begins the following. When this returns, nothing committed is missed."""
+        """Add a user; the first one starts the subscription. When this returns, no committed entry is missed."""
         self._users += 1
         if self._following is None:
             following = self._log.follow(subjects.room_log(self.room_id), self.receive, self.on_gap)
@@ -239,17 +246,17 @@ class RoomFeed:
         await asyncio.shield(self._following)
 
     def release(self) -> bool:
-        """One less is interested. Whether it was the last one: then `stop` is to follow."""
+        """Remove a user. Returns whether it was the last one; then the caller has to `stop` the feed."""
         self._users -= 1
         if self._users == 0 and self._reading is not None:
             self._reading.cancel()
         return self._users == 0
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """End the subscription."""
         if self._following is None:
             return
         try:
             await (await self._following).stop()
         except Refused:
-            return  # it never began
+            return  # the subscription never began

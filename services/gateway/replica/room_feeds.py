@@ -1,4 +1,4 @@
-"""All the rooms this gateway follows: each as long as somebody here is in it, and compared with the log now and then."""
+"""All the rooms that this gateway follows, each while a local participant is in it. Compares them with the log regularly."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ class RoomFeeds:
         self._stopping: set[asyncio.Task[None]] = set()
 
     async def hold(self, room_id: RoomId) -> RoomFeed:
-        """Follow a room, or share its following; undo with `release`. When this returns, nothing committed is missed."""
+        """Follow a room, or share its feed; undo with `release`. When this returns, no committed entry is missed."""
         room = self._rooms.get(room_id)
         if room is None:
             room = self._rooms[room_id] = RoomFeed(self._log, self._requests, self._sealer, room_id)
@@ -39,7 +39,7 @@ class RoomFeeds:
         return room
 
     def release(self, room: RoomFeed) -> None:
-        """One interest less; the last one stops the following."""
+        """Undo one `hold`. The last one stops the feed, in the background."""
         if room.release():
             if self._rooms.get(room.room_id) is room:
                 del self._rooms[room.room_id]
@@ -49,12 +49,12 @@ class RoomFeeds:
             task.add_done_callback(self._stopping.discard)
 
     def resync(self) -> None:
-        """The broker did not answer for a while: what it passed on meanwhile may not have come here."""
+        """The broker did not answer for a while: entries may be missing in every room."""
         for room in list(self._rooms.values()):
             room.resync("doubt")
 
     async def compare(self, every: float = COMPARE_SECONDS) -> None:
-        """Compare with the log every few seconds, so that a hole before a silence is found too."""
+        """Compare the replicas with the log every `every` seconds: finds a gap after which no entry came. Never returns."""
         slept = 0.0
         while True:
             await asyncio.sleep(every)
@@ -69,7 +69,7 @@ class RoomFeeds:
             try:
                 newest = await self._log.last(list(rooms))
             except Refused:
-                continue  # a reconnect will make every replica read on
+                continue  # every replica resyncs after a reconnect
             for entry in newest:
                 room = rooms[subjects.event_log(entry.room_id)]
                 roster = room.replica.roster

@@ -1,4 +1,4 @@
-"""A local participant of a followed room, and who speaks for it: what is committed before its snapshot was sent waits here."""
+"""A local participant of a followed room. Keeps what is committed until the participant's snapshot was sent."""
 
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -8,38 +8,38 @@ from services.gateway.replica.replica import Delivery
 from shared.values.ids import ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
 
-HELD_FRAMES = 4096  # committed while a join is being answered
+HELD_FRAMES = 4096  # kept while a join is being answered; beyond that the session loses the room
 
-Encode = Callable[[Delivery, Position], bytes | None]  # for a client that was told of the events up to that position
+Encode = Callable[[Delivery, Position], bytes | None]  # for a client that was sent the events up to that position
 
 
 class Receiver(Protocol):
     """The session behind a subscriber."""
 
     def send_frame(self, frame: bytes) -> None:
-        """Hand it a push."""
+        """Send a push to the client."""
 
     def participation_ended(self, room_id: RoomId, reason: str | None) -> None:
-        """It is no longer in the room; it was told so."""
+        """The participant left the room, and the client was told so."""
 
     def room_lost(self, room_id: RoomId) -> None:
-        """What it knows of the room is worth nothing: it must come back."""
+        """The client's state of the room cannot be kept up to date: it must reconnect."""
 
     def replaced(self) -> None:
-        """The session was resumed on another connection."""
+        """Another connection resumed the session."""
 
 
 class Phase(Enum):
-    """How far a subscriber has come. Each follows the one before it."""
+    """How far a subscriber has come. The phases follow each other in this order."""
 
-    EXPECTING = "expecting"  # its join or resume is being asked
-    SEATED = "seated"  # rooms has said that the seat is its own, and as of which position
-    CAUGHT_UP = "caught up"  # what lies between its snapshot and what comes live has been read
-    LIVE = "live"  # its snapshot was sent, and it hears what is committed
+    EXPECTING = "expecting"  # rooms is being asked for its join or resume
+    SEATED = "seated"  # rooms has answered: it has the seat, as of a position
+    CAUGHT_UP = "caught up"  # the entries between its snapshot and the first live one were read
+    LIVE = "live"  # its snapshot was sent, and entries go to it as they are committed
 
 
 class Subscriber:
-    """One local participant of a followed room. Its fields are read by others, and changed by its methods only."""
+    """One local participant of a followed room. Other modules read its fields; only its methods change them."""
 
     __slots__ = (
         "_catch_up_frames",
@@ -67,12 +67,12 @@ class Subscriber:
         self.participant_id = participant_id
         self.receiver = receiver
         self.epoch = epoch
-        self.moved_at = moved_at  # where the seat became this connection's, when it was another's before
+        self.moved_at = moved_at  # the entry that moved the seat to this connection; NOWHERE if it was never moved
         self.phase = Phase.EXPECTING
-        self.seated_at = NOWHERE  # as of where rooms has said that it has its seat
-        self.told_up_to = NOWHERE  # what is not above this is in its snapshot, or was read for it
-        self.last_signal_at = NOWHERE  # where the last signal is that it was given
-        self.leaving = False  # it has asked to leave, and waits for the answer, which says it all
+        self.seated_at = NOWHERE  # position of the snapshot in which rooms showed its seat
+        self.told_up_to = NOWHERE  # entries up to here are in its snapshot, or were read for it
+        self.last_signal_at = NOWHERE  # position of the last signal that it was given
+        self.leaving = False  # it has asked to leave; the answer replaces its own `user_left`
         self._encode = encode
         self._catch_up_frames: Iterable[bytes] = ()
         self._held: list[tuple[Position, bytes | Delivery]] | None = []
@@ -84,22 +84,22 @@ class Subscriber:
 
     @property
     def overflowed(self) -> bool:
-        """Whether more was committed than could be held: the join has to be given up."""
+        """Whether more was committed than could be held. Then the join has to be given up."""
         return self._held is not None and len(self._held) >= HELD_FRAMES
 
     def seat(self, position: Position) -> None:
-        """Rooms has said that it has its seat, by a snapshot as of this position."""
+        """Rooms has answered that it has the seat, with a snapshot as of this position."""
         self.phase = Phase.SEATED
         self.seated_at = self.told_up_to = position
 
     def catch_up(self, position: Position, frames: Iterable[bytes] = ()) -> None:
-        """All up to this position was read; these frames of it come before what was held."""
+        """Entries up to this position were read. `frames` are sent before what was held."""
         self.phase = Phase.CAUGHT_UP
         self.told_up_to = position
         self._catch_up_frames = frames
 
     def go_live(self) -> None:
-        """The snapshot was sent: what came above it follows."""
+        """The snapshot was sent: send the frames of `catch_up`, then what was held."""
         self.phase = Phase.LIVE
         for frame in self._catch_up_frames:
             self.receiver.send_frame(frame)
@@ -109,7 +109,7 @@ class Subscriber:
             self.deliver(position, item)
 
     def deliver(self, position: Position, item: bytes | Delivery) -> None:
-        """A push's frame, or a signal: now, or when the snapshot was sent, or never if the snapshot contains it."""
+        """Send a push's frame or a signal, or hold it until `go_live`. Drops what the snapshot contains."""
         if isinstance(item, Delivery):
             self.last_signal_at = max(self.last_signal_at, position)
         if self._held is not None:
@@ -121,9 +121,9 @@ class Subscriber:
                 self.receiver.send_frame(frame)
 
     def leave(self) -> None:
-        """It has asked to leave."""
+        """The participant has asked to leave."""
         self.leaving = True
 
     def stay(self) -> None:
-        """It does not leave after all."""
+        """The request to leave failed: the participant stays."""
         self.leaving = False

@@ -1,4 +1,4 @@
-"""Coming in: `authenticate` opens a session, or brings one back with all that its features kept for it."""
+"""`authenticate` opens a session, or resumes one: then each feature brings back what it kept for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shared.values.ids import RoomId, SessionId, SessionKey, fingerprint, mint
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A session that is let in: the secret to come back with, its parts, and what became of what it had if it came back."""
+    """A session that is let in: its resume token, its features' parts, and what it resumed (None for a new session)."""
 
     key: SessionKey
     resume_token: str
@@ -35,7 +35,7 @@ class Authentication:
         self._since = 0.0
 
     async def enter(self, message: Authenticate) -> Entered:
-        """A new session, or the one that the message wants to resume, if there is still something of it."""
+        """Open a new session, or resume the one that the message names if anything of it is left. Raises Refused."""
         context, address = self._context, self._session.address
         self._since = round(context.clock(), 3)  # as the log has it
         fresh = SessionId(mint("s_", context.chance(16)))
@@ -67,7 +67,7 @@ class Authentication:
         return Entered(opened.key, token, {type(part): part for part in parts})
 
     async def _come_back(self, device_id: str | None, cursors: Mapping[RoomId, str], token: str) -> Entered | None:
-        """None when the session is gone: it did not come back in time to anything it names."""
+        """Resume the session. None when it is gone: the client named rooms, and came too late for all of them."""
         registry, session = self._context.registry, self._session
         entered = self._opened(device_id, token)
         await registry.take(entered.key, session, frozenset(cursors))
@@ -76,7 +76,7 @@ class Authentication:
             for part in entered.parts.values():
                 comebacks += await part.resume(cursors, self._login.agent)
         except BaseException:
-            # The connection before has let these seats go, and what was asked may have happened, or happen yet.
+            # The connection before has let these seats go, and resumes that were asked may still happen: undo them.
             for part in entered.parts.values():
                 part.not_resumed(cursors)
             registry.leave(entered.key, session)

@@ -14,12 +14,12 @@ from shared.wire.protocol import address_of
 
 
 def pong(session: Session, message: Ping) -> pushes.Pong:
-    """The connection is alive, and this is the time."""
+    """Answer a ping with the server's time."""
     return pushes.Pong(id=message.id, server_time=moment.rfc3339(session.context.clock()))
 
 
 async def authenticate(session: Session, request: Request[Authenticate]) -> Reply:
-    """Open a session, go on with one, or renew; then tell what was missed, in the order of asking."""
+    """Open a session, resume one, or renew its token. Then tell what became of each room, in the order asked."""
     try:
         resume_token, entered = await _let_in(session, request.message)
     except Refused as refused:
@@ -37,7 +37,7 @@ async def authenticate(session: Session, request: Request[Authenticate]) -> Repl
 
 
 async def _let_in(session: Session, message: Authenticate) -> tuple[str, Entered | None]:
-    """The resume token, and the session if it is another than before."""
+    """The resume token, and the session, unless the message only renewed the token of a live one."""
     if session.entered:
         return await session.login.renew(message.token, session.address), None
     entered = await Authentication(session.context, session.features, session, session.login).enter(message)
@@ -51,7 +51,7 @@ def _not_let_in(session: Session, refused: Refused, message: Authenticate) -> No
         session.close(CloseCode.UNAUTHENTICATED, refused.code)
         return
     session.refuse(refused, address_of(message))
-    if refused.code is Code.BAD_STATE:  # another connection was faster to come back
+    if refused.code is Code.BAD_STATE:  # another connection resumed the session first
         session.close(CloseCode.REPLACED, "replaced")
     elif not session.entered:
         session.close(CloseCode.UNAVAILABLE, "a service cannot answer now")
@@ -60,7 +60,7 @@ def _not_let_in(session: Session, refused: Refused, message: Authenticate) -> No
 def auth_ok(
     settings: GatewaySettings, login: Login, request_id: str | None, resume_token: str, *, resumed: bool
 ) -> pushes.AuthOk:
-    """The session is open, or goes on."""
+    """The answer to `authenticate`: the session is open, resumed or renewed."""
     return pushes.AuthOk(
         id=request_id,
         agent_id=login.agent.agent_id,

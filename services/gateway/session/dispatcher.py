@@ -1,4 +1,4 @@
-"""Leads each message to who handles it: one table, filled by the features. Knows none of them."""
+"""Finds the handler of each message in one table, which the features fill. Knows no feature."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,10 @@ from shared.wire.protocol import ClientMessage, Decoder
 
 
 class Dispatcher:
-    """The messages of these features. One for all sessions of a process."""
+    """The messages of these features. A process has one for all its sessions.
+
+    Raises ValueError when two features handle the same message.
+    """
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = features
@@ -32,7 +35,7 @@ class Dispatcher:
         return self._handled[type(message)]
 
     async def answer(self, session: SessionHandle, done: DoneRequests, request: Request[Any]) -> None:
-        """Have a request handled, and send what it is answered. Raises Refused."""
+        """Call the handler of a request, and send its reply. Raises Refused."""
         handled, id_ = self._handled[type(request.message)], request.message.id
         if isinstance(handled, Inline):
             return session.push(handled.answer(session, request.message))
@@ -47,7 +50,7 @@ class Dispatcher:
         return _send(session, id_, reply)
 
     def unhandled(self, session: SessionHandle, message: ClientMessage) -> None:
-        """The connection is gone, and nobody will handle this."""
+        """The connection is gone before this message was handled: call the handler's `unhandled`, if it has one."""
         handled = self._handled[type(message)]
         if isinstance(handled, Handled) and handled.unhandled is not None:
             handled.unhandled(session, message)
@@ -61,7 +64,7 @@ def _again(done: DoneRequests, request: Request[Any]) -> bool:
 
 
 def _send(session: SessionHandle, id_: str | None, reply: Reply | None) -> None:
-    """No await in here: between an answer and what happens once it was sent nothing may be sent."""
+    """No await in here: nothing may be sent between an answer and its `then`."""
     if reply is None:
         if id_ is not None:
             session.send(pushes.ok(id_))

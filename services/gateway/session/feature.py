@@ -1,4 +1,4 @@
-"""What a feature is to a session: the messages it handles, and what it does at the turns of a session's life.
+"""What a feature is to a session: the messages it handles, and its hooks in the life of a session.
 
 A feature is a folder of the gateway and one record in services/gateway/features.py. The session knows this file only.
 """
@@ -24,8 +24,9 @@ P = TypeVar("P", bound="SessionPart")
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session that is let in. `since` is when its connection asked (Unix seconds, as the log has it); a connection does
-    not outlive the lease under which it began, so `gateway` stays.
+    """A session that is let in. `since` is when its connection asked: Unix seconds, rounded as in the log.
+
+    `gateway` does not change: a connection ends with the lease under which it began.
     """
 
     key: SessionKey
@@ -37,8 +38,9 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class Comeback:
-    """One thing that a session wanted back. `gone`: nothing is left of it, since nobody came in time. `tell` says what
-    became of it, after `auth_ok`.
+    """One thing that a session asked to resume, such as a seat in a room.
+
+    `gone`: the client came too late, and nothing of it is left. `tell` sends the client the result, after `auth_ok`.
     """
 
     gone: bool
@@ -46,17 +48,17 @@ class Comeback:
 
 
 class SessionPart:
-    """What a feature keeps for one session, and does at the turns of its life. By itself it does nothing."""
+    """What a feature keeps for one session, and its hooks in the session's life. The hooks here do nothing."""
 
     __slots__ = ()
 
     async def resume(self, cursors: Mapping[RoomId, str], identity: Identity) -> Sequence[Comeback]:
-        """Bring back what the session had on another connection. Raises Refused; then `not_resumed` follows."""
+        """Bring back what the session had on another connection. Raises Refused; then `not_resumed` is called."""
         del cursors, identity
         return ()
 
     def not_resumed(self, cursors: Mapping[RoomId, str]) -> None:
-        """The session does not come back on this connection after all, whatever became of the asking."""
+        """The session is not resumed on this connection. Undo what `resume` asked for: it may have happened."""
 
     def ended(self, reason: LeaveReason) -> None:
         """The session is over."""
@@ -65,16 +67,16 @@ class SessionPart:
         """The connection is gone; the session may come back on another one."""
 
     def handed_over(self, rooms: Collection[RoomId]) -> None:
-        """Another connection has the session, and its seats in these rooms. Nothing of this one is being handled."""
+        """Another connection has the session, and its seats in these rooms. No request is being handled here."""
 
     def fenced(self) -> None:
-        """The gateway may no longer speak for its sessions: rooms takes care of them."""
+        """The gateway lost its lease and may not speak for its sessions. Rooms frees their seats."""
 
     def room_left(self, room_id: RoomId) -> None:
         """The log says that the session is no longer in this room."""
 
     def beat(self, now: float) -> None:
-        """Twice a second. `now` is Unix seconds."""
+        """The heartbeat, twice a second. `now` is Unix seconds."""
 
 
 class SessionHandle(Receiver, SessionOwner, Protocol):
@@ -84,35 +86,35 @@ class SessionHandle(Receiver, SessionOwner, Protocol):
 
     @property
     def identity(self) -> Identity:
-        """Who it is. Raises Refused before anybody has authenticated."""
+        """The session's agent. Raises Refused before the client has authenticated."""
 
     @property
     def address(self) -> str:
-        """The network address it comes from."""
+        """The client's network address."""
 
     def part(self, kind: type[P]) -> P:
-        """What a feature keeps for this session. Raises Refused before the session is let in."""
+        """The part of that kind, which a feature keeps for this session. Raises Refused before the session is let in."""
 
     def charge(self, messages: int) -> None:
-        """Count so many messages more than the one that was read. Raises Refused when that is too much."""
+        """Count `messages` more against the rate than the one that was read. Raises Refused when that is too much."""
 
     def allow_for(self, participants: int) -> None:
-        """So many participants need many signals at once."""
+        """Raise the burst: a client in rooms with so many participants sends many signals at once."""
 
     async def flowing(self) -> None:
-        """Wait until the client takes what is sent: what is not counted is paced by this instead."""
+        """Wait until the client's socket takes more. Messages that are not counted are paced by this."""
 
     def send(self, payload: bytes, *, counted: bool = True) -> None:
-        """Send a message. One that is not counted may not cut the client off, and is paced."""
+        """Send a message. One that is not counted never cuts the client off; pace it with `flowing`."""
 
     def send_frame(self, frame: bytes, *, counted: bool = True) -> None:
-        """As `send`, a frame made by `text_frame`."""
+        """As `send`, with a frame made by `text_frame`."""
 
     def push(self, message: Push) -> None:
         """Send a push of this session's own."""
 
     def refuse(self, refused: Refused, about: Address) -> None:
-        """Tell a refusal."""
+        """Send a refusal, addressed as the message it answers."""
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection."""
@@ -128,31 +130,31 @@ class Request(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent in answer, and what is done once it was sent, without anything in between."""
+    """The answer to a request. `then` is called right after it was sent; nothing is sent in between."""
 
     payload: bytes
     then: Callable[[], None] | None = None
     counted: bool = True
 
 
-ANSWERED = Reply(b"")  # the handler has said everything itself
+ANSWERED = Reply(b"")  # the handler has sent everything itself
 
 
 class Repeated(Enum):
-    """What becomes of a request whose id has been used."""
+    """What happens to a request that is sent again with the same id and text."""
 
-    OK = "ok"  # it was done: `ok` is said again
-    REDO = "redo"  # it is done again: what it answers is what is so now
-    ANEW = "anew"  # ids mean nothing
+    OK = "ok"  # it is not done again: the answer is `ok`
+    REDO = "redo"  # it is done again, so that the answer is the present state
+    ANEW = "anew"  # it is done again, and the id may even be used for another request
 
 
 @dataclass(frozen=True, slots=True)
 class Handled(Generic[M]):
-    """A message type, who handles it, and how it is answered.
+    """A message type, its handler, and how it is answered.
 
-    `paced`: handled when the client has taken what it was sent, since the answer is large and not counted.
-    `before_auth`: also before the session is let in. `unhandled` is told of a message that waited, or came together with
-    the close, when the connection went away.
+    `paced`: handled once the client's socket takes more, since the answer is large and not counted.
+    `before_auth`: allowed before the session is let in. `unhandled` is called when the connection went away before the
+    message was handled.
     """
 
     message: type[M]
@@ -165,7 +167,7 @@ class Handled(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Inline(Generic[M]):
-    """A message that is answered as soon as it is read, whatever waits."""
+    """A message that is answered as soon as it is read, ahead of the queue."""
 
     message: type[M]
     answer: Callable[[Any, M], Push]

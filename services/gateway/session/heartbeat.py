@@ -1,4 +1,4 @@
-"""What time does to connections: pings, deadlines, tokens and TURN credentials that end. One task for all of them."""
+"""The heartbeat: one task that pings connections, and ends or renews what is due, for all sessions of the process."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ class Heartbeat:
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Look at all sessions every `TICK_SECONDS`. Runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS)

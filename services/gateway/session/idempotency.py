@@ -1,4 +1,4 @@
-"""Which requests of a session were done: the same one sent again has no second effect. Pure."""
+"""Remembers which requests of a session were done, so that one sent twice has one effect. Pure."""
 
 from enum import Enum
 
@@ -31,7 +31,7 @@ class DoneRequests:
         return Seen.DONE if known == hash(text) else Seen.TAKEN
 
     def done(self, request_id: str, text: str) -> None:
-        """It succeeded."""
+        """Remember that this request succeeded."""
         if self._done is None:
             self._done = FIFOCache(REMEMBERED)
         self._done[request_id] = hash(text)

@@ -1,4 +1,4 @@
-"""How fast one client may send: first its socket is read more slowly, then its messages are refused."""
+"""Limits how fast one client may send: first its socket is read more slowly, then its messages are refused."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ class MessageRateLimit:
         self._refused = 0  # in a row
 
     def take(self, receivers: int = 1) -> None:
-        """A message counts once per receiver. Raises Refused."""
+        """Count a message, once per receiver. Raises Refused with `rate_limited`."""
         loop = asyncio.get_running_loop()
         ruling = self._rate.rule(loop.time(), receivers)
         if ruling.verdict is Verdict.SLOW_DOWN:
@@ -32,10 +32,10 @@ class MessageRateLimit:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the client went on and on after it was refused."""
+        """Whether the client went on sending after more than `rate_limited_errors` refusals in a row."""
         return self._refused > self._settings.rate_limited_errors
 
     def allow_for(self, participants: int) -> None:
-        """A room with many participants needs many signals at once."""
+        """Raise the burst: a client in rooms with so many participants sends many signals at once."""
         more = self._settings.message_burst_per_participant * participants
         self._rate.allow_burst(self._settings.message_burst + more)

@@ -1,4 +1,4 @@
-"""What a client says about its session: the messages of this feature, as they come over the wire (protocol, section 3)."""
+"""The messages of a client about its session, as they come over the wire (protocol, section 3)."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""A client's requests in the order they came, handled one at a time; bounded by not reading more."""
+"""A client's requests, handled one at a time in the order they came. When it is full, the socket is not read."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from services.gateway.session.feature import Request
 from services.gateway.transport.connection import Connection
 from shared.wire.protocol import ClientMessage
 
-WAITING_REQUESTS = 64  # of one client; then its socket is not read
+WAITING_REQUESTS = 64  # of one client; beyond that its socket is not read
 
 
 class RequestQueue:
@@ -29,11 +29,11 @@ class RequestQueue:
 
     @property
     def waiting(self) -> list[ClientMessage]:
-        """What is not being handled yet."""
+        """The messages whose handling has not begun, oldest first."""
         return [request.message for request in self._waiting]
 
     def put(self, request: Request[Any]) -> None:
-        """Behind those before it."""
+        """Append a request. Stops reading the socket when `WAITING_REQUESTS` wait."""
         self._waiting.append(request)
         if len(self._waiting) >= WAITING_REQUESTS and not self._held_back:
             self._held_back = True
@@ -42,7 +42,7 @@ class RequestQueue:
             self._worker = asyncio.create_task(self._work(), name="session")
 
     async def _work(self) -> None:
-        """Ends when nothing waits, so that an idle client costs no task."""
+        """Handle what waits, then end, so that an idle client costs no task."""
         while self._waiting:
             request = self._waiting.popleft()
             if self._held_back and len(self._waiting) < WAITING_REQUESTS // 2:
@@ -52,13 +52,13 @@ class RequestQueue:
         self._worker = None
 
     def break_off(self) -> None:
-        """Nothing more is handled, nor what is being handled finished."""
+        """Drop what waits, and cancel the request that is being handled."""
         self._waiting.clear()
         if self._worker is not None:
             self._worker.cancel()
 
     async def broken_off(self) -> None:
-        """As `break_off`; returns when it has happened."""
+        """As `break_off`; returns when the cancelled request has ended."""
         worker = self._worker
         self.break_off()
         if worker is not None:

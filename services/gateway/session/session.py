@@ -1,6 +1,6 @@
-"""The life of a session: what its connection, its rooms and time do to it. Knows no message, and no rule about rooms.
+"""The life of a session, from its connection's first message to its end. Knows no message and no rule about rooms.
 
-Requests are handled in the order they came, one at a time; only what is `Inline` is answered at once.
+Requests are handled one at a time, in the order they came. `Inline` messages are answered at once.
 """
 
 import contextlib
@@ -38,12 +38,12 @@ class Session:
         self.login = Login(context.ports.requests, context.failed_logins, context.clock)
         self._dispatcher = dispatcher
         self._key = SessionKey("")
-        self._parts: Mapping[type[SessionPart], SessionPart] | None = None  # from when it is let in
+        self._parts: Mapping[type[SessionPart], SessionPart] | None = None  # None until the session is let in
         self._queue = RequestQueue(connection, self._answer)
         self._rate = MessageRateLimit(connection, context.settings)
         self._done = DoneRequests()
         self._bad = 0
-        self._over: LeaveReason | None = None  # why the session, and not only its connection, has ended
+        self._over: LeaveReason | None = None  # set when the session, and not only its connection, has ended
         self._asked_away = False
 
     # -- what the connection brings ------------------------------------------------------------------------------------
@@ -94,14 +94,14 @@ class Session:
             self.refuse(internal_error(), address_of(request.message))
 
     def _after_close(self, text: str) -> None:
-        """What came together with the close that followed it."""
+        """A message that arrived in one piece with the client's close: only its `unhandled` hook is called."""
         with contextlib.suppress(Refused):
             message = self._dispatcher.decode(text)
             if self._parts is not None:
                 self._dispatcher.unhandled(self, message)
 
     def unreadable(self, why: str) -> None:
-        """The last thing the client hears before it is closed for what it sent."""
+        """Send the client a last error before the connection closes because of an unreadable frame."""
         metrics.REFUSALS.labels(Code.BAD_MESSAGE).inc()
         self.connection.last_words(pushes.error(Refused(Code.BAD_MESSAGE, why), NOBODY))
 
@@ -134,7 +134,7 @@ class Session:
 
     @property
     def features(self) -> Sequence[Feature]:
-        """What keeps something for each session."""
+        """The features of this gateway, in the order in which they are opened."""
         return self._dispatcher.features
 
     @property
@@ -148,7 +148,7 @@ class Session:
         return self._queue.busy
 
     def enter(self, key: SessionKey, parts: Mapping[type[SessionPart], SessionPart]) -> None:
-        """It is let in, with what its features keep for it."""
+        """Let the session in, with the parts that its features keep for it."""
         metrics.SESSIONS.inc()
         self._key, self._parts = key, parts
 
@@ -191,7 +191,7 @@ class Session:
     def close(self, code: CloseCode, reason: str) -> None:
         """See SessionHandle."""
         if code >= CloseCode.BAD_CLIENT and code is not CloseCode.REPLACED and self._over is None:
-            self._over = "left"  # it is told not to come back: nobody is to wait for it
+            self._over = "left"  # this code tells the client not to come back, so give the seats up at once
         if self.connection.is_open:
             metrics.CLOSES.labels(str(int(code))).inc()
             self.connection.close(code, reason)
@@ -199,33 +199,33 @@ class Session:
     # -- what rooms and other connections bring ------------------------------------------------------------------------
 
     def participation_ended(self, room_id: RoomId, reason: str | None) -> None:
-        """The log says that the participant left."""
+        """The log says that the session's participant left this room."""
         del reason  # the client was told by the push
         for part in (self._parts or {}).values():
             part.room_left(room_id)
 
     def room_lost(self, room_id: RoomId) -> None:
-        """The log of the room is gone or cannot be followed: nothing we could push would be the truth."""
+        """The room's log is gone or cannot be followed: make the client reconnect, since pushes would be wrong."""
         log.warning("a room was lost under a session", room_id=room_id)
         self.go_away("room_lost", 0)
         self.leave_for_another("room_lost")
 
     def replaced(self) -> None:
-        """The session was resumed on another connection, which has it from here on."""
+        """Another connection resumed the session: tell the client, and close this one."""
         metrics.REPLACED.inc()
         self.refuse(Refused(Code.BAD_STATE, "the session was resumed on another connection"), NOBODY)
-        # It was asked to go away, or another connection was faster.
+        # A client that was asked to go away did as told; else another connection took the session.
         self.close(CloseCode.SERVICE_RESTART if self._asked_away else CloseCode.REPLACED, "replaced")
 
     async def hand_over(self, rooms: frozenset[RoomId]) -> None:
-        """See SessionOwner. What was asked and not answered yet is undone, unless the new connection asks for it again."""
+        """See SessionOwner. A join that has no answer yet is undone, unless the new connection asks for it again."""
         await self._queue.broken_off()
         for part in (self._parts or {}).values():
             part.handed_over(rooms)
         self.replaced()
 
     def fence(self) -> None:
-        """The gateway may no longer speak for its participants: rooms takes care of them."""
+        """The gateway lost its lease: close the connection without telling rooms. Rooms frees the seats itself."""
         for part in (self._parts or {}).values():
             part.fenced()
         self.refuse(unavailable("the broker"), NOBODY)
@@ -234,13 +234,13 @@ class Session:
     # -- what time brings (heartbeat.py, drain.py) ---------------------------------------------------------------------
 
     def beat(self, now: float) -> None:
-        """Twice a second, once it has authenticated. `now` is Unix seconds."""
+        """The heartbeat, twice a second once the client has authenticated. `now` is Unix seconds."""
         self._check_expiry(now)
         for part in (self._parts or {}).values():
             part.beat(now)
 
     def _check_expiry(self, now: float) -> None:
-        """Announce the end of the token 60 s before (at half of a shorter life), then end."""
+        """Announce the token's end 60 s before it (or at half of the time left, if sooner), then end the session."""
         due = self.login.due(now)
         if due is Due.NOTICE:
             self.push(pushes.TokenExpiring(expires_at=self.login.agent.expires_at))
@@ -250,15 +250,15 @@ class Session:
             self.close(CloseCode.TOKEN_EXPIRED, "token_expired")
 
     def too_late(self) -> None:
-        """Nothing was authenticated in time."""
+        """The client did not authenticate in time: close."""
         self.refuse(Refused(Code.NOT_AUTHENTICATED, "authenticate did not arrive in time"), NOBODY)
         self.close(CloseCode.UNAUTHENTICATED, "no authenticate in time")
 
     def go_away(self, reason: str, after_ms: int) -> None:
-        """Ask the client to come back on another connection after that time."""
+        """Ask the client to reconnect after `after_ms` milliseconds."""
         self._asked_away = True
         self.push(pushes.GoAway(reason=reason, reconnect_after_ms=after_ms))
 
     def leave_for_another(self, reason: str) -> None:
-        """Close the connection of a client that was asked to come back on another one."""
+        """Close the connection with the code that tells the client to reconnect."""
         self.close(CloseCode.SERVICE_RESTART, reason)

@@ -10,13 +10,13 @@ from services.gateway.signaling.relay import Relay
 
 
 async def send(session: SessionHandle, request: Request[Signal]) -> None:
-    """Store a signal for every receiver; then it is on its way."""
+    """Store a signal for every receiver. The answer `ok` means that it is stored."""
     relay, sender = session.part(Relay), session.part(Participations).named(request.message.room_id)
     loop = asyncio.get_running_loop()
     started = loop.time()
 
     def charge(receivers: int) -> None:
-        """A message counts once per receiver; it was counted once when it was read."""
+        """Count the message once for each further receiver; it was counted once when it was read."""
         if receivers > 1:
             session.charge(receivers - 1)
 

@@ -36,7 +36,7 @@ Signal = Description | Candidate
 
 
 def signal_body(message: Signal, room_id: RoomId, sender: ParticipantId, agent_id: AgentId) -> bytes:
-    """A signal's push without its end: `pushes.delivered` adds the cursor. Made once, by the sender's gateway."""
+    """A signal's push without its end, made once by the sender's gateway. `pushes.delivered` adds the cursor."""
     push: dict[str, Any] = {"type": message.type, "roomId": room_id, "from": sender, "agentId": agent_id}
     if isinstance(message, Description):
         push["sdp"] = message.sdp

@@ -1,4 +1,4 @@
-"""The signals of one session on their way into the log: addressed, sealed, stored by the broker for each receiver."""
+"""Sends the signals of one session: finds the receivers, seals each signal, and stores it in the log for each receiver."""
 
 import asyncio
 import zlib
@@ -21,7 +21,7 @@ from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import AgentId, ParticipantId, RoomId
 from shared.values.position import Position
 
-STORED_AGAIN = 5  # as often may a signal be stored anew because nobody would believe what is there
+STORED_AGAIN = 5  # attempts to store a signal where the copies already stored have an epoch that receivers drop
 
 _RELAYED = {type_: metrics.SIGNALS.labels(type_) for type_ in ("offer", "answer", "candidate")}
 
@@ -50,7 +50,10 @@ class Relay(SessionPart):
         now: float,
         charge: Callable[[int], None],
     ) -> None:
-        """Returns when the signal is stored for every receiver. `charge` is told how many there are, and may refuse."""
+        """Returns when the signal is stored for every receiver. `charge` gets their number, and may raise Refused.
+
+        Raises Refused. `now` is in seconds of the loop's clock.
+        """
         self._validator.check(message)
         receivers = self._addressed(message, sender)
         charge(len(receivers))
@@ -88,7 +91,7 @@ class Relay(SessionPart):
         if pair in self._broken and isinstance(message, Candidate):
             raise Refused(Code.UNAVAILABLE, "the description before this candidate was not delivered; send it again")
         sealed = self._sealer.seal(body, bound(sender.room_id, sender.participant_id, sender.epoch, to))
-        # The text is part of the key: an id used anew for another message is another message.
+        # The body is part of the key: a message with a used id and another body must be stored too.
         key = f"{self._session}:{message.id}:{zlib.crc32(body):x}:{to}" if message.id is not None else None
         signal = Signal(sender.room_id, to, sender.participant_id, sender.epoch, sealed, self._seconds, key)
         try:
@@ -101,10 +104,10 @@ class Relay(SessionPart):
         _RELAYED[message.type].inc()
 
     async def _post_believed(self, signal: Signal, moved_at: Position) -> None:
-        """Until it is in the log in such a way that receivers believe it.
+        """Post until the log has a copy of the signal that receivers do not drop. Raises Refused.
 
-        What is there already under its key may have been stored, late, by a connection that had lost the seat by then:
-        receivers drop that.
+        The copy already stored under the key may come, late, from an older connection that had lost the seat by then.
+        Receivers drop such a copy.
         """
         for n in range(STORED_AGAIN):
             posted = await self._signals.post(replace(signal, key=f"{signal.key}:{n}") if n else signal)
@@ -113,7 +116,7 @@ class Relay(SessionPart):
         raise unavailable("the log")
 
     async def _fenced_off(self, signal: Signal, position: Position, moved_at: Position) -> bool:
-        """Whether the entry there has a lower epoch than its sender had at that moment."""
+        """Whether receivers drop the stored signal: its epoch is lower than the sender's seat had at that position."""
         log_subject = subjects.signal_log(signal.room_id, signal.to)
         stored = await self._log.read(log_subject, after=Position(position - 1), limit=1)
         found = stored[0] if stored else None
@@ -121,7 +124,7 @@ class Relay(SessionPart):
             raise unavailable("the log")
         if position > moved_at:
             return found.epoch < signal.epoch
-        # The next move of the sender says what its epoch was before; the last of them is at `moved_at`.
+        # The sender's next move after the signal shows the epoch before it. The last move is at `moved_at`.
         for entry in await read_up_to(self._log, subjects.event_log(signal.room_id), position, moved_at) or ():
             stamp = entry.entry().stamp if isinstance(entry, StoredEvents) else None
             if stamp is not None and stamp.participant == signal.sender and stamp.gateway is not None:

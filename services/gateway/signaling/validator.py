@@ -7,7 +7,7 @@ from shared.wire.sdp import check_sdp
 
 
 class SignalValidator:
-    """The limits, and what is checked against them."""
+    """Checks signals against this gateway's limits."""
 
     __slots__ = ("_candidate_bytes", "_policy", "_sdp_bytes")
 
@@ -17,7 +17,7 @@ class SignalValidator:
         self._policy = CandidatePolicy(allow_loopback=settings.loopback_candidates)
 
     def check(self, message: Signal) -> None:
-        """Accept verbatim or raise Refused; nothing of it is ever logged."""
+        """Accept the signal unchanged, or raise Refused. Nothing of a signal is ever logged."""
         if isinstance(message, Description):
             check_sdp(message.sdp, message.type, max_bytes=self._sdp_bytes, policy=self._policy)
         elif message.candidate is not None:

@@ -1,6 +1,6 @@
-"""One WebSocket: an asyncio protocol around `websockets`' Sans-I/O `ServerProtocol`. Bytes here, messages above.
+"""One WebSocket: an asyncio protocol around `websockets`' Sans-I/O `ServerProtocol`. It passes text messages to a Listener.
 
-uvicorn hands an upgrade request over by making one of these (its `ws` setting) and feeding it the request.
+uvicorn makes one for each upgrade request (its `ws` setting), and feeds it the request.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from shared.version import PROTOCOL
 
 WRITE_HIGH_WATER = 65536
 CLOSE_SECONDS = 2.0  # for the client to answer a close
-WAITING_FRAMES = 64  # read but not taken; then the socket is not read
+WAITING_FRAMES = 64  # messages read but not handed up; beyond that the socket is not read
 
 log = structlog.get_logger()
 
-# A malformed frame costs a counter, never a line, let alone a traceback.
+# A malformed frame is counted, and never logged.
 _silent = logging.Logger("websockets", logging.CRITICAL + 1)
 
 
 class Host(Protocol):
-    """What a connection needs of the server."""
+    """What a connection needs from the server."""
 
     settings: GatewaySettings
 
@@ -44,14 +44,14 @@ class Host(Protocol):
         """Count a connection in, or reject it."""
 
     def opened(self, connection: "Connection") -> Listener:
-        """The handshake is done."""
+        """The handshake is done. Returns the listener of the connection's messages."""
 
     def gone(self, connection: "Connection") -> None:
         """An admitted connection is gone."""
 
 
 class Connection(asyncio.Protocol):
-    """Reads with back-pressure, writes through a bounded outbox, and can really be closed."""
+    """Reads with back-pressure, writes through a bounded outbox, and closes in bounded time."""
 
     __slots__ = (
         "_assembly",
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._host = host
         self._protocol = ServerProtocol(
             subprotocols=[Subprotocol(PROTOCOL)],
-            # The subprotocol is optional, and others are nobody's business.
+            # The subprotocol is optional, and others that a client offers are ignored.
             select_subprotocol=lambda _, offered: Subprotocol(PROTOCOL) if PROTOCOL in offered else None,
             max_size=host.settings.frame_bytes,
             logger=_silent,
@@ -88,13 +88,13 @@ class Connection(asyncio.Protocol):
         self.address = ""
         self.opened_at = 0.0
         self.next_ping = 0.0
-        self.pinged_at: float | None = None  # a ping is on its way, unanswered
+        self.pinged_at: float | None = None  # when the unanswered ping was sent, loop's clock
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket."""
-        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
+        transport = cast("asyncio.Transport", transport)  # uvloop's transport has the methods, but not this base class
         self._transport = transport
         settings = self._host.settings
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             listener, self._listener = self._listener, None
             self._host.gone(self)
             listener.closed()
-        self._transport = None  # its socket's number may belong to somebody else from here on
+        self._transport = None  # the kernel may give its socket's number to another connection from here on
 
     # -- the handshake -------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
             except Unreadable as unreadable:
                 self._refuse_frame(unreadable.code, unreadable.why)
                 return
-            # What came before the client's own close, in one piece with it, still counts; what came after ours does not.
+            # A message that came in one piece with the client's close still counts. One that comes after our close does not.
             if message is not None and (self._protocol.state is State.OPEN or self._protocol.close_rcvd_then_sent):
                 self._frames.append(message)
 
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
 
     def stop_reading(self) -> None:
-        """Hand no more messages up until as many `go_on_reading` have come."""
+        """Hand no more messages up until `go_on_reading` was called as often."""
         self._stops += 1
 
     def go_on_reading(self) -> None:
@@ -219,16 +219,16 @@ class Connection(asyncio.Protocol):
         return self._protocol.state is State.OPEN
 
     def send(self, payload: bytes, *, counted: bool = True) -> None:
-        """Send a text message; dropped when the connection is closing."""
+        """Send a text message. It is dropped when the connection is closing."""
         self.send_frame(text_frame(payload), counted=counted)
 
     def send_frame(self, frame: bytes, *, counted: bool = True) -> None:
-        """Send a frame made by `text_frame`: one for all receivers of a broadcast."""
+        """Send a frame made by `text_frame`. The same frame serves all receivers of a broadcast."""
         if self._protocol.state is State.OPEN:
             self.outbox.push(frame, counted=counted)
 
     def last_words(self, payload: bytes) -> None:
-        """Say why, although the closing has begun: this goes out before the close frame."""
+        """Send the reason of a close that has begun: this goes out before the close frame."""
         self.outbox.push(text_frame(payload))
 
     def _refuse_frame(self, code: int, why: str) -> None:
@@ -244,14 +244,14 @@ class Connection(asyncio.Protocol):
             self._flush()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close politely; when the client does not answer in time, for good."""
+        """Send a close frame, and abort when the client does not answer it within `CLOSE_SECONDS`."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             self._flush()
         self._await_close()
 
     def cut(self, code: int, reason: str) -> None:
-        """Close a client that does not read: a polite close would wait behind what it does not read."""
+        """Cut off a client that does not read: a close frame would wait behind what it does not read."""
         metrics.CUTS.labels(reason).inc()
         if self.outbox.stuck_since is None:
             self.close(code, reason)
@@ -259,7 +259,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Gone at once, with what the kernel still holds for the client."""
+        """Close at once, and drop what the kernel still holds for the client."""
         if self._transport is not None:
             socket_options.discard(self._transport)
             self._transport.abort()
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
     def _overflow(self) -> None:
         metrics.CUTS.labels("slow_consumer").inc()
         self._protocol.fail(CloseCode.SLOW_CONSUMER)  # nothing is sent from here on
-        # Not inside the writer's call: the writer may be in the middle of telling a whole room.
+        # Not inside the writer's call: the writer may be in the middle of sending to a whole room.
         asyncio.get_running_loop().call_soon(self.abort)
 
     def _await_close(self) -> None:
@@ -288,10 +288,10 @@ class Connection(asyncio.Protocol):
             return
         half_close = not frames[-1]
         if data := b"".join(frames):
-            self.outbox.push(data)  # counted: a client that pings and does not read must not pile pongs up
+            self.outbox.push(data)  # counted, so that a client that pings and does not read cannot pile pongs up
         if half_close:
-            # Closing for good while the client still sends would reset the connection, and lose what we said last.
-            # (TLS has no half-close here, and needs none: its close waits for the client's.)
+            # Closing the socket while the client still sends would reset the connection, and lose our last message.
+            # asyncio's TLS has no half-close, and needs none: its close waits for the client's.
             if self.outbox.stuck_since is None and transport.can_write_eof() and not transport.is_closing():
                 transport.write_eof()
             else:

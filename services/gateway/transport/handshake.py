@@ -1,4 +1,4 @@
-"""Whom the gateway lets open a WebSocket: path, origin, no secrets in the URL. Pure."""
+"""Which upgrade requests the gateway accepts: path, origin, no secrets in the URL. Pure."""
 
 import ipaddress
 import re
@@ -42,7 +42,7 @@ def _has_secret(query: str) -> bool:
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
-    """Whether a page of this origin may talk to us: it is on the list, or it came from this very host and port."""
+    """Whether a page of this origin may connect: the origin is allowed, or it is this very host and port."""
     if "*" in allowed or origin in allowed:
         return True
     try:
@@ -55,7 +55,7 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
 
 
 def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str]) -> str:
-    """The client's address: the last hop of `X-Forwarded-For` that is no proxy of ours, if our peer is one."""
+    """The client's address. Behind trusted proxies: the last hop of `X-Forwarded-For` that is none of them."""
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
     address = peer
     while hops and _is_in(address, trusted):
@@ -64,7 +64,7 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
 
 
 def network_of(address: str) -> str:
-    """What one subscriber has: an IPv4 address, or the /64 network of an IPv6 one, of which each has millions."""
+    """What limits count as one network: an IPv4 address, or the /64 of an IPv6 one, since one client has all of a /64."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

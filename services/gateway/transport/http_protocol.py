@@ -1,4 +1,4 @@
-"""The HTTP side of the port: uvicorn's protocol, which alone would wait for a request's head for ever, whatever its size."""
+"""The HTTP side of the port: uvicorn's protocol, with limits on a request's head that uvicorn does not have."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ HEAD_BYTES = 65536
 
 
 class HttpPort(HttpToolsProtocol):
-    """Bounds the head of a request in time and size, and hands over what came together with an upgrade request."""
+    """Bounds the head of a request in time and size. Passes bytes that came with an upgrade request to the WebSocket."""
 
     _deadline: asyncio.TimerHandle | None = None  # while a head is expected
     _head_bytes = 0

@@ -1,10 +1,10 @@
-"""Who is told what a connection brings."""
+"""The port from a connection up to its session."""
 
 from typing import Protocol
 
 
 class Listener(Protocol):
-    """Who is told what a connection brings: the session."""
+    """Receives what a connection brings; the session is one."""
 
     def received(self, text: str) -> None:
         """A text message."""

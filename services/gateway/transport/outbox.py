@@ -1,4 +1,4 @@
-"""What waits for one client: frames in order, bounded, written by nobody else."""
+"""The frames that wait for one client, in order and bounded. Only the outbox writes to the client's socket."""
 
 import asyncio
 from collections import deque
@@ -23,8 +23,8 @@ def text_frame(payload: bytes) -> bytes:
 class Outbox:
     """Frames go straight to the socket while it takes them, and wait here while it does not.
 
-    More than `max_messages` or `max_bytes` waiting: `overflow` is called once, and the client is cut off. Snapshots are
-    not counted, since a room of 250 may be larger than what is fair to let wait.
+    When more than `max_messages` or `max_bytes` wait, `overflow` is called once, to cut the client off. Snapshots are not
+    counted, since a snapshot of 250 participants may alone be larger than the limit.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Outbox:
         self.stuck_since: float | None = None
 
     async def flowing(self) -> None:
-        """Wait until the client takes what is sent: what is not counted is paced by this instead."""
+        """Wait until the socket takes more. Messages that are not counted are paced by this."""
         while self._paused:
             if self._pausing is None:
                 self._pausing = asyncio.get_running_loop().create_future()
@@ -94,7 +94,7 @@ class Outbox:
         self._go_on()
 
     def clear(self) -> None:
-        """Nothing of it is to be sent any more."""
+        """Drop what waits: the connection is gone."""
         self._waiting = None
         self._paused = False
         self.stuck_since = None

@@ -1,4 +1,4 @@
-"""Frames put together to messages: text only, in UTF-8, in a bounded number of pieces. Pure."""
+"""Puts frames together to messages: text only, in UTF-8, in a bounded number of pieces. Pure."""
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.typing import BytesLike
@@ -7,7 +7,7 @@ PIECES = 1024  # of one message
 
 
 class Unreadable(Exception):  # noqa: N818 - what the client sent, not a failure of ours
-    """The client sends what is no message: the connection closes with this code."""
+    """The client sent a frame that cannot be part of a message. The connection closes with this code."""
 
     def __init__(self, code: CloseCode, why: str) -> None:
         super().__init__(why)
@@ -16,7 +16,7 @@ class Unreadable(Exception):  # noqa: N818 - what the client sent, not a failure
 
 
 class Assembly:
-    """Of one connection. That continuations follow a beginning is seen to by whoever parses the frames."""
+    """The unfinished message of one connection. `websockets` already checks that a continuation follows a beginning."""
 
     __slots__ = ("_pieces",)
 

@@ -1,4 +1,4 @@
-"""What a client's TCP socket is told: how much the kernel may hold, when the other end is gone, and how to be gone at once."""
+"""Options of a client's TCP socket: how much the kernel may buffer, when the peer counts as gone, how to drop at once."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import socket
 import struct
 
 SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
-PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: unacknowledged data that long means that nobody is there
+PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: with data unacknowledged for so long, the peer is gone
 
 
 def tune(transport: asyncio.BaseTransport) -> None:

@@ -16,7 +16,7 @@ SHUTDOWN_SECONDS = 2.0  # for the client's part of a TLS close
 
 
 def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
-    """What the port encrypts with; None without TLS. Raises Failed when certificate and key cannot be used."""
+    """The TLS context of the public port; None without TLS. Raises Failed when certificate and key cannot be used."""
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     _read("PARLEY_TLS_CERTIFICATE", settings.tls_certificate)
@@ -44,7 +44,7 @@ def _read(name: str, path: str) -> bytes:
 
 
 class TlsServer(EmbeddedServer):
-    """uvicorn behind TLS. It would wait a minute for a handshake to be finished, and half of one for a close."""
+    """uvicorn behind TLS, with shorter time-outs: asyncio's defaults are 60 s for a handshake and 30 s for a close."""
 
     def __init__(self, config: uvicorn.Config, context: ssl.SSLContext) -> None:
         super().__init__(config)
