@@ -1,6 +1,6 @@
-"""What time does to a room: gateways that are lost, grace that ends, rooms that end or stay empty. Pure.
+"""The rules of time: a gateway is lost, a grace time ends, a room reaches its `maxDuration` or stays empty. Pure.
 
-Each looks at the room as it is now. A timer that comes too early, too late or twice finds nothing to do.
+Each rule looks at the room as it is now. A timer that comes too early, too late or twice finds nothing to do.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds
 from shared.values import moment
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 
-LATE_SECONDS = 5.0  # a grace that ends this much after its time did so because broker or rooms were away
-EARLY_SECONDS = 1.0  # clocks of broker and rooms may differ by so much
+LATE_SECONDS = 5.0  # a grace timer that fires later than this was held up: broker or rooms were away
+EARLY_SECONDS = 1.0  # how much the clocks of broker and rooms may differ
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayLost:
-    """Whoever sits in this room by way of this gateway has no connection any more."""
+    """A gateway is lost: its participants in this room have no connection any more."""
 
     room_id: RoomId
     gateway: GatewayId
 
 
 def gateway_lost(roster: Roster, lost: GatewayLost, context: Context) -> Decision:
-    """All its participants at once: one entry."""
+    """Mark all participants of the gateway as `reconnecting`, in one entry, and arm their grace timers."""
     entry = EntryBuilder(roster, context.now)
     decision = Decision(Stamp(f"lost:{lost.gateway}:{roster.sequence}"))
     for seat in roster.seats.values():
@@ -45,7 +45,10 @@ def grace(room_id: RoomId, participant_id: ParticipantId, epoch: int, context: C
 
 
 def grace_ends(roster: Roster, ends: GraceEnds, context: Context) -> Decision:
-    """Whoever did not come back leaves, unless coming back was not possible: then there is a fresh grace."""
+    """Remove a participant that did not come back in time.
+
+    When the timer fires too late, clients could not come back either. Then the participant gets a fresh grace time.
+    """
     decision = Decision(Stamp(f"timeout:{ends.participant_id}"))
     seat = roster.seats.get(ends.participant_id)
     if seat is None or seat.epoch != ends.epoch or seat.participant.connection != "reconnecting":
@@ -67,7 +70,7 @@ def end_of(room: Room, started: float) -> float | None:
 
 
 def room_ends(roster: Roster, ends: RoomEnds, context: Context) -> Decision:
-    """The room closes when its `maxDuration` is over; when that was changed meanwhile, the clock is set anew."""
+    """Close the room when its `maxDuration` is over. If that was extended meanwhile, arm a new timer."""
     decision = Decision(Stamp(f"max_duration:{ends.room_id}"))
     if roster.room is None or roster.closed is not None or roster.started_at is None:
         return decision
@@ -82,7 +85,7 @@ def room_ends(roster: Roster, ends: RoomEnds, context: Context) -> Decision:
 
 
 def room_empty(roster: Roster, empty: RoomEmpty, context: Context) -> Decision:
-    """The room closes when nobody has been in it for the set time."""
+    """Close the room when it has been empty for `empty_room_seconds`."""
     decision = Decision(Stamp(f"empty:{empty.room_id}"))
     if roster.room is None or roster.closed is not None or roster.seats or not context.rules.empty_room_seconds:
         return decision
@@ -98,7 +101,7 @@ def room_empty(roster: Roster, empty: RoomEmpty, context: Context) -> Decision:
 
 
 def clocks(roster: Roster, decision: Decision, context: Context) -> None:
-    """Add the timers that a change of the room itself starts, or starts anew. `roster` is the room before it."""
+    """Add the timers that a change of the room starts or restarts. `roster` is the room before the change."""
     if not decision.events:
         return
     now, rules = context.now, context.rules

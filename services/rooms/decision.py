@@ -1,4 +1,4 @@
-"""What a rule is, and what it decides: the events of one entry in the log, and the timers to arm before it. Pure."""
+"""What a rule is and what it returns: the events of one log entry, and the timers to arm before it. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from shared.values.ids import AgentId, RoomId
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings leave open. Times are seconds; 0 means never."""
+    """The settings that rules need. Times are seconds; 0 means never."""
 
     default_max_participants: int = 10
     creates_on_join: bool = False
@@ -28,14 +28,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a rule may know besides the room and the command: `now` is Unix seconds, `rules` is from the settings."""
+    """What a rule knows besides the room and the command: `now` is Unix seconds, `rules` comes from the settings."""
 
     now: float
     rules: Rules
 
 
 class RoomInput(Protocol):
-    """What a rule is about: a command of a gateway, a timer that is due, or what the timekeeper found of one room."""
+    """The input of a rule: a command of a gateway, a timer that is due, or `GatewayLost` of the timekeeper."""
 
     @property
     def room_id(self) -> RoomId:
@@ -44,9 +44,10 @@ class RoomInput(Protocol):
 
 @dataclass(slots=True)
 class Decision:
-    """What is to be appended, as one entry. Without events the command changes nothing (it was done before).
+    """The entry to append. Without events the command changes nothing, for instance because it was done before.
 
-    `timers` are armed first: one too many does nothing, one that is missing would leave somebody behind.
+    `timers` are armed before the append: a superfluous timer does nothing, but without its timer a participant or room
+    would stay for ever.
     """
 
     stamp: Stamp
@@ -59,9 +60,9 @@ Asked = TypeVar("Asked")
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[Asked]):
-    """A kind of command and what it does to a room: a row of the table that `rules.decide` looks it up in.
+    """A type of command and the function that decides it: a row of the table in rules.py.
 
-    `decide` raises Refused. `label` names the command in metrics. That is an interface: it stays when a class is renamed.
+    `decide` raises Refused. `label` names the command in metrics. It is an interface, and stays when a class is renamed.
     """
 
     command: type[Asked]
@@ -70,7 +71,7 @@ class Rule(Generic[Asked]):
 
 
 class EntryBuilder:
-    """An entry in the making: numbers the revisions and keeps the count of participants right. `now` is Unix seconds."""
+    """Builds the events of an entry: numbers revisions and counts participants. `now` is Unix seconds."""
 
     def __init__(self, roster: Roster, now: float, by: AgentId | None = None) -> None:
         self.events: list[RoomEvent] = []
@@ -82,11 +83,11 @@ class EntryBuilder:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody is in the room after it."""
+        """Whether the room is empty after the events."""
         return self._count == 0
 
     def add(self, type_: EventType, participant: Participant | None = None, reason: str | None = None) -> None:
-        """One more change, after those before it."""
+        """Append one event. Raises ValueError when there is no room yet."""
         if self.room is None:
             raise ValueError("the first event of a room creates it")
         self._count += {"participant_joined": 1, "participant_left": -1}.get(type_, 0)
@@ -96,7 +97,7 @@ class EntryBuilder:
         self.events.append(RoomEvent(type=type_, time=self._time, change=change))
 
     def close(self, participants: Iterable[Participant], reason: str) -> None:
-        """Everyone leaves, then the room closes."""
+        """Append the leaving of all participants, then the close."""
         for participant in participants:
             self.add("participant_left", participant, "room_closed")
         self.add("closed", reason=reason)

@@ -1,6 +1,6 @@
-"""Which rooms are open, for the list: the newest event of every room carries the room, so no log is folded for it.
+"""The list of open rooms. The newest event of a room contains the room, so no log has to be folded for the list.
 
-Filled once from the log, then kept by following all events as they are committed.
+It is filled once from the log, then kept up to date by following all events.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from shared.values.position import NOWHERE, Position
 ROOMS = Gauge("parley_rooms", "Open rooms, as this process knows them (the same in every rooms process).")
 PARTICIPANTS = Gauge("parley_participants", "Participants in open rooms, as this process knows them.")
 
-FRESH_SECONDS = 1.0  # how long a list waits until it contains what was committed before it was asked
+FRESH_SECONDS = 1.0  # how long a request waits for the events committed before it; then the list is filled again
 
 
 class Directory:
@@ -38,31 +38,31 @@ class Directory:
         self._filling = 0
         self._incarnation = ""
         self._position = NOWHERE
-        self._seen: dict[RoomId, Position] = {}  # of the newest event, of open rooms (while filling, of all)
+        self._seen: dict[RoomId, Position] = {}  # the newest event of each open room (while filling: of each room)
         self._rooms: dict[RoomId, Room] = {}
-        self._order: list[tuple[str, RoomId]] = []  # ascending by creation
+        self._order: list[tuple[str, RoomId]] = []  # ascending by time of creation
         self._participants = 0
 
     async def start(self) -> None:
-        """Follow, then fill: what crosses is recognised by its position."""
+        """Follow, then fill. An event that comes both ways is recognised by its position."""
         self._following = await self._log.follow(subjects.ALL_EVENTS, self.receive, self.refill)
         await self._fill()
 
     async def stop(self) -> None:
-        """Follow no more."""
+        """Stop following and refilling."""
         if self._refilling is not None:
             self._refilling.cancel()
         if self._following is not None:
             await self._following.stop()
 
     def refill(self) -> None:
-        """Something may have been missed: read the newest event of every room again."""
+        """Events may have been lost: read the newest event of every room again, in the background."""
         self._gap = True
         if self._refilling is None or self._refilling.done():
             self._refilling = asyncio.create_task(self._refill(), name="refill directory")
 
     async def _refill(self) -> None:
-        while self._gap:  # again, if something was missed while reading
+        while self._gap:  # fill again if there was another gap meanwhile
             self._gap = False
             try:
                 await self._fill()
@@ -71,7 +71,7 @@ class Directory:
                 await asyncio.sleep(pauses.DIRECTORY)
 
     async def _fill(self) -> None:
-        if self._incarnation != self._log.incarnation:  # another log: nothing we knew exists
+        if self._incarnation != self._log.incarnation:  # another log: the rooms known so far do not exist in it
             self._incarnation = self._log.incarnation
             self._position, self._participants = NOWHERE, 0
             self._seen.clear()
@@ -99,7 +99,7 @@ class Directory:
         self._participants -= self._rooms[room_id].participant_count if room_id in self._rooms else 0
         if newest.closes:
             self._remove(room_id)
-            if self._filling:  # what is being read may be older, and must not open the room again
+            if self._filling:  # an older event that is being read must not open the room again
                 self._seen[room_id] = entry.position
         else:
             self._put(newest.change.room)
@@ -120,7 +120,7 @@ class Directory:
             del self._order[bisect.bisect_left(self._order, (room.created_at, room_id))]
 
     async def page(self, query: ListRooms) -> RoomList:
-        """One page. Contains every room created before it was asked for."""
+        """One page of rooms. It takes every event committed before the request into account. Raises Refused."""
         await self._catch_up()
         end = len(self._order)
         if query.cursor is not None:

@@ -1,4 +1,4 @@
-"""A command becomes an entry: load, decide, append; look again when somebody else was first."""
+"""Executes a command: load the room, decide, append; decide again when another replica appended first."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,10 @@ class RoomExecutor:
         self._clock = clock
 
     async def execute(self, command: RoomInput) -> Roster:
-        """Do a command: the append is the change. Raises Refused, decided on the newest state there is."""
+        """Execute a command. The append is the change. Returns the room after it.
+
+        Raises Refused, which is decided on the newest state.
+        """
         async with self._log.turn(command.room_id):
             roster = await self._log.load(command.room_id)
             attempts = 0
@@ -37,7 +40,7 @@ class RoomExecutor:
                     decision = decide(roster, command, Context(self._clock(), self._rules))
                 except Refused:
                     if await self._log.refresh(roster):
-                        continue  # the state was old: decide again
+                        continue  # the state was not the newest: decide again
                     raise
                 if not decision.events and await self._log.refresh(roster):
                     continue
@@ -48,14 +51,14 @@ class RoomExecutor:
                     return roster
 
     async def read(self, room_id: RoomId) -> Roster:
-        """The newest state there is."""
+        """The newest state of a room."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)
             await self._log.refresh(roster)
             return roster
 
     async def trim(self, room_id: RoomId) -> None:
-        """Delete the log of a closed room, but for its end."""
+        """Delete the log of a closed room, except its last entry."""
         async with self._log.turn(room_id):
             roster = await self._log.load(room_id)
             if roster.closed is not None:

@@ -1,6 +1,6 @@
-"""Takes entries into the fold of a room, and refuses a room that this version cannot fold rather than get it wrong.
+"""Applies entries to the fold of a room. It refuses a room that this version cannot fold, instead of folding it wrongly.
 
-A snapshot in the log stands for all entries before it, which may be gone (docs/adr/0016).
+A snapshot in the log replaces all entries before it, which may have been deleted (docs/adr/0016).
 """
 
 import structlog
@@ -18,13 +18,13 @@ from shared.values.position import Position
 log = structlog.get_logger()
 
 UNFOLDABLE = Counter("parley_log_unfoldable_total", "Requests refused because this version cannot fold the room's log.")
-TOLD = 1000  # rooms whose trouble is remembered, so that it is logged once
+TOLD = 1000  # rooms whose obstacle is remembered, so that it is logged once
 
 
 def obstacle(fold: Roster, entry: Entry) -> str | None:
-    """Why this version must not fold past an entry, if that is so. Pure.
+    """Why this version must not apply an entry; None if it may. Pure.
 
-    A closed room needs nothing of what came before: its last entry is all that is kept of it.
+    The entry that closes a room needs none of the entries before it: a trimmed log consists of it alone.
     """
     checkpoint = entry.checkpoint
     if checkpoint is not None:
@@ -36,14 +36,14 @@ def obstacle(fold: Roster, entry: Entry) -> str | None:
 
 
 class Folding:
-    """Applies entries to folds. Raises Refused with `unavailable` where that is not possible here."""
+    """Applies entries to folds. Raises Refused with `unavailable` when this version cannot do that."""
 
     def __init__(self, log: RoomsLog) -> None:
         self._log = log
         self._told: dict[RoomId, str] = {}
 
     async def apply(self, fold: Roster, entry: Entry) -> None:
-        """Take in the next entry."""
+        """Apply the next entry."""
         if (why := obstacle(fold, entry)) is not None:
             raise self._refused(fold, why)
         if entry.checkpoint is not None and fold.misses(entry):
@@ -52,12 +52,12 @@ class Folding:
             fold.apply(entry)
 
     def check_begun(self, fold: Roster) -> None:
-        """A log that has entries and no room is none that anybody may take for empty."""
+        """Raises Refused when the log has entries and none of them gave a room: it must not be taken for empty."""
         if fold.room is None and fold.sequence:
             raise self._refused(fold, "none of its entries can be read")
 
     async def _state(self, fold: Roster, checkpoint: Checkpoint) -> Snapshot:
-        """What a snapshot in the log stands for, sessions and operations included."""
+        """The whole state of a snapshot in the log, with sessions and operations."""
         stored = await self._stored(fold.room_id, checkpoint.state)
         if stored is None:
             raise self._refused(fold, "the state beside its snapshot is missing")
@@ -74,7 +74,7 @@ class Folding:
         return state
 
     async def _stored(self, room_id: RoomId, position: Position) -> StoredState | None:
-        """It was stored before the entry that names it; None when it is not there any more."""
+        """The state at this position; None when it was deleted. It was stored before the entry that names it."""
         found = await read_up_to(self._log, subjects.state_log(room_id), Position(position - 1), position)
         first = found[0] if found else None
         return first if isinstance(first, StoredState) and first.position == position else None

@@ -1,4 +1,4 @@
-"""The endpoints of rooms: what gateways ask, and how the answer is made. One table, one handler."""
+"""The endpoints of rooms, and how the answer to each is made: one table, one handler."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -30,16 +30,16 @@ from shared.rooms.roster import Roster, Seat, Snapshot
 from shared.values.errors import Code, Refused
 
 JOINS = Counter("parley_joins_total", "Joins by result.", ["result"])
-# Unknown and forbidden rooms take the same time to refuse: nobody learns by the clock which ids exist.
+# Refusing an unknown room takes as long as refusing a forbidden one, so that callers cannot measure which ids exist.
 NOT_FOUND_SECONDS = 0.025
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[Request, Reply]):
-    """An endpoint about one room, and how its answer is made from the room's roster; `answer` raises Refused.
+    """An endpoint about one room. `answer` makes the answer from the room's roster, and raises Refused.
 
-    With `changes` the request is a command, and the roster is as of its entry or later; otherwise the room is read. With
-    `unrevealing` a refusal takes as long whether the room exists or not. `results` counts the outcomes by code.
+    With `changes` the request is a command, and the roster is as of its entry or later. Without, the room is only read.
+    With `unrevealing` a refusal takes as long whether the room exists or not. `results` counts the outcomes by code.
     """
 
     endpoint: Endpoint[Request, Reply]
@@ -50,14 +50,14 @@ class Answered(Generic[Request, Reply]):
 
 
 class RoomsHandlers:
-    """What rooms answers."""
+    """The handlers of all endpoints of rooms."""
 
     def __init__(self, executor: RoomExecutor, directory: Directory) -> None:
         self._executor = executor
         self._directory = directory
 
     def endpoints(self) -> list[tuple[Endpoint[Any, Any], Handler]]:
-        """Who answers what is asked on each subject. Only the list is not about one room."""
+        """Each endpoint with its handler. Only the list of rooms is not about one room."""
         rows: list[tuple[Endpoint[Any, Any], Handler]] = [(s.LIST_ROOMS, self._directory.page)]
         return rows + [(row.endpoint, partial(self._handle, row)) for row in ANSWERED]
 
@@ -91,7 +91,7 @@ async def _counting(results: Counter | None) -> AsyncIterator[None]:
         result = refused.code
         raise
     except BaseException:
-        results = None  # a bug, or nobody waits any more: no result
+        results = None  # a bug or a cancelled request is no result
         raise
     finally:
         if results is not None:
@@ -138,14 +138,14 @@ def _read(roster: Roster, query: ReadRoom) -> RoomState:
 
 
 def _snapshot(roster: Roster, _query: object) -> Snapshot:
-    """Of a closed room it is empty."""
+    """The snapshot of a room; a closed room's has no seats."""
     if roster.room is None:
         raise access.not_found()
     return roster.snapshot()
 
 
 def _grantable(roster: Roster, query: CheckGrant) -> Done:
-    """For oneself whoever may join; for others, or with a role, owner and managers."""
+    """Callers that may join get a token for themselves; owner and managers also for others, or with a role."""
     room = open_room(roster, query.caller)
     if query.agent_id != query.caller.agent_id or query.role != "participant":
         managed_room(roster, query.caller)

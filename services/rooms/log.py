@@ -1,4 +1,4 @@
-"""The logs of rooms as this process knows them: load (snapshot and tail), catch up, append; a bounded cache of folds."""
+"""The logs of rooms: loads a fold (snapshot and tail), catches up, appends. Keeps a bounded cache of folds."""
 
 import asyncio
 import contextlib
@@ -27,28 +27,28 @@ CONFLICTS = Counter("parley_append_conflicts_total", "Appends that lost to anoth
 APPENDS = Counter("parley_appends_total", "Entries appended to rooms' logs.")
 CACHED = Gauge("parley_cached_rooms", "Rooms kept folded in memory.")
 
-ATTEMPTS = 2  # of one append without an answer; the time for both is less than a gateway waits
-GIVE_WAY = 4  # times what an append took: a replica that lost reads on and appends
-GIVE_WAY_SECONDS = (0.003, 0.05)  # at least, at most
-NOTED_ROOMS = 100_000  # notes remembered; one that was forgotten is made again
+ATTEMPTS = 2  # of one append that gets no answer
+GIVE_WAY = 4  # pause as a multiple of an append's time: another replica needs it to read and to append
+GIVE_WAY_SECONDS = (0.003, 0.05)  # the shortest and the longest pause
+NOTED_ROOMS = 100_000  # notes remembered as stored; a forgotten one is stored again
 
 
 class _Folds(LRUCache[RoomId, Roster]):
-    """The folds that were used last. `forgotten` is told which one made room for another."""
+    """The most recently used folds. Calls `forgotten` with the room whose fold was evicted."""
 
     def __init__(self, capacity: int, forgotten: Callable[[RoomId], object]) -> None:
         super().__init__(capacity)
         self._forgotten = forgotten
 
     def popitem(self) -> tuple[RoomId, Roster]:
-        """The one not used for longest; the cache calls it when it is full."""
+        """Evict the least recently used fold. The cache calls this when it is full."""
         room_id, fold = super().popitem()
         self._forgotten(room_id)
         return room_id, fold
 
 
 class RoomLog:
-    """Reads and appends. A fold in the cache may be behind; only an accepted append proves that it was not."""
+    """Reads and appends. A fold in the cache may be behind the log; only an accepted append proves that it is not."""
 
     def __init__(self, ports: Ports, *, capacity: int, snapshot_every: int, waiting: int) -> None:
         self._log = ports.room_log
@@ -60,15 +60,16 @@ class RoomLog:
         self._waiting = waiting
         self._folds = _Folds(capacity, self.forget)
         self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
-        self._give_way: dict[RoomId, float] = {}  # seconds, where the command before in the queue was appended
+        self._give_way: dict[RoomId, float] = {}  # the pause in seconds, if the command before in the queue appended
         self._since_snapshot: dict[RoomId, int] = {}
         self._noted: LRUCache[tuple[GatewayId, RoomId], bool] = LRUCache(NOTED_ROOMS)  # with the broker
 
     @contextlib.asynccontextmanager
     async def turn(self, room_id: RoomId) -> AsyncIterator[None]:
-        """This process's commands of one room queue here, so that conflicts only come from other replicas.
+        """Queue this process's commands of one room, so that conflicts only come from other replicas.
 
-        Between two appends of such a queue others get their turn (`_let_others`).
+        Between two appends of such a queue, other replicas get a turn (`_let_others`). Raises Refused with `unavailable`
+        when too many commands wait.
         """
         lock, users = self._turns.get(room_id) or (asyncio.Lock(), 0)
         if users >= self._waiting:
@@ -87,8 +88,10 @@ class RoomLog:
                 self._give_way.pop(room_id, None)
 
     async def _let_others(self, room_id: RoomId) -> None:
-        """Another replica that lost to our append must read before it can append, and would lose to each that we made at
-        once. So we pause for as long, and read what it appended, or we would be the next to lose.
+        """Pause before the next append, so that another replica can append; then read what it appended.
+
+        A replica that lost to our append must read before it can append again. Without the pause it would lose to each
+        of our appends. Without the read, we would lose next.
         """
         await asyncio.sleep(self._give_way.pop(room_id))
         fold = self._folds.get(room_id)
@@ -97,7 +100,10 @@ class RoomLog:
                 await self._catch_up(fold)
 
     async def load(self, room_id: RoomId) -> Roster:
-        """The fold of a room's log: from the cache, or from its snapshot and what came after. Empty if there is none."""
+        """The fold of a room's log: from the cache, or from its snapshot and the entries after it. Empty without a log.
+
+        Raises Refused.
+        """
         fold = self._folds.get(room_id)
         if fold is None or fold.incarnation != self._log.incarnation:
             snapshot = await self._snapshot(room_id)
@@ -105,17 +111,17 @@ class RoomLog:
             self._since_snapshot[room_id] = 0
             await self._catch_up(fold)
             self._folding.check_begun(fold)
-            if fold.room is None:  # guessed ids must not push real rooms out of the cache
+            if fold.room is None:  # guessed ids must not evict real rooms from the cache
                 self.forget(room_id)
                 return fold
             self._keep(fold)
         return fold
 
     async def _snapshot(self, room_id: RoomId) -> Snapshot | None:
-        """The room's snapshot, if this fold made it: another version may have passed over what it did not know."""
+        """The room's snapshot, if this version of the fold made it: another one may have skipped unknown events."""
         try:
             snapshot = await self._snapshots.load(room_id)
-        except ValueError:  # a newer version's, which cannot even be read
+        except ValueError:  # a newer version's snapshot, which cannot be parsed
             return None
         return snapshot if snapshot is not None and snapshot.fold_version == Roster.fold_version else None
 
@@ -124,14 +130,14 @@ class RoomLog:
         CACHED.set(len(self._folds))
 
     def forget(self, room_id: RoomId) -> None:
-        """Do not trust the fold any more: an append's outcome is unknown."""
+        """Drop the cached fold. The next `load` reads it from the log again."""
         self._folds.pop(room_id, None)
         self._since_snapshot.pop(room_id, None)
 
     async def refresh(self, fold: Roster) -> bool:
-        """Make sure that nothing appended before this is missing; whether there was anything.
+        """Apply everything appended before this call. Returns whether there was anything. Raises Refused.
 
-        Direct reads may lag what was acknowledged, so the log's leader says how far there is to read.
+        Direct reads may lag acknowledged appends, so this asks the log's leader how far to read.
         """
         position = await self._log.position(subjects.event_log(fold.room_id))
         if position <= fold.sequence:
@@ -140,8 +146,9 @@ class RoomLog:
         return True
 
     async def _catch_up(self, fold: Roster, up_to: Position | None = None) -> None:
-        """Apply what was appended meanwhile: what a read shows, or at least `up_to`. Raises Refused when that is not to
-        be had.
+        """Apply the entries after the fold: those that a read shows, or at least up to `up_to`.
+
+        Raises Refused when `up_to` cannot be read.
         """
 
         async def take(page: Sequence[RoomEntry]) -> None:
@@ -154,7 +161,10 @@ class RoomLog:
             raise unavailable("the log")
 
     async def append(self, fold: Roster, decision: Decision) -> bool:
-        """Append a decision. False: another replica was first; the fold has caught up, decide again."""
+        """Arm the timers of a decision, then append its events.
+
+        False when another replica appended first: the fold has caught up, decide again. Raises Refused.
+        """
         await self._prepare(fold.room_id, decision)
         if not decision.events:
             return True
@@ -167,24 +177,25 @@ class RoomLog:
             except Conflict:
                 if not attempt:
                     CONFLICTS.inc()
-                await self._catch_up(fold, Position(fold.sequence + 1))  # there is an entry that we have not seen
+                await self._catch_up(fold, Position(fold.sequence + 1))  # there is an entry that the fold lacks
                 return decision.stamp.operation in fold.operations
             except Refused:
-                # It may have happened, or happen yet (a slow server). Asked again in the same place it either takes
-                # the first one's, which can then never happen, or loses to it: then it is in the log.
+                # The append may have happened, or may still happen on a slow server. So append again after the same
+                # position. Either this takes the place, and the first append can never happen. Or it conflicts with
+                # the first append: then that is in the log.
                 self.forget(fold.room_id)
                 continue
             APPENDS.inc()
             least, most = GIVE_WAY_SECONDS
             self._give_way[fold.room_id] = min(max(GIVE_WAY * (time() - started), least), most)
             await self._apply(fold, Entry(position, decision.events, decision.stamp))
-            if fold.room_id not in self._folds:  # it has just been created
+            if fold.room_id not in self._folds:  # the room was just created
                 self._keep(fold)
             return True
         raise unavailable("the log")
 
     async def _prepare(self, room_id: RoomId, decision: Decision) -> None:
-        """What must be known to the broker before the entry is: the timers, and where to look for whose gateway is lost."""
+        """Before the entry is appended, arm its timers, and note that its gateway has a participant in the room."""
         for timer in decision.timers:
             await self._timers.arm(timer)
         gateway = decision.stamp.gateway
@@ -194,7 +205,7 @@ class RoomLog:
         self._noted[(gateway, room_id)] = True
 
     async def trim(self, room_id: RoomId) -> None:
-        """Delete the log of a closed room, but for its end."""
+        """Delete the events of a closed room, except its last entry."""
         await self._log.trim(subjects.event_log(room_id))
         self.forget(room_id)
 

@@ -1,7 +1,7 @@
-"""The rules of a room itself: making it, changing it, closing it; and which room a caller may know of, or manage. Pure.
+"""The rules of a room itself: create, update, close; and which rooms a caller may know of or manage. Pure.
 
-What happens to a participant is in seats.py, what time does in deadlines.py, what follows from how many there are in
-topology.py; rules.py leads to all of them.
+The rules of participants are in seats.py, those of time in deadlines.py, the advice by their number in topology.py.
+rules.py has all of them in one table.
 """
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from shared.values.errors import Code, Refused
 
 
 def open_room(roster: Roster, caller: Caller) -> Room:
-    """The room, if it is there, open, and the caller may know of it."""
+    """The room, if it is open and the caller may know of it. Raises Refused."""
     if roster.room is None or not access.may_see(caller, roster.room):
         raise access.not_found()
     if roster.closed is not None:
@@ -26,7 +26,7 @@ def open_room(roster: Roster, caller: Caller) -> Room:
 
 
 def managed_room(roster: Roster, caller: Caller) -> Room:
-    """The room, if the caller is its owner or a manager."""
+    """The room, if the caller is its owner or a manager. Raises Refused."""
     room = open_room(roster, caller)
     if not access.may_manage(caller, room):
         raise Refused(Code.FORBIDDEN, "only the owner of the room or a manager may do this")
@@ -34,7 +34,7 @@ def managed_room(roster: Roster, caller: Caller) -> Room:
 
 
 def create(roster: Roster, command: CreateRoom, context: Context) -> Decision:
-    """Make the room. Asked again it is there; under another operation it is taken."""
+    """Create the room. The same operation again changes nothing; another operation is refused with `room_exists`."""
     if access.CREATE not in command.caller.permissions:
         raise Refused(Code.FORBIDDEN, "your token does not allow creating rooms")
     decision = Decision(Stamp(command.operation))
@@ -51,7 +51,7 @@ def create(roster: Roster, command: CreateRoom, context: Context) -> Decision:
 
 
 def new_room(command: CreateRoom, context: Context) -> Room:
-    """A room as it is before its first event."""
+    """The properties of a new room, before its first event."""
     return Room(
         room_id=command.room_id,
         name=command.name,
@@ -65,7 +65,7 @@ def new_room(command: CreateRoom, context: Context) -> Room:
 
 
 def update(roster: Roster, command: UpdateRoom, context: Context) -> Decision:
-    """Change its properties."""
+    """Change the room's properties."""
     before = managed_room(roster, command.caller)
     patch = command.model_dump(include={"name", "type", "max_participants", "access"}, exclude_none=True)
     if command.settings is not None:
@@ -84,7 +84,7 @@ def update(roster: Roster, command: UpdateRoom, context: Context) -> Decision:
 
 
 def close(roster: Roster, command: CloseRoom, context: Context) -> Decision:
-    """End it, with everyone in it."""
+    """Close the room. All participants leave it."""
     managed_room(roster, command.caller)
     entry = EntryBuilder(roster, context.now, command.caller.agent_id)
     entry.close([seat.participant for seat in roster.seats.values()], "deleted")

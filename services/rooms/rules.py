@@ -1,6 +1,6 @@
-"""Every rule of a room in one table, and the one way that leads to them: the room's state and a command in, events out.
+"""Every rule of a room in one table, and `decide`, which applies them: a room's state and a command in, events out.
 
-A feature brings rows of its own; nothing else here knows what kinds of commands there are. No I/O, no clock.
+A feature adds its own rows. Nothing else in rooms lists the types of commands. No I/O, no clock.
 """
 
 from typing import Any
@@ -12,16 +12,16 @@ from shared.rooms.roster import Roster
 from shared.values.errors import Code, Refused
 
 RULES: dict[type, Rule[Any]] = {rule.command: rule for rule in (*room.RULES, *seats.RULES, *deadlines.RULES)}
-CONSEQUENCES = (deadlines.clocks, topology.advise)  # in this order: no clock starts by an advice
+CONSEQUENCES = (deadlines.clocks, topology.advise)  # in this order, so that the advice's event starts no timer
 
 
 def rule_of(command: RoomInput) -> Rule[Any]:
-    """The row of a command."""
+    """The rule of a command."""
     return RULES[type(command)]
 
 
 def decide(roster: Roster, command: RoomInput, context: Context) -> Decision:
-    """What a command does to a room, with all that follows from it. Raises Refused."""
+    """What a command does to a room, with its timers and the topology's advice. Raises Refused."""
     decision = rule_of(command).decide(roster, command, context)
     deadline = command.deadline if isinstance(command, Command) else None
     if decision.events and deadline is not None and context.now > deadline:

@@ -1,4 +1,4 @@
-"""The rules of a seat: taking one, moving it to another connection, holding it for who is away, giving it up. Pure."""
+"""The rules of a seat: a session takes it, moves it to another connection, loses its connection, or gives it up. Pure."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ from shared.values.position import NOWHERE, Position
 
 
 def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
-    """Take a seat in the room, which this join creates if there is none yet and the settings allow it."""
+    """Take a seat in the room. If there is no room and the settings allow it, this creates it."""
     room = _room_to_join(roster, command, context)
     seat = roster.of_session(command.session)
-    if seat is not None:  # the same join asked again, or one on another connection
-        # It never had an answer, however often it asked.
+    if seat is not None:  # the same join again, or a join on another connection of the session
+        # The client has had no answer to any of its joins, so it has received nothing since the first one.
         return _move(roster, seat, command.participant_id, command, context, unheard_from=seat.unheard_from)
     grant = command.grant
     stamp = Stamp(
@@ -45,7 +45,7 @@ def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
         entry.add("created")
     _check_admission(roster, command, room)
     replaced = roster.of_device(command.caller.agent_id, command.device_id)
-    # Who replaces itself takes no further seat, even where the room was made smaller than what sits in it.
+    # A device that replaces its own participant needs no further seat, even in a room with more participants than seats.
     if replaced is None and len(roster.seats) >= room.max_participants:
         raise Refused(
             Code.ROOM_FULL,
@@ -59,7 +59,7 @@ def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
 
 
 def _room_to_join(roster: Roster, command: AddParticipant, context: Context) -> Room:
-    """The room, or the one that this join creates on its way."""
+    """The room, or the one that this join creates. Raises Refused."""
     if roster.room is not None:
         return roster.room
     caller = command.caller
@@ -72,7 +72,7 @@ def _room_to_join(roster: Roster, command: AddParticipant, context: Context) -> 
 
 
 def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> None:
-    """Raises Refused unless the caller may come in now (whether there is a seat is another question)."""
+    """Raises Refused unless the caller may join now. Does not check whether there is a free seat."""
     grant = command.grant
     if grant is not None and (grant.room_id != command.room_id or grant.agent_id != command.caller.agent_id):
         raise Refused(Code.FORBIDDEN, "the join token is for another room or agent")
@@ -96,7 +96,7 @@ def _newcomer(roster: Roster, command: AddParticipant, room: Room, context: Cont
     role: Role = command.grant.role if command.grant else "participant"
     if room.created_by == caller.agent_id:
         role = "owner"
-    elif role == "owner":  # it belongs to the creator's agent id; nobody can hand it on
+    elif role == "owner":  # only the agent that created the room is its owner
         role = "moderator"
     return Participant(
         id=command.participant_id,
@@ -126,7 +126,10 @@ def _metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> di
 
 
 def resume(roster: Roster, command: ResumeParticipant, context: Context) -> Decision:
-    """Take the session's seat to another connection. Without a seat, `details` say how the stay ended, if that is known."""
+    """Move the session's seat to another connection.
+
+    Without a seat it is refused; `details` say how the participation ended, if that is known.
+    """
     seat = roster.of_session(command.session)
     if seat is None or roster.room is None:
         departure = roster.departed.get(command.session)
@@ -145,15 +148,15 @@ def _move(
     *,
     unheard_from: Position = NOWHERE,
 ) -> Decision:
-    """The seat is this connection's from here on; whoever speaks for it with a lower epoch is the one before.
+    """Give the seat to another connection, with the next epoch. A lower epoch is an older connection.
 
-    `unheard_from` is for a client without a cursor.
+    `unheard_from` is for a join: its client has no cursor.
     """
     decision = Decision(Stamp(operation))
     if operation in roster.operations:
         return decision
     if command.since < seat.since:
-        # Retryable, not `replaced`: should it be a clock that is behind, the next connection will be the newer one.
+        # Retryable: if only the gateway's clock was behind, the client's next connection will be the newer one.
         raise Refused(Code.UNAVAILABLE, "a newer connection has this session; try again")
     decision.stamp = Stamp(
         operation,
@@ -171,7 +174,7 @@ def _move(
 
 
 def drop(roster: Roster, command: DropParticipant, context: Context) -> Decision:
-    """Hold the seat for who is away: the others see `reconnecting`, and the grace begins."""
+    """Mark the participant as `reconnecting`, and begin the grace time for which its seat is held."""
     seat = roster.of_session(command.session)
     if seat is None or seat.gateway != command.gateway or (command.epoch is not None and command.epoch != seat.epoch):
         raise Refused(Code.NOT_IN_ROOM, "the participant has left, or has moved to another connection")
@@ -188,7 +191,7 @@ def drop(roster: Roster, command: DropParticipant, context: Context) -> Decision
 
 
 def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Seat:
-    """The seat a gateway speaks for, unless the log knows that the participant has moved to another one."""
+    """The seat that a command is about. Raises Refused when it moved to another connection, or is gone."""
     seat = roster.seats.get(command.participant_id)
     if seat is None or command.epoch < seat.epoch:
         raise Refused(Code.NOT_IN_ROOM, "you are not in this room")
@@ -196,7 +199,7 @@ def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Sea
 
 
 def leave(roster: Roster, command: RemoveParticipant, context: Context) -> Decision:
-    """Give the seat up."""
+    """Remove the participant from the room."""
     seat = _seat(roster, command)
     participant = seat.participant
     entry = EntryBuilder(roster, context.now, participant.agent_id)
@@ -207,7 +210,7 @@ def leave(roster: Roster, command: RemoveParticipant, context: Context) -> Decis
 
 
 def update(roster: Roster, command: UpdateParticipant, context: Context) -> Decision:
-    """Change what a participant says of itself."""
+    """Change a participant's name, media or metadata."""
     seat = _seat(roster, command)
     before, rules = seat.participant, context.rules
     if command.asked_at and command.asked_at < seat.said_at and command.operation not in roster.operations:

@@ -1,4 +1,4 @@
-"""rooms, put together: settings → log, directory, timekeeper → handlers; nothing else."""
+"""Composes rooms from its settings and ports: log, directory, timekeeper, handlers."""
 
 import time
 from collections.abc import Callable
@@ -33,16 +33,16 @@ class Rooms:
         self._requests = ports.requests
 
     async def start(self) -> None:
-        """Answer, and take timers."""
+        """Begin to answer requests and to take timers."""
         await self.directory.start()
         await self._requests.serve(Service("rooms", DESCRIPTION, self.handlers.endpoints()))
         await self.timekeeper.start()
 
     async def ready(self) -> None:
-        """Nothing but the broker has to be there."""
+        """Rooms is ready as soon as it serves: it needs only the broker."""
 
     async def stop(self) -> None:
-        """Take no more timers; what was asked is finished when the process disconnects."""
+        """Stop taking timers. The process finishes open requests when it disconnects."""
         await self.timekeeper.stop()
         await self.directory.stop()
 
@@ -53,5 +53,5 @@ def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] =
 
 
 def streams(settings: RoomsSettings) -> Streams:
-    """The streams that rooms owns, as its settings want them."""
+    """The streams that rooms owns, with the size and replicas of its settings."""
     return Streams(max_bytes=settings.log_max_bytes, replicas=settings.log_replicas)

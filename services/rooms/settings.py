@@ -1,4 +1,4 @@
-"""Settings of rooms (docs/configuration.md is made from this)."""
+"""Settings of rooms. docs/configuration.md is made from them."""
 
 from pydantic import Field
 
@@ -56,7 +56,7 @@ class RoomsSettings(ServiceSettings):
         return self.development if self.auto_create_rooms is None else self.auto_create_rooms
 
     def rules(self) -> Rules:
-        """What of this the rules of a room need."""
+        """The settings that the rules need."""
         return Rules(
             default_max_participants=self.default_max_participants,
             creates_on_join=self.creates_on_join,

@@ -1,4 +1,4 @@
-"""Takes the timers that are due, one replica each, and does to the rooms what the time asks for."""
+"""Takes due timers, each in one replica of rooms, and executes them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 DUE = Counter("parley_timers_due_total", "Timers that were due, by kind.", ["kind"])
 
-SWEEP_SECONDS = 20.0  # longer than a join may be on its way (the gateway's deadline and one append)
+SWEEP_SECONDS = 20.0  # longer than a join can be under way (the gateway's deadline and one append)
 ROOMS_AT_ONCE = 32
 
 
@@ -33,7 +33,7 @@ class Timekeeper:
         self._executor = executor
         self._clock = clock
         self._taking: Following | None = None
-        # Every other timer is about one room, and has a rule.
+        # Every other timer is about one room and has a rule, so the executor takes it.
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             LeaseEnds: self._lease_ended,
             Sweep: self._sweep,
@@ -41,16 +41,16 @@ class Timekeeper:
         }
 
     async def start(self) -> None:
-        """Take what is due from now on."""
+        """Begin to take due timers."""
         self._taking = await self._timers.take(self.handle, pauses.TIMER)
 
     async def stop(self) -> None:
-        """Take no more, and finish what was taken."""
+        """Take no more timers, and finish those that were taken."""
         if self._taking is not None:
             await self._taking.stop()
 
     async def handle(self, timer: Timer) -> None:
-        """Do what a timer asks for. Raises Refused when that is not possible now: it comes again."""
+        """Execute a timer. Raises Refused when that is not possible now; then the timer comes again."""
         DUE.labels(timer.kind).inc()
         await self._handlers.get(type(timer), self._executor.execute)(timer)
 

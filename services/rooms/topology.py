@@ -1,7 +1,7 @@
-"""What is advised to the calls of a room by how many are in it. Pure.
+"""The room's advice to its calls, by the number of participants: `mesh` or `sfu_advised`. Pure.
 
-In a full mesh everyone sends everything to everyone, so each participant costs all the others. Above a number of them
-(a setting) the room says that a selective forwarding unit would be better, and below it again that it need not be.
+In a full mesh every participant sends its media to all others. Above a number of participants (a setting) the room
+advises a selective forwarding unit.
 """
 
 from services.rooms.decision import Context, Decision, Rules
@@ -11,14 +11,14 @@ from shared.rooms.roster import Roster
 
 
 def advised(participants: int, rules: Rules) -> Topology:
-    """What suits so many participants."""
+    """The topology that suits this number of participants."""
     return "mesh" if participants <= rules.mesh_participants else "sfu_advised"
 
 
 def advise(_roster: Roster, decision: Decision, context: Context) -> None:
-    """Add the event that belongs behind those of an entry in which somebody came or went, if the advice changes by them.
+    """Add an `updated` event to a decision in which participants join or leave, if that changes the advice.
 
-    Nobody asked for it, so it has no `by`.
+    No caller asked for the event, so it has no `by`.
     """
     types = {event.type for event in decision.events}
     if "closed" in types or not types & {"participant_joined", "participant_left"}:

@@ -36,9 +36,9 @@ class OpenSession(Tolerant):
 
 
 class SessionOpened(Tolerant):
-    """The identity, and the secret with which (and an agent-link token) the session can be resumed.
+    """The identity, and the token that resumes the session (together with an agent-link token).
 
-    `good_until` (Unix seconds) is the token's end with the leeway it was accepted with: the session ends then.
+    `good_until` is when the session ends, in Unix seconds: the agent-link token's end, with the leeway of auth.
     """
 
     identity: Identity
@@ -48,7 +48,7 @@ class SessionOpened(Tolerant):
 
 
 class CheckJoinToken(Tolerant):
-    """Is this join token good for this room and agent? (Whether it was used already, the room's log knows.)"""
+    """Is this join token good for this room and agent? Rooms checks whether it was used already."""
 
     token: str
     room_id: RoomId
@@ -56,7 +56,7 @@ class CheckJoinToken(Tolerant):
 
 
 class IssueJoinToken(Tolerant):
-    """Issue a join token. Asked only after rooms allowed it. `ttl` is seconds."""
+    """Issue a join token. The gateway asks this only after rooms allowed it. `ttl` is seconds."""
 
     room_id: RoomId
     agent_id: AgentId
@@ -75,7 +75,7 @@ class IssueDevToken(Tolerant):
 
 
 class IssueGuestToken(Tolerant):
-    """Issue a guest token: for a new guest, or with the guest token `renews`, which is still good, for the same one."""
+    """Issue a guest token for a new guest, or for the same guest as the token `renews`, which must still be good."""
 
     name: str | None = None
     renews: str | None = None
@@ -89,7 +89,7 @@ class Issued(Tolerant):
 
 
 class IssueIceServers(Tolerant):
-    """The STUN and TURN servers this agent may use, with credentials of its own. Asked for participants of rooms only."""
+    """The STUN and TURN servers this agent may use, with its own credentials. Only for agents that join a room."""
 
     agent_id: AgentId
 

@@ -1,4 +1,4 @@
-"""An ICE server as clients get it: how a browser finds a way to another one, with credentials of its own."""
+"""A STUN or TURN server as clients get it, with the client's own credentials."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ def _unset(value: str | None) -> bool:
 
 
 class IceServer(Strict):
-    """An RTCIceServer (W3C webrtc-pc 4.2.4). What is not set is left out: browsers refuse null there."""
+    """An RTCIceServer (W3C webrtc-pc 4.2.4). Fields that are not set are left out, since browsers refuse null there."""
 
     urls: list[str]
     username: str | None = Field(None, exclude_if=_unset, repr=False)

@@ -1,10 +1,10 @@
-"""What was begun by following a log or taking timers, and can be stopped."""
+"""The handle of a subscription to a log or to due timers."""
 
 from typing import Protocol
 
 
 class Following(Protocol):
-    """Something being followed."""
+    """A subscription that can be stopped."""
 
     async def stop(self) -> None:
-        """No more calls after this returns."""
+        """Stop. The callback is not called any more after this returns."""

@@ -1,6 +1,6 @@
-"""What of our messages travels in NATS headers: written and read here and nowhere else. Pure.
+"""The NATS headers of our messages. Only this file writes and reads them. Pure.
 
-The names are an interface: releases that run side by side read each other's.
+The names are an interface: releases that run side by side read each other's headers.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from shared.values.position import Position
 
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 KEY = "Nats-Msg-Id"
-_PREVIOUS = "Nats-Last-Sequence"  # the stream writes it into its copies: the position before, of the same subject
+_PREVIOUS = "Nats-Last-Sequence"  # in the copies a stream republishes: the position of the subject's message before
 _OPERATION = "Parley-Operation"
 _PARTICIPANT = "Parley-Participant"
 _EPOCH = "Parley-Epoch"
@@ -47,7 +47,7 @@ def of_stamp(stamp: Stamp) -> dict[str, str]:
 
 
 def stamp(headers: Mapping[str, str]) -> Stamp:
-    """From the headers of an entry; entries of others, or of older versions, have fewer. Raises ValueError."""
+    """The stamp in the headers of an entry. Entries of older versions have fewer headers. Raises ValueError."""
     grant, _, until = headers.get(_GRANT, "").partition(" ")
     participant = headers.get(_PARTICIPANT)
     session = headers.get(_SESSION)
@@ -67,7 +67,7 @@ def stamp(headers: Mapping[str, str]) -> Stamp:
 
 
 def of_signal(signal: Signal) -> dict[str, str]:
-    """What the receiving gateway must know before it opens the body."""
+    """The headers of a signal: what the receiving gateway must know before it opens the body."""
     headers = {_SENDER: signal.sender, _EPOCH: str(signal.epoch), "Nats-TTL": f"{signal.seconds}s"}
     if signal.key is not None:
         headers[KEY] = signal.key
@@ -75,9 +75,9 @@ def of_signal(signal: Signal) -> dict[str, str]:
 
 
 def signal_head(headers: Mapping[str, str]) -> tuple[ParticipantId, int, Position]:
-    """Who sent a signal, with which epoch, and where the one before to the same participant stands (NOWHERE: not said).
+    """A signal's sender, the sender's epoch, and the position of the signal before it to the same participant.
 
-    Raises ValueError.
+    That position is NOWHERE when the headers do not say it. Raises ValueError.
     """
     return (
         ParticipantId(headers.get(_SENDER, "")),

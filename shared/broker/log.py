@@ -1,8 +1,8 @@
-"""The port to a log: append, follow, read. Rooms have one, and any other kind of log is another instance of it.
+"""The port to a log: append, follow, read. The log of rooms is one instance of it.
 
 A log is a stream whose subjects begin with one prefix. Each of its subjects is a log of its own (a room's events, one
-participant's signals); the order of the whole stream is the order of each. A reader names a subject, or many of them by
-the wildcards of NATS.
+participant's signals). Positions ascend over the whole stream. A reader names a subject, or several by the wildcards of
+NATS.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,11 @@ class Conflict(Exception):  # noqa: N818 - an outcome to act on, not a failure
 
 
 class Stored(Protocol):
-    """What a log gives back: at least where it stands."""
+    """An entry read from a log. Every one has a position."""
 
     @property
     def position(self) -> Position:
-        """Of this entry in its stream."""
+        """The entry's position in its stream."""
 
 
 Draft = TypeVar("Draft")
@@ -33,14 +33,14 @@ Item_co = TypeVar("Item_co", bound=Stored, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class LogFormat(Generic[Draft, Item]):
-    """What a log is made of: its stream, where its subjects begin, and how an entry is written and read.
+    """The format of a log: its stream, the prefix of its subjects, and how an entry is written and read.
 
-    The stream copies what it stores from `prefix` to `live`, where it is followed. `decode` gets subject, position,
-    headers and body; it gives None for what is no entry, and raises nothing.
+    The stream republishes what it stores below `prefix` to subjects below `live`; followers subscribe to those. `decode`
+    gets subject, position, headers and body. It returns None for what is no entry, and raises nothing.
     """
 
     stream: str
-    description: str  # one sentence, for whoever looks at the streams
+    description: str  # one sentence, shown by NATS' tools
     prefix: str
     live: str
     encode: Callable[[Draft], tuple[dict[str, str], bytes]]
@@ -53,11 +53,11 @@ class LogFormat(Generic[Draft, Item]):
 
     @property
     def live_subjects(self) -> str:
-        """Every subject on which it is followed."""
+        """Every subject on which the stream republishes."""
         return f"{self.live}>"
 
     def live_subject(self, subject: str) -> str:
-        """Where the copies of a subject of this log are."""
+        """The subject on which the stream republishes entries of `subject`."""
         return self.live + subject.removeprefix(self.prefix)
 
 
@@ -69,19 +69,20 @@ class Log(Protocol[Draft_contra, Item_co]):
 
     @property
     def incarnation(self) -> str:
-        """Which log this is (the stream's creation time): positions of another one mean nothing."""
+        """Identifies this log (by the stream's creation time). Positions of another incarnation mean nothing here."""
 
     async def append(self, subject: str, draft: Draft_contra, *, after: Position) -> Position:
-        """Append if `after` is still the last position of the subject (NOWHERE: if it is empty); the new position.
+        """Append if `after` is still the last position of the subject (NOWHERE: if the subject is empty).
 
-        Raises Conflict when it is not.
+        Returns the new position. Raises Conflict when `after` is not the last position.
         """
 
     async def follow(self, subject: str, receive: Callable[[Item_co], None], on_gap: Callable[[], None]) -> Following:
-        """Call `receive` for every entry committed from now on, in the log's order; when this returns, none is missed.
+        """Call `receive` for every entry committed from now on, in the log's order. No entry committed after this
+        returns is missed.
 
-        `on_gap` is called when entries may have been lost (reconnected, slow consumer): read on from the last one seen.
-        Neither callable may raise or block.
+        `on_gap` is called when entries may have been lost (reconnect, slow consumer). Then read on from the last entry
+        seen. Neither callable may raise or block.
         """
 
     async def read(self, subject: str, *, after: Position = NOWHERE, limit: int) -> Sequence[Item_co]:
@@ -91,10 +92,10 @@ class Log(Protocol[Draft_contra, Item_co]):
         """The newest entry of each of these subjects that has any (at most 1,000 subjects). May lag an append."""
 
     async def position(self, subject: str) -> Position:
-        """That of the newest entry among all subjects that match, NOWHERE if there is none; does not lag."""
+        """The position of the newest entry of all matching subjects, NOWHERE if there is none. Does not lag."""
 
     async def newest_of_each(self, subject: str) -> Sequence[Item_co]:
-        """The newest entry of every subject that matches, however many; oldest first."""
+        """The newest entry of every matching subject, however many there are, oldest first."""
 
     async def trim(self, subject: str) -> None:
-        """Delete all entries of a subject but the last, which shows that it was there and how it ended."""
+        """Delete all entries of a subject but the last. The last one still shows that the subject existed and its end."""

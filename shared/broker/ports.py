@@ -1,4 +1,4 @@
-"""One process's ports to the broker, all over one connection. A part of a service is given the ones that it needs."""
+"""One process's ports to the broker, all over one connection. Each part of a service gets only the ports it needs."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,26 +12,26 @@ from shared.broker.timers import Timers
 
 
 class Connection(Protocol):
-    """What all ports of a process stand on."""
+    """The connection that all ports of a process share."""
 
     async def check(self) -> None:
-        """Prove that the broker answers and stores now (for readiness). Raises `Refused(unavailable)`."""
+        """For readiness: raises `Refused(unavailable)` unless the broker answers and stores now."""
 
     async def close(self) -> None:
-        """Finish what is being answered, then disconnect."""
+        """Finish the requests that are being answered, then disconnect."""
 
 
 class HasRequests(Protocol):
-    """All that auth needs of its ports, and all that it has a right to."""
+    """The part of the ports that auth uses, and has permissions for."""
 
     @property
     def requests(self) -> Requests:
-        """To ask and to answer."""
+        """The port for asking and answering."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Made by an adapter, over its `connection`."""
+    """All ports of a process. An adapter makes them over its `connection`."""
 
     connection: Connection
     requests: Requests

@@ -1,4 +1,4 @@
-"""The port for asking and answering: an endpoint is asked, one process of the service that serves it answers."""
+"""The port for asking and answering: one process of the service that serves an endpoint answers a request to it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Request = TypeVar("Request", bound=Tolerant)
 Reply = TypeVar("Reply", bound=Tolerant)
 
 Handler = Callable[[Any], Awaitable[Any]]
-CONCURRENT_REQUESTS = 1000  # per service and process; one more is refused with `unavailable`
+CONCURRENT_REQUESTS = 1000  # per service and process; more are refused with `unavailable`
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Requests(Protocol):
     async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
         """Ask, and wait for the answer. Raises the `Refused` of the service that answered.
 
-        A `Command` without a deadline gets the time until which this waits.
+        A `Command` without a deadline gets one: the time until which this waits.
         """
 
     async def serve(self, service: Service) -> None:
-        """Answer these endpoints, sharing them with other processes of the same name, until the connection closes."""
+        """Answer these endpoints until the connection closes. Processes that serve the same service share the requests."""
 
 
 def with_deadline(request: Request, until: float) -> Request:
-    """A command has to happen before whoever asked stops waiting. `until` is Unix seconds."""
+    """The request; a command without a deadline gets `until` (Unix seconds), when its caller stops waiting."""
     if isinstance(request, Command) and request.deadline is None:
         return request.model_copy(update={"deadline": until})
     return request

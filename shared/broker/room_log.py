@@ -1,8 +1,8 @@
-"""The log of rooms: what stands in it, and how it is written and read. Pure.
+"""The log of rooms: its entries, and how they are written and read. Pure.
 
-Each room has one subject of events, which rooms appends to, and one subject of signals for each participant, which
-gateways post to; beside a snapshot among the events there is a state. Events are decoded when they are taken: a gateway
-is shown many that it has already.
+Each room has one subject of events, to which rooms appends, and one subject of signals for each participant, to which
+gateways post. A snapshot among the events has a private state on a third subject. Events are decoded only when a reader
+takes them, since a gateway receives many that it has already.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class StoredEvents:
     _headers: Mapping[str, str] = field(default_factory=dict)
 
     def entry(self) -> Entry:
-        """Decoded. What is no batch of room events is counted, and changes nothing."""
+        """The decoded entry. One that is no batch of room events is counted, and has no events."""
         try:
             return Entry(self.position, decode(self.body), header.stamp(self._headers))
         except ValueError:
@@ -40,7 +40,8 @@ class StoredEvents:
 class StoredSignal:
     """A sealed signal to one participant.
 
-    `previous` is the position of the one before to the same participant, 0 if there is none; only a follower is told.
+    `previous` is the position of the signal before it to the same participant, 0 if there is none. Only entries that are
+    followed have it, and not entries that are read.
     """
 
     position: Position
@@ -54,7 +55,7 @@ class StoredSignal:
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """What only rooms needs beside a snapshot that stands among a room's events."""
+    """The private state of a snapshot among a room's events, which only rooms needs."""
 
     position: Position
     room_id: RoomId

@@ -1,4 +1,4 @@
-"""The port for notes of which gateway may be in which room: where to look when a gateway is lost."""
+"""The port for notes of which gateway may have participants in which room: rooms looks there when a gateway is lost."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ class RoomNotes(Protocol):
     """Notes by gateway. Every method raises `Refused(unavailable)` when the broker cannot answer."""
 
     async def note_room(self, gateway: GatewayId, room_id: RoomId) -> None:
-        """Note that participants of a gateway may be in a room."""
+        """Note that a gateway may have participants in a room."""
 
     async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """The rooms noted of a gateway. May lag."""

@@ -11,7 +11,7 @@ from shared.values.position import Position
 class Signal:
     """A sealed message on its way to one participant. `key` makes a repeat of the same request have no second effect.
 
-    `seconds`: how long it is kept.
+    `seconds` is how long the log keeps it.
     """
 
     room_id: RoomId
@@ -24,17 +24,17 @@ class Signal:
 
 
 class Posted(NamedTuple):
-    """Where a signal is in the log; `again`: it was there already."""
+    """A signal's position in the log. `again`: it was stored before under the same key."""
 
     position: Position
     again: bool = False
 
 
 class Signals(Protocol):
-    """Sends signals. Who they are for follows the room's log."""
+    """Sends signals. The gateways of the receivers get them by following the room's log."""
 
     async def post(self, signal: Signal) -> Posted:
         """Append a signal to the room's log. A repeated `key` stores nothing, and gives the first one's position.
 
-        Raises `Refused(unavailable)`: then its outcome is unknown; post it again with the same key.
+        Raises `Refused(unavailable)` when the outcome is unknown; then post it again with the same key.
         """

@@ -17,11 +17,11 @@ class Snapshots(Protocol):
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """As it is stored."""
+    """The snapshot as it is stored."""
     return snapshot.model_dump_json(by_alias=True).encode()
 
 
 def usable(stored: bytes | None, incarnation: str) -> Snapshot | None:
-    """What was stored, if it says something about the log of this incarnation."""
+    """The stored snapshot, if it belongs to the log of this incarnation. Raises ValueError when it cannot be read."""
     snapshot = Snapshot.model_validate_json(stored, extra="ignore") if stored else None
     return snapshot if snapshot is not None and snapshot.incarnation == incarnation else None

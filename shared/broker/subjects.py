@@ -1,7 +1,7 @@
-"""Every NATS subject of the system, typed: the table of contents. Nobody else writes a subject down.
+"""Every NATS subject of the system, typed. No other file writes a subject down.
 
-`Endpoint`: asked and answered (a NATS micro service). Room topics: the log (what was committed) and its republished
-copy (what is followed). Timers: what waits for its time, and what is due.
+An `Endpoint` is asked and answered (a NATS micro service). A room has subjects in the log, and the stream republishes
+them for followers. A timer has one subject while it waits, and another when it is due.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from shared.values.model import Tolerant
 ROOT = "agentlink"
 LOG_STREAM = "ROOMS"
 LOG_PREFIX = f"{ROOT}.log."
-LIVE_PREFIX = f"{ROOT}.room."  # where the stream's copies are, to be followed
+LIVE_PREFIX = f"{ROOT}.room."  # of the subjects on which the stream republishes, for followers
 ALL_EVENTS = f"{LOG_PREFIX}*.event"
 SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
@@ -33,7 +33,7 @@ Reply = TypeVar("Reply", bound=Tolerant)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[Request, Reply]):
-    """A question of one type answered with one type. `name` is `<service>.<verb>`, the subject below `agentlink.`."""
+    """A request of one type, answered with one type. `name` is `<service>.<verb>`; the subject is `agentlink.<name>`."""
 
     name: str
     request: type[Request]
@@ -41,12 +41,12 @@ class Endpoint(Generic[Request, Reply]):
 
     @property
     def subject(self) -> str:
-        """Where it is asked."""
+        """The subject of requests."""
         return f"{ROOT}.{self.name}"
 
     @property
     def description(self) -> str:
-        """One sentence for `$SRV.INFO`: the request's docstring."""
+        """The description in `$SRV.INFO`: the request's docstring."""
         return (self.request.__doc__ or "").strip()
 
 
@@ -73,45 +73,45 @@ CHECK_GRANT = Endpoint("rooms.check_grant", c.CheckGrant, c.Done)
 
 
 def event_log(room_id: RoomId) -> str:
-    """Where rooms appends the changes of a room."""
+    """The subject to which rooms appends the changes of a room."""
     return f"{LOG_PREFIX}{room_id}.event"
 
 
 def state_log(room_id: RoomId) -> str:
-    """Where rooms puts what only rooms needs beside a snapshot in the event log."""
+    """The subject of the private states that belong to snapshots in the event log."""
     return f"{LOG_PREFIX}{room_id}.state"
 
 
 def signal_log(room_id: RoomId, to: ParticipantId) -> str:
-    """Where gateways append what is on its way to one participant."""
+    """The subject to which gateways append the signals to one participant."""
     return f"{LOG_PREFIX}{room_id}.signal.{to}"
 
 
 def room_log(room_id: RoomId) -> str:
-    """Everything in a room's log, events and signals."""
+    """All subjects of a room's log."""
     return f"{LOG_PREFIX}{room_id}.>"
 
 
 def snapshot(room_id: RoomId) -> str:
-    """Where rooms keeps the newest snapshot of a room."""
+    """The subject of the cached newest snapshot of a room."""
     return f"{ROOT}.snapshot.{room_id}"
 
 
 def armed(timer: Timer) -> str:
-    """Where a timer waits for its time; what is there last is what counts."""
+    """The subject on which a timer waits until it is due. A later timer there replaces it."""
     return f"{ROOT}.timer.set.{timer.name}"
 
 
 def due(timer: Timer) -> str:
-    """Where the broker puts a timer when its time has come."""
+    """The subject on which the broker stores a timer when it is due."""
     return f"{ROOT}.timer.due.{timer.name}"
 
 
 def noted_room(gateway: GatewayId, room_id: RoomId) -> str:
-    """A note that participants of this gateway may be in this room."""
+    """The subject of the note that this gateway may have participants in this room."""
     return f"{ROOT}.timer.held.{gateway}.{room_id}"
 
 
 def noted_rooms(gateway: GatewayId) -> str:
-    """All such notes of a gateway."""
+    """The subjects of all such notes of a gateway."""
     return f"{ROOT}.timer.held.{gateway}.*"

@@ -1,4 +1,4 @@
-"""Reading a log to its end, or up to a position that is known to be there: reads may lag what was stored."""
+"""Reads a log to its end, or up to a position that is known to be stored. It waits, since reads may lag the log."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +20,11 @@ async def read_on(
     up_to: Position | None = None,
     waits: Sequence[float] = pauses.LAGGING_READ,
 ) -> bool:
-    """Hand over what is above `after`, oldest first and page by page: all that a read shows, or at least until `up_to`.
+    """Pass the entries above `after` to `take`, oldest first and page by page.
 
-    False when `up_to` has not come after all of the `waits`. Raises `Refused(unavailable)`, and whatever `take` raises.
+    Without `up_to` it ends at the first page that is not full. With `up_to` it reads until that position is there, and
+    waits `waits` seconds between reads. False when `up_to` has not come after all of them. Raises `Refused(unavailable)`,
+    and what `take` raises.
     """
     left = iter(waits)
     while up_to is None or after < up_to:
@@ -42,7 +44,7 @@ async def read_on(
 
 
 class _TooMany(Exception):  # noqa: N818 - an outcome
-    """More entries than were asked for at most."""
+    """There are more entries than `most`."""
 
 
 async def read_up_to(
@@ -54,7 +56,10 @@ async def read_up_to(
     most: int | None = None,
     waits: Sequence[float] = pauses.LAGGING_READ,
 ) -> list[Item] | None:
-    """What is above `after`, `up_to` included; it may be more. None when that does not come, or is more than `most`."""
+    """The entries above `after`, `up_to` included; there may be later ones too. See `read_on`.
+
+    None when `up_to` does not come, or when there are more than `most`.
+    """
     found: list[Item] = []
 
     async def take(page: Sequence[Item]) -> None:

@@ -1,4 +1,4 @@
-"""The port for timers: held by the broker until they are due, then handed to one of the processes that take them."""
+"""The port for timers: the broker holds them until they are due, then hands each to one process that takes them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -14,17 +14,18 @@ class Timers(Protocol):
     """Arms and takes timers. Every method raises `Refused(unavailable)` when the broker cannot answer."""
 
     async def arm(self, timer: Timer, *, after: Position | None = None) -> Position:
-        """Have the broker hold a timer until it is due, in place of one of the same name; its position.
+        """Have the broker hold a timer until it is due. It replaces a timer of the same name. Returns its position.
 
-        With `after`, only if that is still the position of the one before (NOWHERE: none waits). Raises Conflict when it
-        is not.
+        With `after`, only if that is still the position of the timer it replaces (NOWHERE: none waits). Raises Conflict
+        when it is not.
         """
 
     async def armed(self, timer: Timer) -> Position | None:
         """The position of the waiting timer of this name, if one waits. May lag."""
 
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
-        """Hand every due timer to `handle`, in one of the processes that take them; again when that one died or raised.
+        """Pass every due timer to `handle`, in one of the processes that take them; many at once, in no order.
 
-        Many at once, in no order; a second time after a second when it was refused, else after `retry_seconds`.
+        A timer comes again when its process died or `handle` raised: after a second when it raised Refused, else after
+        `retry_seconds`.
         """

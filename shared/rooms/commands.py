@@ -22,7 +22,7 @@ from shared.values.position import NOWHERE, Position
 
 
 class Caller(Tolerant):
-    """On whose behalf: what auth said of the agent."""
+    """The agent on whose behalf a request is made, as auth identified it."""
 
     agent_id: AgentId
     name: str
@@ -31,8 +31,10 @@ class Caller(Tolerant):
 
 
 class Command(Tolerant):
-    """What changes a room. Past `deadline` (Unix seconds) it is refused, so that nothing happens long after whoever asked
-    was told that it had not; the port that asks sets it to the time until which it waits for the answer.
+    """A request that changes a room. Rooms refuses it after `deadline` (Unix seconds).
+
+    The port that asks sets the deadline to the time until which it waits for the answer. So nothing happens after the
+    caller was told `unavailable`.
     """
 
     deadline: float | None = None
@@ -75,10 +77,10 @@ class Joined(Tolerant):
 
 
 class ResumeParticipant(Command):
-    """Take the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
+    """Move the session's seat to this gateway, wherever it was. The same `operation` again has no second effect.
 
-    `since` is when the connection began (Unix seconds; of a join, when it was asked): one that was given up must not
-    take the seat from a newer one because its request was slow.
+    `since` is when the connection began (Unix seconds; of a join, when it was asked). It keeps a slow request of an
+    old connection from taking the seat from a newer one.
     """
 
     caller: Caller
@@ -104,10 +106,10 @@ class Resumed(Tolerant):
 
 
 class DropParticipant(Command):
-    """The session's connection to this gateway is gone; its seat is held for the grace time.
+    """The session's connection to this gateway is gone. Hold its seat for the grace time.
 
-    Refused when the seat is another gateway's by now, or has a higher epoch. Without `epoch` (the outcome of a resume is
-    unknown) any seat that the session has at this gateway is meant, but none that was asked for after `since`.
+    Refused when another gateway has the seat by now, or when the seat has another epoch. Without `epoch` (the outcome of
+    a resume is unknown) it means any seat of the session at this gateway, but none that was asked for after `since`.
     """
 
     room_id: RoomId
@@ -118,9 +120,10 @@ class DropParticipant(Command):
 
 
 class RemoveParticipant(Command):
-    """Give a seat up. Of a gateway whose epoch the log has passed it is refused.
+    """Give a seat up. Refused when the seat has a higher epoch in the log.
 
-    `gives_back` is the key of the join token whose join is undone, when its answer never reached the client.
+    When this undoes a join whose answer never reached the client, `gives_back` is the key of its join token: the token
+    can then be used again.
     """
 
     room_id: RoomId
@@ -133,7 +136,7 @@ class RemoveParticipant(Command):
 class UpdateParticipant(Command):
     """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396).
 
-    `asked_at` is Unix seconds of the gateway: a change that comes after a later one is refused.
+    `asked_at` is Unix seconds of the gateway. A change is refused when one that was asked later is already done.
     """
 
     room_id: RoomId
@@ -183,13 +186,13 @@ class RoomState(Tolerant):
 
 
 class ReadSnapshot(Tolerant):
-    """The replica's view of a room, for gateways that lost count."""
+    """The room as a snapshot, for a gateway that cannot fill a gap in its replica."""
 
     room_id: RoomId
 
 
 class ListRooms(Tolerant):
-    """Open rooms the caller made or may join, newest first. `cursor` is the last answer's."""
+    """Open rooms that the caller made or may join, newest first. `cursor` is the one of the page before."""
 
     caller: Caller
     limit: int
@@ -197,7 +200,7 @@ class ListRooms(Tolerant):
 
 
 class RoomList(Tolerant):
-    """One page. `cursor` is None on the last."""
+    """One page of rooms. `cursor` is None on the last page."""
 
     rooms: list[Room]
     cursor: str | None = None
@@ -213,4 +216,4 @@ class CheckGrant(Tolerant):
 
 
 class Done(Tolerant):
-    """It happened; there is nothing more to say."""
+    """The command was done. There is no other result."""

@@ -1,7 +1,7 @@
-"""Changes of a room, as CloudEvents: what rooms appends, what gateways fold, what other services read.
+"""Changes of a room, as CloudEvents: rooms appends them, gateways fold them, other services read them.
 
-An entry of the log is a CloudEvents 1.0 JSON *batch*: everything that happened together. What our services need beside
-the public fields (epoch, gateway, operation) is the entry's `Stamp` and travels in NATS headers.
+An entry of the log is a CloudEvents 1.0 JSON *batch*: everything that happened together. Fields that only our services
+need (epoch, gateway, operation) are the entry's `Stamp`, and travel in NATS headers.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from shared.values.position import NOWHERE, Position
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 SOURCE = "/agentlink/rooms"
-SNAPSHOT_SOURCE = "/agentlink/rooms/snapshots"  # so that source and id together stay unique, as CloudEvents asks
+SNAPSHOT_SOURCE = "/agentlink/rooms/snapshots"  # another one, since CloudEvents wants source and id unique together
 TYPE_PREFIX = "agentlink.room."
 SNAPSHOT = "snapshot"
 
@@ -36,11 +36,12 @@ class Change(Tolerant):
 
 
 class Checkpoint(Tolerant):
-    """The `data` of a `snapshot`: no change, but the room as of one, so that the entries before may be deleted.
+    """The `data` of a `snapshot`: the state of the room after a change, so that the entries before it may be deleted.
 
     `as_of` is the revision of the last change it contains, `after` the stream sequence of that change's entry. `closed`
-    is why the room is closed, if it is. These are public; what only rooms needs beside them is a `Snapshot` at the stream
-    sequence `state`, on a subject that observers cannot read. `fold_version` is the fold that is needed to go on from it.
+    is why the room is closed, if it is. These fields are public. The fields that only rooms needs are in a `Snapshot` at
+    the stream sequence `state`, on a subject that observers cannot read. A fold needs `fold_version` or later to go on
+    from it.
     """
 
     fold_version: int
@@ -55,7 +56,7 @@ class Checkpoint(Tolerant):
 class RoomEvent(Tolerant):
     """One change of one room, past tense. `time` is RFC 3339 in UTC. A type this version does not know is kept as is.
 
-    With `checkpoint` it is a `snapshot`: nothing changed, and `change` says what the last change left behind.
+    With `checkpoint` it is a `snapshot`. Then nothing changed, and `change` repeats the room and revision as of before.
     """
 
     type: str
@@ -65,7 +66,7 @@ class RoomEvent(Tolerant):
 
     @classmethod
     def snapshot(cls, time: str, checkpoint: Checkpoint) -> "RoomEvent":
-        """The room as of now."""
+        """The event that puts a snapshot of the room into the log."""
         change = Change(revision=checkpoint.as_of, room=checkpoint.room, reason=checkpoint.closed)
         return cls(type=SNAPSHOT, time=time, change=change, checkpoint=checkpoint)
 
@@ -95,7 +96,7 @@ class RoomEvent(Tolerant):
 
 
 def _a_time(text: str) -> str:
-    moment.unix(text)  # the fold counts with it
+    moment.unix(text)  # raises ValueError here rather than in the fold, which calculates with it
     return text
 
 
@@ -117,14 +118,15 @@ _JSON = TypeAdapter(list[dict[str, Any]])
 
 
 def encode(events: Sequence[RoomEvent]) -> bytes:
-    """The batch as it stands in the log."""
+    """The batch as it is stored in the log."""
     return _JSON.dump_json([event.cloud_event() for event in events])
 
 
 def decode(batch: bytes) -> list[RoomEvent]:
-    """The events of a log entry. Unknown fields and event types pass; raises ValueError when it is no such batch.
+    """The events of a log entry. Unknown event types pass. Raises ValueError when it is no such batch.
 
-    What is strict for strangers is not for newer services: unknown fields are ignored everywhere in it.
+    Unknown fields are ignored everywhere in it, even in models that are `Strict` for clients: a newer service may have
+    written them.
     """
     try:
         events = _BATCH.validate_json(batch, extra="ignore")
@@ -140,13 +142,13 @@ def decode(batch: bytes) -> list[RoomEvent]:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What our services need to know about an entry and nobody else does: who asked, and for which stay.
+    """What only our services need to know about an entry: which operation it is, and for which connection of a seat.
 
-    `operation` makes a command safe to ask again; `participant`, `session` (a fingerprint), `gateway`, `epoch` and
-    `since` (when that connection began, Unix seconds) belong to the participant the entry (re)connects; `grant` is the
-    fingerprint of the join token this join consumed, `until` its end in Unix seconds, or 0 when it is given back;
-    `asked_at` (Unix seconds) orders what a participant says of itself; `unheard_from` is the position above which a
-    client that joins where it has a seat already may have heard nothing.
+    `operation` makes a command safe to repeat. `participant`, `session` (a fingerprint), `gateway`, `epoch` and `since`
+    (when that connection began, Unix seconds) belong to the participant that the entry connects or reconnects. `grant` is
+    the fingerprint of the join token that the join consumed; `grant_until` is the token's end in Unix seconds, or 0 when
+    the token is given back. `asked_at` (Unix seconds) orders a participant's updates of itself. `unheard_from`: when a
+    client joins where it has a seat already, it may have received no signal above this position.
     """
 
     operation: str
@@ -163,7 +165,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events that happened together, and what our services know of them: an entry before it is in the log."""
+    """Events that happened together, and their stamp: an entry before it is in the log."""
 
     events: Sequence[RoomEvent]
     stamp: Stamp

@@ -1,4 +1,4 @@
-"""What a join token allows: auth reads it out of the token, rooms decides by it."""
+"""What a join token allows. Auth reads it from the token, and rooms decides by it."""
 
 from shared.rooms.model import Role
 from shared.values.ids import AgentId, RoomId

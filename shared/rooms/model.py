@@ -1,4 +1,4 @@
-"""A room and its participants as everybody sees them: the public fields of protocol section 4, and nothing else."""
+"""The public model of a room and its participants: the fields of protocol section 4."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ Role = Literal["owner", "moderator", "participant"]
 RoomType = Literal["voice", "video"]
 Access = Literal["open", "token"]
 ConnectionState = Literal["connected", "reconnecting"]
-# What calls in the room do best: connect everyone with everyone, or use a selective forwarding unit. More may come.
+# The advice for calls in the room: connect everyone with everyone, or use a selective forwarding unit.
 Topology = Literal["mesh", "sfu_advised"]
 LeaveReason = Literal["left", "timeout", "replaced", "kicked", "banned", "room_closed", "token_expired", "revoked"]
 CloseReason = Literal["deleted", "max_duration", "empty"]
@@ -57,7 +57,7 @@ class MediaPatch(Strict):
 
     @model_serializer(mode="wrap")
     def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """On its way to another process, what is absent stays absent: as `null` it would turn that kind off."""
+        """Leave absent kinds out when the patch is sent to another process: as `null` they would turn that kind off."""
         return {kind: track for kind, track in handler(self).items() if kind in self.model_fields_set}
 
     def apply(self, media: Media) -> Media:

@@ -1,6 +1,6 @@
-"""The fold of a room's log: who is in the room now. rooms decides on it, gateways keep it as their replica.
+"""The fold of a room's log: who is in the room now. Rooms decides on it, and gateways keep it as their replica.
 
-Pure: entries in, state out. The events alone are enough; applying an entry twice, or one from before, changes nothing.
+Pure: entries in, state out. Applying an entry twice, or an older one, changes nothing.
 """
 
 from collections.abc import Sequence
@@ -16,27 +16,27 @@ from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, Session
 from shared.values.model import Tolerant
 from shared.values.position import NOWHERE, Position
 
-# Counts up whenever the same log leads to another state than before: a new event that changes something, a new field.
-# 0 is that of releases before 0.4.0, which did not say (docs/adr/0016).
+# Goes up whenever the same log leads to another state than before: a new event that changes something, a new field.
+# 0 stands for releases before 0.4.0, whose snapshots had no version (docs/adr/0016).
 FOLD_VERSION: Final = 1
 
 OPERATION_MEMORY_SECONDS = 60.0
-GRANT_MEMORY_SECONDS = 60.0  # beyond its end: the clocks of auth and rooms differ, and a join may be on its way
-OPERATION_MEMORY = 2000  # operations at most; a room this busy forgets sooner
-DEPARTED_SECONDS = 600.0  # for so long a session that comes back is told why its participant left
+GRANT_MEMORY_SECONDS = 60.0  # after a token's end, since auth's and rooms' clocks differ and a join may be under way
+OPERATION_MEMORY = 2000  # operations at most; a busier room forgets them before `OPERATION_MEMORY_SECONDS`
+DEPARTED_SECONDS = 600.0  # how long a session that comes back is told why its participant left
 DEPARTED_MEMORY = 1000
 
-ONLY_ROOMS: Final = "only rooms needs it"  # marks a field: what leaves rooms has its default there
+ONLY_ROOMS: Final = "only rooms needs it"  # marks fields that rooms replaces by their default in its answers
 
 
 class Seat(Tolerant):
-    """A participant, and what only our services know: its session's fingerprint, its gateway, how often it moved, since
-    when it has this connection (Unix seconds of its gateway) and as of which entry (`moved_at`), above which position a
-    client that asks to join it may have heard nothing (`unheard_from`), and when it last said something of itself
-    (`said_at`, Unix seconds).
+    """A participant, with fields that only our services know.
 
-    `dropped_at` is when its connection was gone (RFC 3339), or the one before that it came back from; None when nobody
-    had noticed.
+    `session` is the session's fingerprint, `gateway` the gateway of its connection, and `epoch` counts the connections
+    that the seat has had. `since` is when this connection began (Unix seconds of its gateway), and `moved_at` the entry
+    that gave it the seat. `unheard_from`: a client that asks to join again may have received no signal above this
+    position. `said_at` is when the participant last updated itself (Unix seconds). `dropped_at` is when its connection
+    was found gone (RFC 3339), or the connection before it if it came back; None when no service had noticed that.
     """
 
     participant: Participant
@@ -51,7 +51,7 @@ class Seat(Tolerant):
 
 
 class Departure(Tolerant):
-    """How a session's stay ended: at which entry, when (Unix seconds), and why."""
+    """How a session's participation ended: at which entry, when (`at`, Unix seconds), and why."""
 
     participant_id: ParticipantId
     agent_id: AgentId
@@ -62,13 +62,13 @@ class Departure(Tolerant):
 
 
 class RosterState(Tolerant):
-    """What the fold of a log knows of a room beside its properties and seats: the one list of these fields.
+    """The fields of a fold beside the room's properties and seats. Snapshot and Roster share them.
 
-    `sequence` is the stream sequence of the last event entry it contains, 0 for none; `last_order` the highest order
-    ever given; `started_at` when the first participant ever joined, `empty_since` since when nobody is in (RFC 3339);
-    `closed` why the room was; `origin` the operation that created it; `operations` those of the last minute, with Unix
-    seconds; `grants` the consumed join tokens' fingerprints, with Unix seconds of their end; `departed` who left in the
-    last minutes, oldest first.
+    `sequence` is the stream sequence of the last event entry it contains, 0 for none. `last_order` is the highest order
+    ever given. `started_at` is when the first participant ever joined, `empty_since` since when the room is empty (RFC
+    3339). `closed` is why the room was closed. `origin` is the operation that created it. `operations` are those of the
+    last minute, with Unix seconds. `grants` are the fingerprints of consumed join tokens, with the Unix seconds of their
+    end. `departed` are the sessions that left in the last minutes, oldest first.
     """
 
     room_id: RoomId
@@ -86,7 +86,7 @@ class RosterState(Tolerant):
 
 
 def _hidden(model: type[BaseModel]) -> dict[str, Any]:
-    """What stands in a model for the fields that do not leave rooms."""
+    """The defaults of a model's fields that do not leave rooms."""
     return {name: field.default for name, field in model.model_fields.items() if ONLY_ROOMS in field.metadata}
 
 
@@ -97,7 +97,7 @@ _HIDDEN_SEAT: Final = _hidden(Seat)
 class Snapshot(RosterState):
     """A roster at one position of the log: the state after the entry with stream sequence `sequence`.
 
-    `fold_version` says which fold made it: another one may have passed over events that this one knows.
+    `fold_version` says which fold made it. A fold of another version may have skipped events that this one knows.
     """
 
     fold_version: int = 0
@@ -107,7 +107,7 @@ class Snapshot(RosterState):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a room's event log: its stream sequence, what happened together, and for whom."""
+    """One entry of a room's event log: its stream sequence, its events and their stamp."""
 
     sequence: Position
     events: Sequence[RoomEvent]
@@ -115,7 +115,7 @@ class Entry:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The state that the entry stands for, if it is a snapshot instead of a change."""
+        """The state in the entry, if it is a snapshot instead of a change."""
         return self.events[0].checkpoint if self.events else None
 
 
@@ -141,7 +141,7 @@ class Roster(RosterState):
         if entry.stamp.operation and entry.stamp.operation in self.operations:
             return False
         for event in entry.events:
-            if event.change.revision > self.revision:  # an old event appended again is none of ours
+            if event.change.revision > self.revision:  # skip an old event that was appended again
                 self._take(event, entry.stamp)
                 self.empty_since = None if self.seats else self.empty_since or event.time
         self._remember(entry)
@@ -154,7 +154,7 @@ class Roster(RosterState):
         return entry.events[0].change.revision > self.revision + (entry.checkpoint is None)
 
     def _begin(self, checkpoint: Checkpoint) -> bool:
-        """Take the state of a snapshot in the log, if it is ahead: as much of it as is public."""
+        """Take the public state of a snapshot in the log, if the snapshot is ahead of this fold."""
         if checkpoint.as_of <= self.revision:
             return False
         self.revision, self.room, self.closed = checkpoint.as_of, checkpoint.room, checkpoint.closed
@@ -163,7 +163,7 @@ class Roster(RosterState):
         return True
 
     def restore(self, state: Snapshot, sequence: Position) -> None:
-        """Become this state, all of it, which an entry at `sequence` of this log stands for."""
+        """Replace the whole state by that of a snapshot entry at `sequence` of this log."""
         whole = self.of(state.model_copy(update={"sequence": sequence, "incarnation": self.incarnation}))
         for name in type(self).model_fields:
             setattr(self, name, getattr(whole, name))
@@ -190,7 +190,7 @@ class Roster(RosterState):
             self.seats[participant.id] = self._seat(event, participant, stamp)
 
     def _seat(self, event: RoomEvent, participant: Participant, stamp: Stamp) -> Seat:
-        """The stamp's session, gateway and epoch belong to the one participant it names."""
+        """The participant's seat after an event. The stamp's session, gateway and epoch belong to the one it names."""
         before = self.seats.get(participant.id)
         away = before is not None and before.participant.connection == "reconnecting"
         if stamp.participant == participant.id and stamp.gateway is not None:
@@ -213,7 +213,7 @@ class Roster(RosterState):
         return before.model_copy(update={"participant": participant, "dropped_at": dropped_at, "said_at": said_at})
 
     def _part(self, seat: Seat | None, event: RoomEvent) -> None:
-        """Remember why somebody left, for the session that asks for its seat."""
+        """Remember why a participant left, for its session if that comes back."""
         if seat is None or seat.session is None:
             return
         now = moment.unix(event.time)
@@ -222,7 +222,7 @@ class Roster(RosterState):
             if len(self.departed) < DEPARTED_MEMORY and self.departed[oldest].at > now - DEPARTED_SECONDS:
                 break
             del self.departed[oldest]
-        self.departed.pop(seat.session, None)  # so that the order is that of leaving
+        self.departed.pop(seat.session, None)  # keeps the order of leaving
         self.departed[seat.session] = Departure(
             participant_id=seat.participant.id,
             agent_id=seat.participant.agent_id,
@@ -275,6 +275,6 @@ class Roster(RosterState):
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> "Roster":
-        """The state a snapshot holds."""
+        """The state in a snapshot."""
         state = {name: getattr(snapshot, name) for name in RosterState.model_fields}
         return cls(room=snapshot.room, seats={seat.participant.id: seat for seat in snapshot.seats}, **state)

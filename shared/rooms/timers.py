@@ -1,9 +1,11 @@
-"""What the broker's clock holds for us: what is to be looked at when its time has come. Pure.
+"""The timers that the broker holds until they are due. Pure.
 
 A timer is a hint, never an order: when it fires, rooms looks at the log and does what still has to be done. So an old
-one does nothing, one that fires twice does nothing the second time, and none ever has to be cancelled. Names are such
-that what a replica arms for a decision that then loses takes the place of no timer that counts, and that nothing is
-armed under the name of one that is just firing: the broker would sweep it away.
+timer does nothing, one that fires twice does nothing the second time, and no timer has to be cancelled.
+
+Two rules for names. A replica of rooms arms timers before it appends: if its append then loses, its timer must not have
+replaced one that is still needed. And no timer may be armed under the name of one that is just firing: the broker would
+delete it.
 """
 
 from typing import Annotated, Literal
@@ -15,25 +17,25 @@ from shared.values.model import Tolerant
 
 
 class _Due(Tolerant):
-    """`due` is Unix seconds."""
+    """The time at which a timer fires: `due` is Unix seconds."""
 
     due: float
 
 
 class LeaseEnds(_Due):
-    """A gateway has not renewed its lease: whoever it held is without a connection."""
+    """A gateway has not renewed its lease: its participants have no connection any more."""
 
     kind: Literal["lease"] = "lease"
     gateway: GatewayId
 
     @property
     def name(self) -> str:
-        """One timer per name; arming it again replaces it."""
+        """The timer's name. Arming another timer of the same name replaces it."""
         return f"lease.{self.gateway}"
 
 
 class Sweep(_Due):
-    """Look once more at a gateway whose lease ended: joins that were on their way then have arrived by now."""
+    """Look once more at a gateway whose lease ended: joins that were under way then are in the log by now."""
 
     kind: Literal["sweep"] = "sweep"
     gateway: GatewayId
@@ -45,7 +47,7 @@ class Sweep(_Due):
 
 
 class GraceEnds(_Due):
-    """A participant whose connection is gone did not come back in time."""
+    """The grace time of a participant whose connection is gone is over."""
 
     kind: Literal["grace"] = "grace"
     room_id: RoomId
@@ -71,7 +73,7 @@ class RoomEnds(_Due):
 
 
 class RoomEmpty(_Due):
-    """A room has been empty for long."""
+    """A room has been empty for `empty_room_seconds`."""
 
     kind: Literal["empty"] = "empty"
     room_id: RoomId
@@ -101,10 +103,10 @@ _timer: TypeAdapter[Timer] = TypeAdapter(Annotated[Timer, Field(discriminator="k
 
 
 def encode(timer: Timer) -> bytes:
-    """As it is stored."""
+    """The timer as it is stored."""
     return timer.model_dump_json(by_alias=True).encode()
 
 
 def decode(body: bytes) -> Timer:
-    """As it was stored. Raises ValueError for anything else, a newer version's timers too."""
+    """The stored timer. Raises ValueError for anything else, including timers of a newer version."""
     return _timer.validate_json(body, extra="ignore")

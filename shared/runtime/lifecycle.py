@@ -1,4 +1,4 @@
-"""The life of a process: settings, logs, loop; run until told to stop; stop in time; say in one sentence what failed."""
+"""The life of a process: reads settings, sets up logs and the event loop, runs until it is told to stop or fails."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
 class Failed(Exception):  # noqa: N818 - what ends the process, in one sentence
-    """The process cannot do its work. The message is one sentence for whoever started it."""
+    """The process cannot do its work. The message is one sentence for the person who started it."""
 
 
 class Stopped(Exception):  # noqa: N818 - the end that was asked for
-    """Told to stop before there was anything to stop."""
+    """The process was told to stop before it was ready."""
 
 
 def run(
@@ -33,14 +33,14 @@ def run(
     """Run `serve(settings, stop)` as this process. `stop` is set by SIGTERM or SIGINT; exit status 1 on `Failed`."""
     settings = settings_or_exit(settings_class)
     set_up(service, settings)
-    # What was imported stays: the garbage collector need not walk it again and again, with everybody waiting.
+    # Imported modules stay for the life of the process. Freeze them, so that the garbage collector does not walk them.
     gc.collect()
     gc.freeze()
     try:
         _loop_runner()(_main(serve, settings))
     except Stopped:
         log.info("stopped before it was ready")
-    except (Failed, Refused) as failure:  # refused: the broker went away before there was anything to wait for
+    except (Failed, Refused) as failure:  # Refused: the broker went away while the service was starting
         log.critical("stopping", why=str(failure))
         sys.stderr.write(f"{service}: {failure}\n")
         raise SystemExit(1) from None
@@ -64,7 +64,7 @@ async def _main(serve: Callable[[Settings, asyncio.Event], Awaitable[None]], set
 
 
 async def until(stop: asyncio.Event, failed: "asyncio.Future[None]") -> None:
-    """Wait until told to stop. Raises Failed when what the process stands on has failed for good."""
+    """Wait for `stop`. Raises Failed when `failed` has an exception: the connection that the process needs is lost."""
     stopping = asyncio.ensure_future(stop.wait())
     try:
         waiting: set[asyncio.Future[Any]] = {stopping, failed}

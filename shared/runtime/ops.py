@@ -27,7 +27,7 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(ready: Ready) -> Callable[[Request], Awaitable[Response]]:
-    """It can serve, or 503 and why not."""
+    """Status 200 when the process can serve, else 503 with the reason."""
 
     async def answer(_request: Request) -> Response:
         try:
@@ -44,9 +44,9 @@ async def _metrics(_request: Request) -> Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Raises OSError when the address is taken or not ours."""
+    """A bound TCP socket. Raises OSError when the address is taken, or none of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named: asyncio sets TCP_NODELAY only then, and without it two small writes wait for each other.
+    # Name the protocol: asyncio sets TCP_NODELAY only then. Without it a small write waits for the one before it.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -58,7 +58,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class EmbeddedServer(uvicorn.Server):
-    """uvicorn as part of a process that handles signals itself."""
+    """uvicorn inside a process that handles signals itself."""
 
     async def run_on(self, listening: socket.socket) -> None:
         """Serve until `should_exit`. Signals are left alone, unlike in `serve`."""
@@ -82,7 +82,7 @@ class OpsServer:
         log.info("internal port", metrics=f"http://{host}:{port}/metrics")
 
     async def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task

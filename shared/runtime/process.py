@@ -1,4 +1,4 @@
-"""One process of a service: settings, the internal port, the broker, the service's own parts, and an orderly end."""
+"""Runs one process of a service: settings, the internal port, the broker, the service itself, and an orderly end."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from shared.values.errors import unavailable
 
 log = structlog.get_logger()
 
-LAG_SECONDS = 0.1  # between two looks at how late the event loop is
+LAG_SECONDS = 0.1  # between measurements of the event loop's lag
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 Build = Callable[[Settings, Ports], ServiceInstance]
@@ -36,9 +36,10 @@ def run(
     uses_log: bool = False,
     streams: Callable[[Settings], Streams] | None = None,
 ) -> None:
-    """Be a process of this service until told to stop; exit status 1 with one sentence when it cannot be.
+    """Run a process of this service until it is told to stop. Exits with status 1 and one sentence when it fails.
 
-    `uses_log`: it waits for the streams before it starts. `streams`: those it owns, so that it makes them.
+    `uses_log`: the process waits for the log's stream before it starts. `streams`: the streams that the service owns, so
+    that it makes them.
     """
 
     async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -104,7 +105,7 @@ class Process:
             raise Failed(str(error)) from None
 
     async def _live(self, service: ServiceInstance, connection: NatsConnection) -> None:
-        """The service's own life. Raises Failed when the broker is of no use any more."""
+        """Start the service, wait until told to stop, stop it. Raises Failed when the connection is lost for good."""
         await service.start()
         self._serving = service
         log.info("ready")

@@ -10,17 +10,17 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PARLEY_"
-# What the command line and clients take from the same shell; services must not mind it, and never look at it.
+# Variables of the command line and clients, which may be set in the same shell. Services ignore them.
 OF_CLIENTS = frozenset({PREFIX + "URL", PREFIX + "TOKEN", PREFIX + "TOKEN_FILE"})
 GRACE_SECONDS = 30.0  # protocol section 6
 
 
 class SettingsError(Exception):
-    """The environment does not make sense. The message is one sentence and repeats no value (it may be a secret)."""
+    """A setting is unknown or wrong. The message is one sentence and repeats no value, which may be a secret."""
 
 
 class ServiceSettings(BaseSettings):
-    """What every service has. Each service adds its own below `services/<name>/settings.py`."""
+    """The settings of every service. Each service adds its own in `services/<name>/settings.py`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
@@ -61,7 +61,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `read` collected: no hidden files, and no second reading of the environment."""
+        """Use only what `read` collected: no `.env` file, and no second reading of the environment."""
         return (init_settings,)
 
     @classmethod
@@ -101,7 +101,7 @@ class ServiceSettings(BaseSettings):
 
 
 def _parsed(cls: type[BaseSettings], values: dict[str, Any]) -> dict[str, Any]:
-    """Lists are written with commas; everything else pydantic reads from text itself."""
+    """Split lists at their commas. Pydantic parses everything else."""
     return {
         name: [part.strip() for part in value.split(",") if part.strip()]
         if str(cls.model_fields[name].annotation).startswith(("list", "tuple", "frozenset"))
@@ -121,7 +121,7 @@ _Settings = TypeVar("_Settings", bound=ServiceSettings)
 
 
 def settings_or_exit(cls: type[_Settings]) -> _Settings:
-    """The settings, or one sentence on standard error and exit status 2."""
+    """The settings. When they are wrong: one sentence on standard error, and exit status 2."""
     try:
         return cls.read()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""What every service counts. A gauge or counter of one service alone is in that service (docs/operations.md says what to watch)."""
+"""The metrics of every service. Those of one service alone are in that service. docs/operations.md says what to watch."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""How a service is seen from outside: logs without payloads to standard output, traces to an OTLP endpoint."""
+"""Sets up what a service reports: logs without payloads to standard output, traces to an OTLP endpoint."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ from shared.version import __version__
 
 
 class TelemetrySettings(Protocol):
-    """The part of a service's settings that is about being seen."""
+    """The part of a service's settings that telemetry needs."""
 
     @property
     def log_format(self) -> str:
@@ -37,7 +37,7 @@ class TelemetrySettings(Protocol):
 
 
 def set_up(service: str, settings: TelemetrySettings) -> None:
-    """Logs to standard output, traces to the OTLP endpoint if there is one. Call once, first."""
+    """Send logs to standard output, and traces to the OTLP endpoint if there is one. Call this once, first."""
     _set_up_logs(service, settings)
     metrics.BUILD.labels(service, __version__).set(1)
     if settings.otlp_endpoint:
@@ -53,7 +53,7 @@ def _set_up_logs(service: str, settings: TelemetrySettings) -> None:
         lambda _logger, _method, event: {**event, "service": service},
     ]
     last: list[structlog.typing.Processor] = (
-        # The plain traceback: with rich installed the default one prints local variables, tokens and SDP among them.
+        # A plain traceback: where rich is installed, the default one prints local variables such as tokens and SDP.
         [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stdout.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
@@ -71,7 +71,7 @@ def _set_up_logs(service: str, settings: TelemetrySettings) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=False,
     )
-    # Libraries log through the standard module; only what they find worth a warning is ours to show.
+    # Libraries log through the standard module. Show only their warnings and errors.
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
 
 

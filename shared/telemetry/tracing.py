@@ -1,4 +1,4 @@
-"""Traces that travel in NATS headers (W3C Trace Context): spans, and the headers that make the receiver's span a child."""
+"""Spans, and the NATS headers (W3C Trace Context) that make the receiver's span a child of the sender's."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def use(tracer: trace.Tracer) -> None:
 
 @contextmanager
 def span(name: str, kind: trace.SpanKind, carrier: Mapping[str, str] | None = None) -> Iterator[None]:
-    """A span around a piece of work, below the one the carrier (NATS headers) names. Free while tracing is off."""
+    """A span around a piece of work, a child of the one in the carrier (NATS headers). Costs nothing while tracing is off."""
     if _tracer is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""A position in the log, as clients carry it: opaque to them, `<incarnation>.<sequence>[.<part>][~<events>]` to us."""
+"""A position in the log, as clients carry it: opaque to them; its form is `<incarnation>.<sequence>[.<part>][~<events>]`."""
 
 import re
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ _FORM = re.compile(r"([A-Za-z0-9_-]{1,32})\.([0-9]{1,19})(?:\.([0-9]{1,4}))?(?:~
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """After the entry `sequence` of the log `incarnation`; with a `part`, only after so many of its events.
+    """The position after the entry `sequence` of the log `incarnation`; with a `part`, after so many events of the entry.
 
-    A signal's also says after which entry of the room's `events`: an event that was lost on its way to the gateway shows
-    itself only when the next one comes, and a signal may come before that.
+    A signal's cursor also has `events`: the last event entry that the client was sent before it. When an event is lost on
+    its way to the gateway, only the next event shows that, and a signal may be delivered before it.
     """
 
     incarnation: str
@@ -23,20 +23,20 @@ class Cursor:
 
     @property
     def next_event(self) -> Position:
-        """The sequence of the first entry in which there may be events that were not told."""
+        """The position of the first entry that may have events which the client was not sent."""
         if self.events is not None:
             return Position(self.events + 1)
         return self.sequence if self.part else Position(self.sequence + 1)
 
     def text(self) -> str:
-        """As it goes over the wire."""
+        """The cursor as it goes over the wire."""
         end = f".{self.part}" if self.part else ""
         events = f"~{self.events}" if self.events is not None else ""
         return f"{self.incarnation}.{self.sequence}{end}{events}"
 
     @classmethod
     def parse(cls, text: str) -> "Cursor | None":
-        """From the wire; None when it is none of ours."""
+        """The cursor from the wire; None when the text has another form."""
         found = _FORM.fullmatch(text)
         if found is None:
             return None

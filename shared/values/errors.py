@@ -1,6 +1,6 @@
-"""What can be refused, and how: the stable codes, their HTTP status, and the WebSocket close codes.
+"""Refusals: the stable codes, their HTTP status, and the WebSocket close codes.
 
-A refusal is `Refused(code, sentence)`. Any other exception is a bug and is told outside as `internal`, nothing else.
+A refusal is `Refused(code, sentence)`. Any other exception is a bug; clients see only `internal`.
 """
 
 from enum import IntEnum, StrEnum
@@ -95,10 +95,10 @@ class CloseCode(IntEnum):
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
-    """A request is refused, for a reason its sender may know.
+    """A request is refused, for a reason that its sender may know.
 
-    `message` is one sentence for people and never repeats what the sender must not see again (tokens, SDP, candidates).
-    `details` is JSON for machines. `retry_after_ms` is milliseconds, only with `rate_limited` and `throttled`.
+    `message` is one sentence for people, and never repeats tokens, SDP or candidates. `details` is JSON for machines.
+    `retry_after_ms` is in milliseconds, only with `rate_limited` and `throttled`.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed if it is simply sent again later."""
+        """Whether the same request may succeed when it is sent again later."""
         return self.code in RETRYABLE
 
     @property
@@ -122,10 +122,10 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
 
 
 def unavailable(what: str) -> Refused:
-    """The answer when a service or the broker cannot answer now. Nothing is half done; asking again is safe."""
+    """The refusal when a service or the broker cannot answer now. Nothing is half done, and asking again is safe."""
     return Refused(Code.UNAVAILABLE, f"{what} cannot answer now; try again")
 
 
 def internal_error() -> Refused:
-    """What is told outside of a bug."""
+    """The refusal that clients see when there is a bug."""
     return Refused(Code.INTERNAL, "something went wrong here; it has been recorded")

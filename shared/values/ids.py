@@ -1,4 +1,4 @@
-"""The identifiers that cross service borders: their types, their forms, how each is made."""
+"""The identifiers that services exchange: their types, their forms, and how each is made."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"  # one subject token of NATS
 RoomId = NewType("RoomId", str)
 AgentId = NewType("AgentId", str)
 ParticipantId = NewType("ParticipantId", str)
-# The session id is the client's own business; logs and other services see only its fingerprint.
+# Only the client, its gateway and auth know the session id. Logs and other services see its fingerprint.
 SessionId = NewType("SessionId", str)
 SessionKey = NewType("SessionKey", str)
 GatewayId = NewType("GatewayId", str)
@@ -31,7 +31,7 @@ def mint(prefix: str, chance: bytes) -> str:
 
 
 def fingerprint(secret: str) -> str:
-    """What may be written down in place of an id that should stay private: 128 bits of its SHA-256, base64url."""
+    """A public stand-in for an id that must stay private: 128 bits of its SHA-256, in base64url."""
     return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()[:16]).rstrip(b"=").decode()
 
 

@@ -1,4 +1,4 @@
-"""The two kinds of data model: `Strict` for what strangers send us, `Tolerant` for what our own services wrote."""
+"""The two kinds of data model: `Strict` for what clients send, `Tolerant` for what our own services wrote."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Strict(BaseModel):
 
 
 class Tolerant(BaseModel):
-    """A message between our services, or an entry of a log: what a newer version added is skipped."""
+    """A message between our services, or an entry of a log. Fields that a newer version added are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore", validate_by_name=True)
 

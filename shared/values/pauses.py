@@ -1,27 +1,27 @@
-"""How long to wait before something is tried again: one name for each kind of trying. Seconds. Pure."""
+"""How long to wait before something is tried again, in seconds: one name for each kind of retry. Pure."""
 
 from collections.abc import Sequence
 
-# A read may lag what is known to be stored by this much in all; then it counts as not there.
+# Between reads that lag what is known to be stored. After the last one it counts as missing.
 LAGGING_READ = (0.002, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
-# Between attempts to fill a replica's gap from the log; after as many in vain the room's snapshot is asked for instead.
+# Between attempts to fill a replica's gap from the log. After as many in vain, the gateway asks for a snapshot instead.
 GAP_REPAIR = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)
-# Between attempts to say that somebody left, while the broker or rooms cannot answer.
+# Between attempts to tell rooms that a participant left, while the broker or rooms cannot answer.
 DEPARTURE = (0.1, 0.5, 1.0, 2.0, 5.0)
-# Before the broker, which could not be asked, is asked again: for streams, timers, a lease.
+# Before asking the broker again for streams, timers or a lease, after it did not answer.
 BROKER = 0.25
-# Before the list of rooms is read anew, after that failed.
+# Before the list of rooms is read again, after that failed.
 DIRECTORY = 1.0
-# Auth is left alone for so long after it could not say which ICE servers there are.
+# Before auth is asked for ICE servers again, after that failed.
 ICE_SERVERS = 1.0
-# Before a due timer whose process died, or raised, is handed to another one.
+# Before the broker hands a due timer out again, when the process that took it died or raised.
 TIMER = 5.0
-# Before an issuer's key document, which could not be had, is asked for again.
+# Before an issuer's key document is asked for again, after that failed.
 KEY_DOCUMENT = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 # Before a process of `make run` that ended by itself is started again.
 RESTART = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def before(attempt: int, pauses: Sequence[float]) -> float:
-    """The pause before an attempt, the first being 0; the last pause repeats."""
+    """The pause before attempt number `attempt`, counted from 0. The last pause repeats."""
     return pauses[min(attempt, len(pauses) - 1)]

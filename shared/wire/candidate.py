@@ -1,11 +1,12 @@
-"""The only place that decides which ICE candidates pass: their grammar (RFC 8839 section 5.1) and their addresses.
+"""Which ICE candidates pass, by their grammar (RFC 8839 section 5.1) and their addresses. Nothing else decides that.
 
-Pure: text and a policy in, a verdict out. A candidate is accepted verbatim or refused; no sentence here repeats it.
+Pure: text and a policy in, a verdict out. A candidate is accepted verbatim or refused. No sentence here repeats it.
 
-Why link-local addresses pass by default, unlike loopback: they are on the wire of ordinary calls. libwebrtc gathers
-169.254.0.0/16 unless told otherwise, Pion sends fe80::/10 without its zone, and aiortc on Windows or in an ECS task
-lists 169.254.0.0/16. A trickled candidate could be lost, but an offer that carries one would be refused as a whole.
-What makes link-local dangerous to a server-side agent, the clouds' metadata endpoints, is always refused, by address.
+Link-local addresses pass by default, unlike loopback, because ordinary calls use them. libwebrtc gathers 169.254.0.0/16
+unless told otherwise, Pion sends fe80::/10 without its zone, and aiortc on Windows or in an ECS task lists
+169.254.0.0/16. Losing a trickled candidate would do no harm, but an offer with such a candidate would be refused as a
+whole. The link-local addresses that are dangerous to a server-side agent are the clouds' metadata endpoints. Those are
+always refused, by address.
 """
 
 import re
@@ -21,8 +22,8 @@ MAX_CANDIDATE_BYTES = 1024
 class CandidatePolicy:
     """Which addresses a candidate may name beside global and private (RFC 1918, RFC 4193) ones.
 
-    Multicast, unspecified, reserved and broadcast addresses and cloud metadata endpoints never pass. An IPv6 address
-    that embeds an IPv4 one (mapped, compatible, NAT64, 6to4) is judged by that as well.
+    Multicast, unspecified, reserved and broadcast addresses and cloud metadata endpoints never pass. Of an IPv6 address
+    that embeds an IPv4 one (mapped, compatible, NAT64, 6to4), the IPv4 address must pass as well.
     """
 
     allow_loopback: bool = False  # only for development, with both ends on one machine
@@ -53,7 +54,7 @@ _NEVER = (
 )
 _MDNS = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\.local")
 _HEXTETS = "[0-9a-f]{1,4}+(?::[0-9a-f]{1,4}+)*+"
-# Global and unique local addresses, but for 6to4 and the metadata endpoints' networks; colons are counted apart.
+# Global and unique local addresses without 6to4 and the metadata endpoints' networks. `_address_fault` counts colons.
 _HARMLESS_V6 = re.compile(
     f"(?!2002|fd00:0?ec2|fd20:0?0?ce)(?=[23][0-9a-f]{{3}}:|f[cd][0-9a-f]{{2}}:){_HEXTETS}(?:::(?:{_HEXTETS})?+)?+",
     re.ASCII | re.IGNORECASE,
@@ -66,7 +67,7 @@ _EXTENSION = (
     r"|ufrag [0-9A-Za-z+/]{4,256}+(?![^ ])"
     r"|(?!(?:generation|network-id|network-cost|ufrag|raddr|rport|tcptype) )[0-9A-Za-z!#$%&'*+\-.^_`{|}~]++ [!-~]++"
 )
-_FIELDS = (  # each with what is to be said if the text is right up to there and no further
+_FIELDS = (  # each pattern with the fault to report when the text matches up to there and no further
     ("([0-9A-Za-z+/]{1,32}+)", "has a foundation that is not 1 to 32 ICE characters"),
     (" ([1-9][0-9]{0,2}+)", "has a component that is not from 1 to 256"),
     (" (udp|tcp|UDP|TCP|(?i:udp|tcp))", "has a transport that is neither UDP nor TCP"),
@@ -82,7 +83,7 @@ _FIELDS = (  # each with what is to be said if the text is right up to there and
 
 
 def _as_far_as_possible(patterns: list[str]) -> str:
-    """A pattern of all in a row that also matches fewer, so that `lastindex` says how many were right."""
+    """A pattern that matches as many of these in a row as possible. `lastindex` then says how many matched."""
     first, *rest = patterns
     return f"(?:{first}{_as_far_as_possible(rest) if rest else ''})?"
 
@@ -93,7 +94,7 @@ _CANDIDATE = re.compile(_as_far_as_possible([pattern for pattern, _ in _FIELDS])
 def check_candidate(
     candidate: str, *, max_bytes: int = MAX_CANDIDATE_BYTES, policy: CandidatePolicy = DEFAULT_POLICY
 ) -> None:
-    """Refuse what `RTCIceCandidate.candidate` must not be; `""` (no more candidates of a generation) passes.
+    """Check a value of `RTCIceCandidate.candidate`. `""` (no more candidates of a generation) passes.
 
     Raises `Refused` with `too_large` or `invalid_candidate`.
     """
@@ -134,7 +135,10 @@ def candidate_fault(text: str, policy: CandidatePolicy) -> str | None:
 
 
 def _tcp_fault(transport: str, port: int, tcptype: str | None) -> str | None:
-    """RFC 6544 section 4.5: TCP says who connects. Who only connects has no port: 9, or 0 from older libwebrtc."""
+    """Check the TCP fields (RFC 6544 section 4.5): `tcptype` says which end connects.
+
+    An active end only connects and needs no port: it names 9, or 0 in older versions of libwebrtc.
+    """
     if transport.lower() == "udp":
         return None
     if tcptype is None:
@@ -191,7 +195,7 @@ def _ipv6_fault(address: str, policy: CandidatePolicy) -> str | None:
 
 
 def _embedded_ipv4(address: IPv6Address) -> list[str]:
-    """The octets of the IPv4 address that packets to this IPv6 address may end up at, or nothing."""
+    """The octets of the IPv4 address to which packets to this IPv6 address may go; empty if there is none."""
     number = int(address)
     if number >> 112 == 0x2002:  # 6to4, RFC 3056
         return [str(octet) for octet in address.packed[2:6]]

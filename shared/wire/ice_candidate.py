@@ -1,4 +1,4 @@
-"""An ICE candidate on the wire: what a browser's `toJSON()` gives, both ways."""
+"""An ICE candidate on the wire, in both directions: what a browser's `toJSON()` gives."""
 
 from typing import Annotated
 

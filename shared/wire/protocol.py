@@ -1,7 +1,7 @@
-"""How a client's text becomes a message, and what a message that cannot be understood is told (docs/protocol.md, section 2).
+"""Decodes a client's text to a message, or to the error that answers it (docs/protocol.md, section 2).
 
 The messages themselves belong to the features that handle them (services/gateway). They are `Strict`: an unknown field is
-an error. What clients are sent is in shared/wire/pushes.py.
+an error. The messages to clients are in shared/wire/pushes.py.
 """
 
 from collections.abc import Iterable
@@ -19,18 +19,18 @@ from shared.wire import strict_json
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 To = Annotated[str, StringConstraints(min_length=1, max_length=64)]  # a participant's id
-RoomRef = RoomIdField | None  # without one, the only room the session is in
+RoomRef = RoomIdField | None  # None means the only room that the session is in
 
 
 class ClientMessage(Strict):
-    """What every message from a client has. Each also has its `type`, one literal or several."""
+    """The base of every message from a client. Each message also has a `type` of one or several literals."""
 
     id: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What an error about a message repeats of it, so that its sender knows which one is meant."""
+    """The parts of a message that an error repeats, so that the client knows which message it answers."""
 
     id: str | None
     details: dict[str, Any]
@@ -63,7 +63,7 @@ class Decoder:
         self._adapter: TypeAdapter[ClientMessage] = TypeAdapter(by_type)
 
     def decode(self, text: str) -> ClientMessage:
-        """A client's message. Raises BadMessage, which knows as much of the address as could be read."""
+        """A client's message. Raises BadMessage, with as much of the message's address as could be read."""
         try:
             value = strict_json.loads(text)
         except strict_json.InvalidJson as error:
@@ -76,7 +76,7 @@ class Decoder:
             raise BadMessage(_sentence(error), self.address(value)) from None
 
     def address(self, value: dict[str, Any]) -> Address:
-        """The id of a message, or else what names it: only values that have the form they should have."""
+        """The address of a message that could not be decoded. It contains only well-formed values."""
         id_, type_ = value.get("id"), value.get("type")
         details: dict[str, Any] = {"type": type_} if isinstance(type_, str) and type_ in self.types else {}
         for key in ("to", "roomId"):
@@ -87,7 +87,7 @@ class Decoder:
 
 
 def address_of(message: ClientMessage) -> Address:
-    """The address of a message that was understood."""
+    """The address of a decoded message."""
     details = {"type": getattr(message, "type", None)}
     for wire, name in (("to", "to"), ("roomId", "room_id")):
         value = getattr(message, name, None)
@@ -100,7 +100,7 @@ def _sentence(error: ValidationError) -> str:
     problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
     if problem["type"].startswith("union_tag"):
         return "the type is missing or unknown"
-    # The first part of the location is the message's type; a key of the client's own is not repeated.
+    # The first part of the location is the message's type. Never repeat a key that the client made up.
     where = ".".join(str(part) for part in problem["loc"][1:])
     if problem["type"] == "extra_forbidden":
         return "there is a field that this message does not have"

@@ -1,4 +1,4 @@
-"""What clients are sent (docs/protocol.md): replies and pushes, and their bytes, which are made once per push."""
+"""The messages to clients (docs/protocol.md): replies and pushes. Their bytes are made once per push."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
@@ -188,7 +188,7 @@ class SignalPush(Push):
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where a push about a room belongs."""
+    """The room, revision and cursor that a push about a room carries."""
 
     room_id: RoomId
     revision: int
@@ -235,13 +235,13 @@ def room_closed(at: At, reason: str | None) -> RoomClosed:
 
 
 def encode(message: Push) -> bytes:
-    """A push as it goes over the wire; optional fields that are not set are left out (`retryAfterMs` never is)."""
+    """A push as it goes over the wire. Unset `id`, `recovered` and `expiresAt` are left out; other unset fields are null."""
     unset = {name for name in ("id", "recovered", "expires_at") if getattr(message, name, "") is None}
     return message.model_dump_json(by_alias=True, exclude=unset).encode()
 
 
 def ok(request_id: str) -> bytes:
-    """`Ok`, which is most of what is sent: without the detour over a model."""
+    """`Ok` for this request. It is the most frequent message, so it is made without a model."""
     return b'{"type":"ok","id":%b}' % to_json(request_id)
 
 
@@ -260,5 +260,5 @@ def error(refused: Refused, about: Address) -> bytes:
 
 
 def delivered(body: bytes, cursor: str) -> bytes:
-    """A stored signal as the push its receiver gets. `cursor` consists of characters that need no escaping."""
+    """A stored signal as the push for its receiver. `cursor` must have only characters that JSON need not escape."""
     return b'%b,"cursor":"%b"}' % (body, cursor.encode())

@@ -1,11 +1,11 @@
-"""The only place that decides which session descriptions pass: order and shape of lines, DTLS, ICE and BUNDLE.
+"""Which session descriptions pass, by order and form of lines, DTLS, ICE and BUNDLE. Nothing else decides that.
 
-Pure: text in, nothing or `Refused` out. A description is accepted verbatim or refused; it is never rewritten, and a
-refusal names the rule and the line's number, never what the line says. Rules: RFC 8866 (lines), RFC 8839 (ICE),
-RFC 8122 and 8842 (DTLS), RFC 9143 (BUNDLE), RFC 8829 (what browsers write).
+Pure: text in, nothing or `Refused` out. A description is accepted verbatim or refused; it is never rewritten. A refusal
+names the rule and the line's number, never the line's text. Rules: RFC 8866 (lines), RFC 8839 (ICE), RFC 8122 and 8842
+(DTLS), RFC 9143 (BUNDLE), RFC 8829 (what browsers write).
 
-Fast because one pattern steps over all lines that need no thought (codecs, extensions) and stops at the next that
-does. Linear because no repetition in it can give back what it took: all are possessive, or of a fixed bound.
+It is fast, because one pattern steps over all lines that need no check (codecs, extensions) and stops at the next that
+does. It is linear, because no repetition backtracks: each is possessive, or has a fixed bound.
 """
 
 import re
@@ -22,9 +22,9 @@ MAX_LINES = 2048  # the fullest 32 KiB of browsers are some 1,000 lines
 MAX_MEDIA_SECTIONS = 64
 
 Kind = Literal["offer", "answer"]
-Scope = dict[str, str]  # what the session or one section says: port, mid, ufrag, pwd, setup, strong, weak
+Scope = dict[str, str]  # attributes of the session or of one section: port, mid, ufrag, pwd, setup, strong, weak
 
-# Not RFC 8866 but Python's `str.splitlines`, used by aiortc, breaks lines here: a line could hide in another.
+# Python's `str.splitlines`, which aiortc uses, ends lines here, unlike RFC 8866. So a line could hide in another.
 _FORBIDDEN = re.compile("[\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
@@ -40,11 +40,11 @@ _WEAK_HASHES = {"md2": 16, "md5": 16, "sha-1": 20, "sha-224": 28}  # tolerated b
 
 
 def _digests(hashes: dict[str, int]) -> str:
-    """Pairs of hexadecimal digits with colons between; written out, as that is twice as fast as a repetition."""
+    """Pairs of hexadecimal digits with colons between. Written out, since that is twice as fast as a repetition."""
     return "|".join(f"(?i:{name}) {':'.join(['[0-9A-Fa-f][0-9A-Fa-f]'] * size)}" for name, size in hashes.items())
 
 
-_ATTRIBUTES = {  # those that are looked at; the names in parentheses say as what
+_ATTRIBUTES = {  # the attributes that are checked; their group names are the keys of a Scope, or say how they are checked
     "mid": rf":(?P<mid>{_TOKEN})",
     "group": rf":(?P<group>{_TOKEN}(?: {_TOKEN})*+)",
     "ice-ufrag": r":(?P<ufrag>[0-9A-Za-z+/]{4,256}+)",
@@ -63,7 +63,7 @@ _REQUIRED = {
     "setup": "no a=setup",
 }
 _TRANSPORT = frozenset(_REQUIRED)
-_HEAD_RULES = (  # by how many of the lines before were as they should be
+_HEAD_RULES = (  # the rule that is broken, by how many of the lines before it are right
     "the description must begin with v=0",
     "o= with two numbers and an address must follow v=",
     "s= must follow o=",
@@ -72,7 +72,7 @@ _HEAD_RULES = (  # by how many of the lines before were as they should be
 
 
 class _Grammar(NamedTuple):
-    """The two patterns, for one kind of line end. Both match anywhere; how far they got tells what is wrong."""
+    """The two patterns for one kind of line end. Both match any text; where they stop shows what is wrong."""
 
     head: re.Pattern[str]
     line: re.Pattern[str]
@@ -101,7 +101,7 @@ _CRLF, _LF = _grammar(r"\r\n"), _grammar(r"\n")
 def check_sdp(
     sdp: str, kind: Kind, *, max_bytes: int = MAX_SDP_BYTES, policy: CandidatePolicy = DEFAULT_POLICY
 ) -> None:
-    """Refuse a description that no WebRTC endpoint should be given. All lines end with CRLF, or all with LF.
+    """Check a description. All its lines end with CRLF, or all with LF.
 
     Raises `Refused` with `too_large` or `invalid_sdp`.
     """
@@ -109,10 +109,10 @@ def check_sdp(
     grammar = _CRLF if "\r" in sdp else _LF
     session: Scope = {}
     scope = session
-    sections: list[tuple[int, Scope]] = []  # with the place of their m= line
-    bundles: list[tuple[int, list[str]]] = []  # with the place of their a=group line
+    sections: list[tuple[int, Scope]] = []  # the index of each m= line in the text, and its attributes
+    bundles: list[tuple[int, list[str]]] = []  # the index of each a=group line in the text, and its mids
     found = None
-    for found in grammar.line.finditer(sdp, _check_head(sdp, grammar)):  # each begins where the last ended
+    for found in grammar.line.finditer(sdp, _check_head(sdp, grammar)):  # each match begins where the last ended
         name = found.lastgroup
         if name in _KEPT:
             if name in scope and name not in _REPEATABLE:
@@ -133,7 +133,7 @@ def check_sdp(
             if semantics == "BUNDLE":
                 bundles.append((found.start(name), mids))
         else:
-            break  # the end, after attributes that need no thought, or a line that is not as it should be
+            break  # the end of the text, or a malformed line
     if found and found.end() != len(sdp):
         raise _refused(sdp, found.end(), _hidden(sdp, found.end()) or _malformed(sdp, found.end()))
     _check_sections(sdp, kind, session, sections)
@@ -141,7 +141,7 @@ def check_sdp(
 
 
 def _check_head(sdp: str, grammar: _Grammar) -> int:
-    """Where the lines begin that come after `t=`."""
+    """The index in the text at which the lines after `t=` begin."""
     head = grammar.head.match(sdp)
     if head is None or head.lastindex != len(_HEAD_RULES):
         place, known = (head.end(), head.lastindex or 0) if head else (0, 0)
@@ -166,7 +166,7 @@ def _check_sections(sdp: str, kind: Kind, session: Scope, sections: list[tuple[i
 def _check_transports(
     sdp: str, session: Scope, sections: list[tuple[int, Scope]], bundles: list[tuple[int, list[str]]]
 ) -> None:
-    """Each section knows where to send and whom to trust: from its own lines, the session's, or its bundle's first."""
+    """Check that each section has ICE and DTLS attributes: its own, the session's, or those of its bundle's first."""
     known: dict[str, Scope] = {}  # by mid
     for place, scope in sections:
         if (mid := scope.get("mid")) is not None:
@@ -182,7 +182,7 @@ def _check_transports(
                 raise _refused(sdp, place, "a=group:BUNDLE names a mid twice")
             carriers[mid] = known[mids[0]]
     for place, scope in sections:
-        # Port 0 is a rejected section, or one that is only there if it is bundled.
+        # Port 0 means a rejected section, or one that exists only when it is bundled.
         if not _TRANSPORT.issubset(scope) and scope["port"] != "0":
             carrier = carriers.get(scope.get("mid", ""), scope)
             if missing := _missing(scope, session, carrier):
@@ -192,7 +192,7 @@ def _check_transports(
 def _missing(scope: Scope, *others: Scope) -> str | None:
     for name, sentence in _REQUIRED.items():
         if name == "strong" and "weak" in scope and "strong" not in scope:
-            return sentence  # its own fingerprints stand in for all others: RFC 8122 section 5
+            return sentence  # a section's own fingerprints replace the session's: RFC 8122 section 5
         if not any(name in place for place in (scope, *others)):
             return sentence
     return None
@@ -210,7 +210,7 @@ def _check_characters(sdp: str, max_bytes: int) -> None:
         raise Refused(Code.INVALID_SDP, f"the description has more than {MAX_LINES} lines")
 
 
-# What follows runs only to explain a refusal.
+# The functions below run only to explain a refusal.
 
 
 def _refused(sdp: str, place: int, sentence: str) -> Refused:
@@ -224,7 +224,7 @@ def _line_at(sdp: str, place: int) -> str:
 
 
 def _hidden(sdp: str, place: int) -> str | None:
-    """What is wrong with the line here that a reader would not see."""
+    """A fault of the line at `place` that is not visible to a reader; None if there is none."""
     line = _line_at(sdp, place)
     if not line:
         return None
@@ -241,7 +241,7 @@ def _hidden(sdp: str, place: int) -> str | None:
 
 
 def _malformed(sdp: str, place: int) -> str:
-    """Which rule the line here breaks."""
+    """The rule that the line at `place` breaks."""
     kind, equals, value = _line_at(sdp, place).rstrip("\r\n").partition("=")
     if not equals or len(kind) != 1 or kind not in "vosiuepcbtrzkam":
         return "not one of the lines of RFC 8866 section 5"

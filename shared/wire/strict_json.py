@@ -1,13 +1,13 @@
-"""JSON as RFC 8259 means it: what Python's parser lets pass by kindness is refused here.
+"""Reads JSON strictly (RFC 8259), and refuses what Python's parser accepts beyond that.
 
-Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, nesting beyond what anybody needs.
+Refused: duplicate keys, NaN and Infinity, numbers beyond a double, lone surrogates, nesting deeper than `MAX_DEPTH`.
 """
 
 import json
 import math
 from typing import Any
 
-MAX_DEPTH = 64  # arrays and objects in each other; other parsers and writers on the way stop at 200
+MAX_DEPTH = 64  # arrays and objects in each other; other parsers on the way of a message stop at 200
 
 
 class InvalidJson(ValueError):  # noqa: N818 - what the text is
@@ -46,12 +46,12 @@ _decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, pars
 
 
 def loads(text: str | bytes) -> Any:
-    """The value a JSON text stands for. Raises InvalidJson."""
+    """The value of a JSON text. Raises InvalidJson."""
     try:
         if isinstance(text, bytes):
             text = text.decode()
         value = _decoder.decode(text)
-        if "\\u" in text:  # only an escape can smuggle in half a surrogate pair
+        if "\\u" in text:  # half a surrogate pair can only come from an escape
             json.dumps(value, ensure_ascii=False).encode()
         if text.count("[") + text.count("{") > MAX_DEPTH:
             _check_depth(value)

@@ -1,4 +1,4 @@
-"""The broker's double in memory: what all processes of a test share. The same claims as NATS; nothing is durable."""
+"""The broker's double in memory, shared by all processes of a test. It makes the same promises as NATS, but durability."""
 
 import time
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from shared.values.ids import GatewayId, RoomId
 
 
 class MemoryBroker:
-    """Who answers, what is stored, what waits. `clock` gives Unix seconds.
+    """The services, streams, notes, snapshots and timers of a test. `clock` gives Unix seconds.
 
-    `down`: nobody reaches it. `full`: its logs take nothing more.
+    `down`: no process reaches the broker. `full`: its logs refuse appends and signals.
     """
 
     def __init__(self, incarnation: str = "memory", clock: Callable[[], float] = time.time) -> None:
@@ -26,14 +26,14 @@ class MemoryBroker:
         self.timers = TimerQueue(clock)
         self.snapshots: dict[RoomId, bytes] = {}
         self.notes: dict[GatewayId, dict[RoomId, None]] = {}
-        # by subject, then by who answers; whoever was asked longest ago comes first
+        # by subject, then by the process that answers; the one that was asked longest ago comes first
         self.answering: dict[str, dict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.down = False
         self.full = False
         self._streams: dict[str, MemoryStream[Any, Any]] = {}
 
     def stream(self, log_format: LogFormat[Draft, Item]) -> MemoryStream[Draft, Item]:
-        """The stream of a log; it is there when it is asked for."""
+        """The stream of a log. It is made when it is first asked for."""
         if log_format.stream not in self._streams:
             self._streams[log_format.stream] = self._new_stream(log_format)
         return self._streams[log_format.stream]

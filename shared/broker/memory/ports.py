@@ -1,4 +1,4 @@
-"""The ports in memory: one connection, and what stands on it."""
+"""Makes the ports in memory: one connection, and the adapters that use it."""
 
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection

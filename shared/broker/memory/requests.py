@@ -1,4 +1,4 @@
-"""Asking and answering in memory: the handler is called, with what the schemas make of request and reply."""
+"""Asking and answering in memory: calls the handler directly. Request and reply go through their JSON schemas."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from shared.broker.requests import Reply, Request, Service, with_deadline
 from shared.broker.subjects import Endpoint
 from shared.values.errors import Code, Refused, internal_error, unavailable
 
-REQUEST_SECONDS = 5.0  # until an answer is no longer of use
+REQUEST_SECONDS = 5.0  # the deadline of a command, after it was sent
 
 
 class MemoryRequests:
@@ -22,7 +22,7 @@ class MemoryRequests:
         connection.before_close.append(self.withdraw)
 
     async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
-        """See Requests. Whoever was asked longest ago answers."""
+        """See Requests. The process that was asked longest ago answers."""
         await asyncio.sleep(0)
         self._connection.reach()
         answering = self._broker.answering.get(endpoint.subject)
@@ -50,7 +50,7 @@ class MemoryRequests:
             self._served.append(endpoint.subject)
 
     def withdraw(self) -> None:
-        """Answer nothing more."""
+        """Stop answering."""
         for subject in self._served:
             self._broker.answering[subject].pop(id(self), None)
         self._served.clear()

@@ -1,4 +1,4 @@
-"""The double of a stream that is a log: entries in one order, who follows them, what is deduplicated. Nothing is durable."""
+"""The double of a log's stream: its entries in order, its followers, and the keys of signals. Nothing is durable."""
 
 import asyncio
 import bisect
@@ -23,7 +23,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Message(Generic[Item]):
-    """What is stored: how it came, and how readers get it."""
+    """A stored message, as it was written and as the entry that readers get."""
 
     subject: str
     headers: Mapping[str, str]
@@ -33,7 +33,7 @@ class Message(Generic[Item]):
 
 @dataclass(eq=False)
 class MemoryFollower(Generic[Draft, Item]):
-    """Somebody who follows."""
+    """One follower of a subject."""
 
     subject: str
     receive: Callable[[Item], None]
@@ -59,7 +59,7 @@ class MemoryStream(Generic[Draft, Item]):
         self._newest: dict[str, Item] = {}
 
     def store(self, subject: str, headers: dict[str, str], body: bytes) -> Position:
-        """Commit an entry, then let its followers see it, in order and never inside the writer's call."""
+        """Commit an entry. The followers get it later from the event loop, in order, not inside the writer's call."""
         before = {"Nats-Last-Sequence": str(self.last_of(subject))}  # as the stream's republished copies have it
         entry = self.format.decode(subject, Position(self.position + 1), headers | before, body)
         if entry is None:
@@ -82,7 +82,7 @@ class MemoryStream(Generic[Draft, Item]):
         return newest.position if newest else NOWHERE
 
     def read(self, pattern: str, after: Position, up_to: Position) -> Iterator[Item]:
-        """The entries whose subject matches, from above `after` to `up_to`, oldest first."""
+        """The entries of matching subjects above `after`, up to and with `up_to`, oldest first."""
         start = bisect.bisect_right(self.messages, after, key=lambda message: message.entry.position)
         for index in range(start, len(self.messages)):
             message = self.messages[index]

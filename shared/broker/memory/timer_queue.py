@@ -1,4 +1,4 @@
-"""The double of the broker's timers: held in memory, handed over when they are due, again when that failed."""
+"""The double of the broker's timers: holds them in memory, hands them over when due, and again after a failure."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from shared.broker.timers import TimerHandler
 from shared.rooms.timers import Timer
 from shared.values.position import NOWHERE, Position
 
-UNREACHABLE_SECONDS = 0.05  # before a due timer looks again whether there is somebody to take it
+UNREACHABLE_SECONDS = 0.05  # between looks for a process that can take a due timer
 
 
 @dataclass
@@ -20,13 +20,13 @@ class _Taker:
     timers: "TimerQueue"
 
     async def stop(self) -> None:
-        """Take no more."""
+        """Take no more timers."""
         if self in self.timers.takers:
             self.timers.takers.remove(self)
 
 
 class TimerQueue:
-    """All waiting timers by name, as the broker holds them. `clock` is the clock of their `due`, in Unix seconds."""
+    """All waiting timers by name. `clock` gives Unix seconds, as the timers' `due`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.takers: list[_Taker] = []
@@ -75,7 +75,7 @@ class TimerQueue:
                 await asyncio.sleep(UNREACHABLE_SECONDS)
                 continue
             self.takers.remove(taker)
-            self.takers.append(taker)  # whoever took one longest ago takes the next
+            self.takers.append(taker)  # the process that took a timer longest ago takes the next
             try:
                 return await taker.handle(timer)
             except Exception:

@@ -1,6 +1,6 @@
-"""One process's connection to NATS: made, watched, made again; which streams it found; who must hear of a gap.
+"""One process's connection to NATS: connects, reconnects, finds the streams, and tells followers of gaps.
 
-All that was learned about nats-py the hard way is here; tests/contract/test_nats.py holds it to that.
+The workarounds for nats-py are here, and tests/contract/test_nats.py tests them.
 """
 
 import asyncio
@@ -32,8 +32,10 @@ class BrokerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to reach it. `logs` are the streams that are read (auth: none). `streams` only for the service that owns them;
-    others wait until they are there.
+    """How to reach the broker. `timeout` is in seconds.
+
+    `logs` are the streams that the process reads (auth: none); `start` waits until they are there. `streams` is only for
+    the service that owns them, and makes them.
     """
 
     url: str
@@ -45,26 +47,26 @@ class Broker:
 
 
 class NatsConnection:
-    """A connection that is made again for as long as the process lives."""
+    """A connection that reconnects for as long as the process lives."""
 
     def __init__(self, client: Client, broker: Broker, name: str) -> None:
         self.client = client
         self.replies = Replies(client, broker.timeout)
         self.store = NatsStore(self.replies, self.repair)
-        self.followers: dict[int, Callable[[], None]] = {}  # subscription -> whom to tell of a gap
+        self.followers: dict[int, Callable[[], None]] = {}  # id of a subscription -> its `on_gap`
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.gap = False  # followers have missed something and were not told yet
+        self.gap = False  # entries may have been lost, and the followers were not told yet
         self.broker = broker
         self._incarnations: dict[str, str] = {}  # by stream
         self._name = name
         self._repairing: asyncio.Task[None] | None = None
         self._closing = False
         self._let_in = False
-        self._losses = 0  # of the connection
+        self._losses = 0  # how often the connection was lost
 
     async def start(self) -> None:
-        """Connect; returns when the broker answers and the streams are there."""
+        """Connect. Returns when the broker answers and the streams are there. Raises BrokerError, `Refused`."""
         user = self.broker.user
         connecting = asyncio.ensure_future(
             self.client.connect(
@@ -73,14 +75,14 @@ class NatsConnection:
                 user=user,
                 password=self.broker.password,
                 inbox_prefix=f"_INBOX.{user}" if user else "_INBOX",
-                # Hours of "try again" beat a process that gave up: Kubernetes sees it in /readyz.
+                # Never give up: /readyz shows Kubernetes that the broker is away, and the process recovers by itself.
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=pauses.BROKER,  # type: ignore[arg-type]
                 connect_timeout=2,
-                # A server that hangs is noticed within four seconds: before this gateway's lease is lost.
+                # This notices a server that hangs within four seconds, before a gateway loses its lease.
                 ping_interval=1,
                 max_outstanding_pings=3,
-                # A publish during a disconnect fails at once, instead of being applied after the caller was told no.
+                # A publish during a disconnect fails at once. Else it would be sent after its caller was refused.
                 pending_size=-1,
                 error_cb=self._on_error,
                 disconnected_cb=self._on_disconnected,
@@ -100,7 +102,7 @@ class NatsConnection:
             await self._find_streams()
 
     async def _connected(self, connecting: asyncio.Future[None]) -> None:
-        """Wait for the first connection. A server that refuses us would be asked for ever: that is a failure instead."""
+        """Wait for the first connection. Raises BrokerError when the server refuses us, where nats-py would try for ever."""
         try:
             await asyncio.wait({connecting, self.failed}, return_when=asyncio.FIRST_COMPLETED)
             if self.failed.done():
@@ -119,7 +121,7 @@ class NatsConnection:
         return BrokerError(f"NATS at {_where(self.broker.url)} does not let us in: {why}")
 
     async def _find_streams(self) -> None:
-        """Streams may be missing after the broker was replaced; whoever owns them makes them, the others wait."""
+        """Wait for the streams, which may be missing after the broker was replaced. The service that owns them makes them."""
         said = False
         while not self._closing:
             try:
@@ -144,11 +146,11 @@ class NatsConnection:
         return True
 
     def incarnation(self, stream: str) -> str:
-        """Which stream of this name it is: a fingerprint of its creation time. Empty when it is none of `logs`."""
+        """Identifies the stream of this name: a fingerprint of its creation time. Empty when it is none of `logs`."""
         return self._incarnations.get(stream, "")
 
     async def _on_error(self, error: Exception) -> None:
-        """Runs inside nats-py's read loop: count, mark, and be gone."""
+        """Count the error, and note what follows from it. Runs inside nats-py's read loop, so it must not wait."""
         metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
         if isinstance(error, nats.errors.SlowConsumerError):
             on_gap = self.followers.get(id(error.sub))
@@ -167,7 +169,7 @@ class NatsConnection:
 
     async def _on_disconnected(self) -> None:
         metrics.BROKER_CONNECTED.set(0)
-        # What was not sent yet would be sent after the reconnect, when its sender was long told `unavailable`.
+        # Drop what was not sent yet: nats-py would send it after the reconnect, when its sender was told `unavailable`.
         self.client._pending.clear()
         self.client._pending_data_size = 0
         self.replies.fail_all()
@@ -183,7 +185,7 @@ class NatsConnection:
         self.repair()
 
     def repair(self) -> None:
-        """After a reconnect, or when a stream turned out to be missing: find the streams, then have the gaps filled."""
+        """Find the streams, then call every `on_gap`; after a reconnect, or when a stream was found missing."""
         if self._repairing is None or self._repairing.done():
             self._repairing = asyncio.create_task(self._find_and_tell(), name="repair")
 
@@ -202,8 +204,9 @@ class NatsConnection:
             self._fail(BrokerError("the connection to NATS was closed for good"))
 
     async def check(self) -> None:
-        """Store something, which needs the broker's quorum: a server that is cut off from it still answers and still
-        says that it is connected. Raises `Refused(unavailable)`.
+        """Store a message, to prove that the broker has a quorum. Raises `Refused(unavailable)`.
+
+        A server that is cut off from the quorum still answers, and still says that it is connected.
         """
         try:
             async with asyncio.timeout(CHECK_SECONDS):
@@ -216,7 +219,7 @@ class NatsConnection:
             raise unavailable("the broker") from None
 
     async def close(self) -> None:
-        """Finish what is being answered, then disconnect. From here on a loss of the connection is nobody's worry."""
+        """Finish the requests that are being answered, then disconnect. A lost connection is no failure from here on."""
         self._closing = True
         for finish in self.before_close:
             await finish()
@@ -224,7 +227,7 @@ class NatsConnection:
             self._repairing.cancel()
         await self.replies.stop()
         try:
-            # Draining raises while reconnecting, and a flush that times out skips the close: so close in any case.
+            # Draining raises while reconnecting, and skips the close when its flush times out. So close in any case.
             await asyncio.wait_for(self.client.drain(), 2)
         except FAILURES:
             await self.client.close()
@@ -233,5 +236,5 @@ class NatsConnection:
 
 
 def _where(url: str) -> str:
-    """The address without a password that may stand in the URL."""
+    """The addresses in the URL, without user and password."""
     return ", ".join(part.rpartition("@")[2] for part in url.split(","))

@@ -1,4 +1,4 @@
-"""Following a log over NATS: the copies that its stream publishes of what it stores."""
+"""Follows a log over NATS: subscribes to the copies that its stream republishes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from shared.values.position import Position
 
 log = structlog.get_logger()
 
-FOLLOW_MESSAGES = 65536  # waiting in this process per subject; then the newest are dropped and `on_gap` is called
+FOLLOW_MESSAGES = 65536  # waiting per subscription; beyond that nats-py drops new ones, and `on_gap` is called
 FOLLOW_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
 class Follower:
-    """One subscription that is followed."""
+    """One subscription to a log."""
 
     subscription: Subscription
     connection: NatsConnection
@@ -47,10 +47,10 @@ async def follow(
     decode, stream = log_format.decode, log_format.stream
 
     async def take(message: Msg) -> None:
-        if connection.gap:  # between a reconnect and `on_gap`: it will be read from the log, after what was lost
+        if connection.gap:  # between a loss and `on_gap`: the follower will read this from the log, after what was lost
             return
         headers = message.headers
-        # Without the stream's own headers it is not an entry, whoever managed to send it here.
+        # Without the stream's own headers this is no entry, but a message that somebody published here directly.
         if not headers or headers.get("Nats-Stream") != stream or "Nats-Sequence" not in headers:
             metrics.BROKER_ERRORS.labels("stray_message").inc()
             return

@@ -1,4 +1,4 @@
-"""A log over NATS: appends with an expected position, direct gets, and an ephemeral consumer for what those cannot give."""
+"""A log over NATS: appends with an expected position, direct gets, and an ephemeral consumer for long results."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from shared.telemetry import tracing
 from shared.values.errors import unavailable
 from shared.values.position import NOWHERE, Position
 
-SUBJECTS_AT_ONCE = 200  # newest entries asked for in one request; the server stops at 1,024
+SUBJECTS_AT_ONCE = 200  # newest entries asked for in one request; the server allows 1,024
 CONSUMER_BATCH = 500
 PULL_SECONDS = 5.0
 NO_MESSAGE = 10037  # JetStream API error
@@ -27,7 +27,7 @@ CONSUMER_IDLE_NANOSECONDS = 30_000_000_000
 
 
 class NatsLog(Generic[Draft, Item]):
-    """See Log. Direct gets are answered by any replica of the stream and may lag; they are hints, never decisions."""
+    """See Log. Any replica of the stream may answer a direct get, so it may lag: never decide by it alone."""
 
     def __init__(self, connection: NatsConnection, log_format: LogFormat[Draft, Item]) -> None:
         self._connection = connection
@@ -54,7 +54,7 @@ class NatsLog(Generic[Draft, Item]):
         return await follow(self._connection, self._format, subject, receive, on_gap)
 
     async def read(self, subject: str, *, after: Position = NOWHERE, limit: int) -> list[Item]:
-        """See Log. Most tails are empty or short, so the first entry is asked for alone."""
+        """See Log. Asks for the first entry alone, since most reads find none or few."""
         first = await self._get({"seq": after + 1, "next_by_subj": subject})
         if first is None or limit == 1:
             return [] if first is None else [first]
@@ -69,7 +69,7 @@ class NatsLog(Generic[Draft, Item]):
         return sorted(entries, key=lambda entry: entry.position)
 
     async def position(self, subject: str) -> Position:
-        """See Log: asked of the stream's leader, not of any replica."""
+        """See Log. Asks the stream's leader, which does not lag."""
         body = json.dumps({"last_by_subj": subject}).encode()
         answer = await self._replies.one(f"$JS.API.STREAM.MSG.GET.{self._stream}", body)
         found: dict[str, Any] = json.loads(answer.data) if answer.data else {"error": {}}
@@ -80,7 +80,7 @@ class NatsLog(Generic[Draft, Item]):
         return Position(int(found["message"]["seq"]))
 
     async def newest_of_each(self, subject: str) -> list[Item]:
-        """See Log: an ephemeral consumer, since direct gets stop at 1,024 subjects."""
+        """See Log. Uses an ephemeral consumer, since direct gets allow only 1,024 subjects."""
         name, stream = self._client._nuid.next().decode(), self._stream
         config = {
             "name": name,
@@ -101,7 +101,7 @@ class NatsLog(Generic[Draft, Item]):
             await self._replies.one(f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"")
 
     async def _pull_all(self, consumer: str) -> list[Item]:
-        """Everything a consumer has. Pulled messages keep their subject, so they need a subscription of their own."""
+        """All entries of a consumer. Pulled messages keep their subject, so they need a subscription of their own."""
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox, cb=arrived.put)

@@ -1,4 +1,4 @@
-"""The ports over NATS: one connection, and what stands on it."""
+"""Makes the ports over NATS: one connection, and the adapters that use it."""
 
 from nats.aio.client import Client
 
@@ -14,9 +14,7 @@ from shared.broker.room_log import ROOM_LOG
 
 
 async def connected(broker: Broker, name: str) -> NatsConnection:
-    """A connection under this name. Raises BrokerError when the broker is there and cannot be used; waits while it is
-    not there.
-    """
+    """A connection under this name. Waits while there is no broker. Raises BrokerError when the broker cannot be used."""
     connection = NatsConnection(Client(), broker, name)
     await connection.start()
     return connection
@@ -36,5 +34,5 @@ def ports_over(connection: NatsConnection) -> Ports:
 
 
 async def connect(broker: Broker, name: str) -> Ports:
-    """Both at once; see `connected`."""
+    """Connect, and make all ports. Waits and raises as `connected`."""
     return ports_over(await connected(broker, name))

@@ -1,7 +1,7 @@
-"""One inbox for everything the broker answers to this process: publish acknowledgements and direct reads.
+"""One inbox for all answers of the broker to this process: publish acknowledgements and direct reads.
 
-nats-py's own `js.publish` costs a subscription's worth of work per message; this costs a future. Deadlines are swept,
-not timed one by one.
+nats-py's own `js.publish` costs as much per message as a subscription; this costs one future. One task checks all
+deadlines, instead of a timer for each.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ _FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
 
 class Replies:
-    """Pairs what was sent with what came back. A publish that cannot be sent, or is not answered in time, raises
-    `Refused(unavailable)`; its outcome is then unknown."""
+    """Pairs requests to the broker with their answers. `timeout` is in seconds.
+
+    A request that cannot be sent, or is not answered in time, raises `Refused(unavailable)`. Its outcome is then unknown.
+    """
 
     def __init__(self, client: Client, timeout: float) -> None:
         self._client = client
@@ -40,7 +42,7 @@ class Replies:
         self._sweeper = asyncio.create_task(self._sweep(), name="replies")
 
     async def stop(self) -> None:
-        """Give up on everything outstanding."""
+        """Fail all requests that wait for an answer."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         self.fail_all()
@@ -51,9 +53,9 @@ class Replies:
         return message
 
     async def settle(self) -> None:
-        """A round trip to this inbox: the server has now done everything that was sent before, subscriptions too.
+        """Make a round trip to this inbox. Then the server has done everything that was sent before, subscriptions too.
 
-        Not `Client.flush`: nats-py writes its PING past what still waits to be written, so that the PONG proves nothing.
+        `Client.flush` is not enough: nats-py writes its PING ahead of messages that still wait to be written.
         """
         await self._ask(None, b"", None, None)
 
@@ -101,7 +103,7 @@ class Replies:
                 _fail(future)
 
     def fail_all(self) -> None:
-        """The connection is gone: nobody will answer what was asked on it."""
+        """The connection is gone: fail all requests that were sent over it."""
         for _, future, *_ in list(self._waiting.values()):
             _fail(future)
 
@@ -112,5 +114,5 @@ def _fail(future: asyncio.Future[Any]) -> None:
 
 
 def status(headers: Mapping[str, str] | None) -> str:
-    """The status the server put in front of the headers, if any: `404`, `503`…"""
+    """The status that the server put in front of the headers, such as `404` or `503`; empty if there is none."""
     return (headers or {}).get("Status", "")

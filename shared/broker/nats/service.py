@@ -1,4 +1,4 @@
-"""Answering endpoints as a NATS micro service: `$SRV.PING/INFO/STATS`, JSON Schemas, many requests at once."""
+"""Answers endpoints as a NATS micro service: `$SRV.PING/INFO/STATS`, JSON Schemas, many requests at once."""
 
 import asyncio
 import contextlib
@@ -29,9 +29,9 @@ log = structlog.get_logger()
 
 
 class _ManyAtOnce:
-    """The client as nats-py's `Service` uses it, except that a callback does not wait for the one before it.
+    """Wraps the client for nats-py's `Service`, so that a callback does not wait for the one before it.
 
-    nats-py runs the callbacks of a subscription one after another; one slow room would hold up all others.
+    nats-py runs the callbacks of a subscription one after another. One slow room would hold up all others.
     """
 
     def __init__(self, client: Client) -> None:
@@ -74,7 +74,7 @@ class NatsService:
         self._micro: Any = MicroService(self._tasks, config)  # type: ignore[arg-type]
 
     async def start(self) -> None:
-        """Subscribe the endpoints, then let `$SRV` find them."""
+        """Subscribe the endpoints, then answer `$SRV`."""
         for endpoint, handler in self._service.endpoints:
             await self._micro.add_endpoint(
                 name=endpoint.name.partition(".")[2],
@@ -124,6 +124,6 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
 
 async def _refuse(request: MicroRequest, refused: Refused) -> None:
     body = json.dumps({"details": refused.details, "retryAfterMs": refused.retry_after_ms}).encode()
-    # Without a connection there is nobody to answer; whoever asked has stopped waiting.
+    # Without a connection the answer cannot be sent, and the caller has stopped waiting anyway.
     with contextlib.suppress(nats.errors.Error, OSError):
         await request.respond_error(str(refused.code), refused.message, data=body)

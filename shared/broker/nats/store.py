@@ -1,4 +1,4 @@
-"""Storing one message in a stream: acknowledged, refused because others were first, or of unknown outcome."""
+"""Stores one message in a stream. It is acknowledged, refused because another one came first, or its outcome is unknown."""
 
 import json
 from collections.abc import Callable
@@ -16,18 +16,21 @@ FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum byt
 
 
 class NatsStore:
-    """Publishes and waits for JetStream's acknowledgement. `missing` is called when there is no such stream."""
+    """Publishes and waits for JetStream's acknowledgement. Calls `missing` when there is no such stream."""
 
     def __init__(self, replies: Replies, missing: Callable[[], None]) -> None:
         self._replies = replies
         self._missing = missing
 
     async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> Position:
-        """Its position. Raises Conflict, or `Refused(unavailable)`: then it may or may not be stored."""
+        """Store a message, and return its position.
+
+        Raises Conflict, or `Refused(unavailable)`: then the message may or may not be stored.
+        """
         return (await self.post(subject, body, headers)).position
 
     async def post(self, subject: str, body: bytes, headers: dict[str, str]) -> Posted:
-        """As `store`; a message whose `Nats-Msg-Id` is known was stored already."""
+        """As `store`. A message with a known `Nats-Msg-Id` is not stored again."""
         try:
             answer = await self._replies.one(subject, body, tracing.trace_headers(headers))
         except Refused:

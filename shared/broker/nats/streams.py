@@ -1,4 +1,4 @@
-"""The streams: what they hold, how they are made, which one we are talking to."""
+"""The configuration of the streams, and how they are made and identified."""
 
 import json
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ def log_stream(log_format: LogFormat[Any, Any], *, max_bytes: int, replicas: int
         "subjects": [log_format.subjects],
         "storage": "file",
         "retention": "limits",
-        # Full means refused: forgetting old entries would forget who is in a room.
+        # A full stream refuses new entries. Deleting old ones would lose who is in a room.
         "discard": "new",
         "max_bytes": max_bytes,
         "duplicate_window": DUPLICATE_WINDOW_SECONDS * NANOSECONDS,
@@ -40,7 +40,7 @@ def log_stream(log_format: LogFormat[Any, Any], *, max_bytes: int, replicas: int
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How big and how safe the streams are (rooms' settings), and of which logs they are."""
+    """The size and replicas of the streams (from rooms' settings), and the logs that they hold."""
 
     max_bytes: int
     replicas: int = 1
@@ -67,8 +67,8 @@ class Streams:
             "description": "What waits for its time, what is due, and which gateway may be in which room.",
             "subjects": [subjects.TIMER_SUBJECTS],
             "storage": "file",
-            # A due timer is gone when it is acknowledged; what waits has no consumer, and stays. Without any maximum
-            # age or size, which would delete what waits (and schedules cannot refuse what is new).
+            # Acknowledging a due timer deletes it. A waiting timer has no consumer, and stays. There is no maximum age
+            # or size, since that would delete waiting timers (schedules do not allow `discard: new`).
             "retention": "workqueue",
             "allow_msg_schedules": True,
             "allow_rollup_hdrs": True,
@@ -96,11 +96,14 @@ async def ensure(client: Client, streams: Streams, seconds: float) -> None:
         if not missing and all(there.get("config", {}).get(key) == value for key, value in wanted.items()):
             continue
         result = await _api(client, f"STREAM.{'CREATE' if missing else 'UPDATE'}.{name}", wanted, seconds)
-        if "error" in result and result["error"].get("err_code") != 10058:  # somebody else made it meanwhile
+        if "error" in result and result["error"].get("err_code") != 10058:  # another process made it meanwhile
             raise unavailable(f"stream {name} ({result['error'].get('description', 'refused')}): the broker")
 
 
 async def incarnation(client: Client, stream: str, seconds: float) -> str | None:
-    """Which stream of this name it is: a fingerprint of its creation time; None while there is none."""
+    """Identifies the stream of this name: a fingerprint of its creation time. None while there is no stream.
+
+    Raises `Refused(unavailable)`.
+    """
     there = await _api(client, f"STREAM.INFO.{stream}", None, seconds)
     return fingerprint(there["created"])[:10] if "created" in there else None

@@ -1,7 +1,7 @@
 """Timers held by the broker: JetStream message schedules (ADR-51 of NATS), and the consumer that takes the due ones.
 
-A schedule is a message that the server stores again, on its target subject, when its time has come. A durable pull
-consumer, shared by all replicas of rooms, hands each to one of them, and to another one if it is not acknowledged.
+A schedule is a message that the server stores again, on its target subject, when it is due. All replicas of rooms share
+one durable pull consumer. It hands each due timer to one replica, and to another one if that does not acknowledge it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from shared.values.position import Position
 log = structlog.get_logger()
 
 CONSUMER = "rooms"
-AT_ONCE = 64  # due timers in one process's hands
+AT_ONCE = 64  # due timers that one process handles at a time
 PULL_SECONDS = 2.0
 NANOSECONDS = 1_000_000_000
 STREAM = subjects.TIMER_STREAM
@@ -86,7 +86,7 @@ class TimerTaker:
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin. Raises `Refused(unavailable)`."""
+        """Begin to take timers. Raises `Refused(unavailable)`."""
         await self._ensure_consumer()
         try:
             self._subscription = await self._client.subscribe(self._inbox, cb=self._arrived.put)
@@ -120,7 +120,7 @@ class TimerTaker:
                 await asyncio.sleep(pauses.BROKER)
 
     async def _pull(self) -> bool:
-        """Ask for as many as there is room for. False: nobody answered, or not as a consumer does."""
+        """Take as many due timers as this process can handle. False when the consumer did not answer: it may be gone."""
         free = AT_ONCE - len(self._handling)
         if free <= 0:
             await asyncio.wait(self._handling, return_when=asyncio.FIRST_COMPLETED)
@@ -152,10 +152,10 @@ class TimerTaker:
         try:
             await self._client.publish(message.reply, verdict)
         except (nats.errors.Error, OSError):
-            return  # it will be handed out again, and find nothing to do
+            return  # the broker will hand the timer out again, and its handler will find nothing to do
 
     async def _while_working(self, message: Msg, work: Awaitable[None]) -> None:
-        """Tell the broker that it is in good hands for as long as it takes."""
+        """Wait for the handler, and keep telling the broker that the timer is in progress (`+WPI`)."""
         task = asyncio.ensure_future(work)
         while not (await asyncio.wait({task}, timeout=self._retry_seconds / 2))[0]:
             with contextlib.suppress(nats.errors.Error, OSError):
@@ -163,7 +163,7 @@ class TimerTaker:
         await task
 
     async def stop(self) -> None:
-        """Take no more, and finish those that were taken."""
+        """Take no more timers, and finish those that were taken."""
         self._stopping = True
         if self._running is not None:
             self._running.cancel()
