@@ -1,6 +1,6 @@
-"""Every service and an embedded NATS server, as separate processes: development and small installations.
+"""Runs every service and an embedded NATS server as separate processes, for development and small installations.
 
-`python -m services`: prints where it is and how to use it; Ctrl-C stops everything.
+`python -m services` prints its URLs and how to use them. Ctrl-C stops everything.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ def _start(plan: Plan) -> None:
 
 
 def run(registry: Registry = REGISTRY) -> int:
-    """The exit status: 1 and one sentence when it cannot start."""
+    """Run until Ctrl-C, and return the exit status: 1, after one sentence on standard error, when it cannot start."""
     app = typer.Typer(add_completion=False)
     app.command()(command(registry, _start))
     try:
@@ -39,7 +39,7 @@ def run(registry: Registry = REGISTRY) -> int:
 
 
 def _sentence(error: TyperException) -> str:
-    """As the settings of services say it: by the variable's name."""
+    """The error in the form of settings errors, with the variable's name."""
     option = getattr(error, "param", None)
     if option is None:
         return error.format_message()

@@ -1,8 +1,8 @@
-"""The table of services: what each is called, needs, keeps, and whom it asks. Whoever enumerates services reads it here.
+"""The table of services: the name, dependencies, stores and ports of each, and which services it asks.
 
-The launcher, its lines and the embedded NATS server read it; tests/unit/test_registry.py holds the Dockerfile, compose,
-the Kubernetes manifests, the NATS accounts and the documents to it. The processes themselves do not: an image has the
-code of one service only.
+The launcher and the embedded NATS server read it. tests/unit/test_registry.py compares the Dockerfile, compose, the
+Kubernetes manifests, the NATS accounts and the documents with it. The services themselves do not import it, since an
+image has the code of one service only.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ OPS_PORT = 9090  # in containers: probes and metrics of every service
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A stream of NATS or a database that a service owns. One that is not backed up can be made again from the others."""
+    """A stream of NATS or a database that a service owns. One that is not backed up can be rebuilt from the others."""
 
     name: str
     backed_up: bool
@@ -32,7 +32,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """One service."""
+    """The record of one service."""
 
     name: str  # of its folder, image, workload and NATS service, and in logs and metrics
     settings: type[ServiceSettings]
@@ -40,7 +40,7 @@ class ServiceRecord:
     user: str  # of NATS
     replicas: str  # the launcher's option for how many: `--rooms`, ROOMS
     colour: str  # of its lines in a terminal
-    asks: tuple[str, ...] = ()  # whose endpoints it calls: they start before it in compose, and stop after it here
+    asks: tuple[str, ...] = ()  # services it calls: compose starts them before it, `make run` stops them after it
     public_port: int | None = None  # in containers; clients connect to it
     stores: tuple[Store, ...] = ()
     account: str = ACCOUNT
@@ -48,7 +48,7 @@ class ServiceRecord:
 
     @property
     def module(self) -> str:
-        """What `python -m` runs."""
+        """The module that `python -m` runs."""
         return self.program or f"services.{self.name}"
 
     @property
@@ -58,7 +58,7 @@ class ServiceRecord:
 
     @property
     def ports(self) -> dict[str, int]:
-        """What it listens on in a container, by the names Kubernetes has for them."""
+        """The ports it listens on in a container, by their names in Kubernetes."""
         return {"ops": OPS_PORT} | ({"http": self.public_port} if self.public_port is not None else {})
 
 
@@ -81,12 +81,12 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the services."""
+        """The names of all services."""
         return tuple(record.name for record in self.services)
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Everybody who has a NATS password."""
+        """All NATS users, of services and observers."""
         return (*(record.user for record in self.services), *self.observers)
 
     def settings_names(self) -> set[str]:

@@ -1,7 +1,7 @@
-"""The tokens auth issues itself: for a join (one agent, one room, once), a session's resume, and guests. Pure.
+"""The tokens that auth issues itself: for a join (one agent, one room, once), a session's resume, and guests. Pure.
 
-Each purpose has its own audience and its own key, derived from one secret, so that none passes for another, nor for an
-agent-link token, whatever its claims say. There is no leeway: issuer and judge are the same service.
+Each purpose has its own audience and its own key, derived from one secret. So no token passes for another kind, or for
+an agent-link token, whatever its claims say. There is no leeway, since auth both issues and verifies them.
 """
 
 import hmac
@@ -21,7 +21,7 @@ from shared.values.ids import AgentId, AgentIdField, RoomId, RoomIdField, Sessio
 from shared.values.moment import rfc3339
 
 JTI_BYTES = 16
-GUEST = "guest-"  # how the agents begin whom nobody else knows
+GUEST = "guest-"  # the prefix of guests' agent ids
 GUEST_NAME = "Guest"
 
 
@@ -68,11 +68,11 @@ class Grants:
 
     @classmethod
     def under(cls, secret: bytes) -> "Grants":
-        """With keys derived from this secret (at least 32 bytes)."""
+        """Grants with keys derived from this secret (at least 32 bytes)."""
         return cls(*(_derived(secret, purpose) for purpose in ("join", "resume", "guest")))
 
     def issue_join_token(self, order: IssueJoinToken, ttl: int, now: float, chance: bytes) -> Issued:
-        """A join token that ends after `ttl` seconds. Raises Refused with `bad_message` for ids that cannot be."""
+        """A join token that ends after `ttl` seconds. Raises Refused with `bad_message` for malformed ids."""
         start = int(now)
         try:
             claims = _JoinClaims(
@@ -101,7 +101,7 @@ class Grants:
         )
 
     def issue_resume_token(self, session_id: SessionId, agent_id: AgentId, now: float, life: float) -> str:
-        """The secret with which this agent's session can be resumed for `life` seconds."""
+        """The token with which this agent's session can be resumed for `life` seconds."""
         start = int(now)
         claims = _ResumeClaims(
             iss="parley:auth",
@@ -121,7 +121,7 @@ class Grants:
         return SessionId(claims.session)
 
     def issue_guest_token(self, guest: AgentId, name: str, life: int, now: float, chance: bytes) -> GuestIssued:
-        """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a name that cannot be."""
+        """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a malformed name."""
         start = int(now)
         try:
             claims = _GuestClaims(
@@ -146,9 +146,9 @@ class Grants:
         return True
 
     def check_guest_token(self, token: str, permissions: tuple[str, ...], now: float) -> Identity:
-        """The guest that a token names, who may do this. Raises Refused with `invalid_token` or `expired_token`.
+        """The guest that a token names, with these permissions. Raises Refused: `invalid_token` or `expired_token`.
 
-        What guests may do is not in the token: it is what is set now, so that nobody keeps what was taken away.
+        The permissions come from the settings and are not in the token, so that a change applies to issued tokens too.
         """
         try:
             claims = _GuestClaims.model_validate(signed_claims(token, KeyRing.from_secret(self._guest)))
@@ -167,7 +167,7 @@ class Grants:
 
 
 def _derived(secret: bytes, purpose: str) -> bytes:
-    """A key of its own per purpose: HMAC-SHA-256 of a label that no JWS can be (it has no dot)."""
+    """The key of one purpose: HMAC-SHA-256 of a label. No JWS can equal the label, since it has no dot."""
     return hmac.digest(secret, f"parley {purpose} token, key 1".encode(), "sha256")
 
 

@@ -1,4 +1,4 @@
-"""What auth answers: each endpoint's request to its reply. Clock, chance and keys are given, rules elsewhere."""
+"""The endpoints of auth. Clock, chance and keys are arguments; the rules are in tokens.py, grants.py and turn.py."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -33,14 +33,14 @@ from shared.values.errors import Code, Refused
 from shared.values.ids import AgentId, mint
 from shared.values.moment import rfc3339, unix
 
-# A session ends with its agent-link token, and each renewal brings a new resume token. This much longer, in seconds,
-# a resume token is good, so that leeway and grace time never make it end before the session does.
+# Seconds that a resume token is good after the agent-link token's end. A session ends with its agent-link token and its
+# leeway; with the margin, the resume token never ends before the session and its grace time.
 RESUME_MARGIN = 3600
 DEV_TOKEN_SECONDS = 3600
 
 
 class AuthHandlers:
-    """The endpoints of auth. `clock` gives Unix seconds, `chance` that many random bytes."""
+    """The endpoints of auth. `clock` gives Unix seconds, `chance(n)` gives n random bytes."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class AuthHandlers:
         self._logins = LoginRules(self._rules, self._grants, lambda: self._source.keys, guests)
 
     async def validate(self, request: Validate) -> Identity:
-        """The agent a token names. Raises Refused with a code of protocol section 3, or `unavailable` without keys."""
+        """The agent that a token names. Raises Refused: a code of protocol section 3, or `unavailable` without keys."""
         return self._logins.verify(request.token, self._clock()).identity
 
     async def open_session(self, request: OpenSession) -> SessionOpened:
-        """As `validate`, with a resume token for the session. Another agent than `subject` is `subject_mismatch`.
+        """As `validate`, with a resume token for the session. An agent other than `subject` is `subject_mismatch`.
 
-        A resume token that is not good (any more) is no error: the session is gone, and another begins.
+        A resume token that is not good (any more) is no error. Then the answer names the new session of the request.
         """
         now = self._clock()
         verified = self._logins.verify(request.token, now)
@@ -96,7 +96,7 @@ class AuthHandlers:
         return self._grants.check_join_token(request.token, request.room_id, request.agent_id, self._clock())
 
     async def issue_join_token(self, request: IssueJoinToken) -> Issued:
-        """A join token; without `ttl` it lives as long as the settings say. Raises Refused with `bad_message`."""
+        """A join token. Without `ttl` it lives as long as the settings say. Raises Refused with `bad_message`."""
         ttl = self._settings.grant_seconds if request.ttl is None else request.ttl
         _check_ttl(ttl, self._settings.grant_max_seconds)
         return self._grants.issue_join_token(request, ttl, self._clock(), self._chance(JTI_BYTES))
@@ -127,9 +127,10 @@ class AuthHandlers:
         return Issued(token=token, expires_at=rfc3339(claims["exp"]))
 
     async def issue_guest_token(self, request: IssueGuestToken) -> GuestIssued:
-        """A token for a guest, where guests are let in. Raises Refused with `forbidden`, `bad_message`, or why not renewed.
+        """A token for a new guest, or another one for the guest whose token is renewed.
 
-        Each is an agent that nobody was before; renewed, it stays the same and keeps its name unless another is given.
+        A new guest gets a new agent id. A renewal keeps the agent id, and the name unless the request has another. Raises
+        Refused with `forbidden`, `bad_message`, `invalid_token` or `expired_token`.
         """
         if not self._settings.guests:
             raise Refused(Code.FORBIDDEN, "guests are not let in here (PARLEY_GUEST_ACCESS)")
@@ -143,7 +144,7 @@ class AuthHandlers:
         return self._grants.issue_guest_token(guest, request.name or name, life, now, chance)
 
     async def ice_servers(self, request: IssueIceServers) -> IceServersIssued:
-        """The ICE servers of the settings, with credentials of this agent's own where they need some."""
+        """The ICE servers of the settings; TURN servers with this agent's own credentials."""
         return turn.issue(self._settings.ice(), request.agent_id, self._clock())
 
 
@@ -153,7 +154,7 @@ def _check_ttl(ttl: int, longest: int) -> None:
 
 
 def endpoints(handlers: AuthHandlers) -> list[tuple[Endpoint[Any, Any], Callable[[Any], Awaitable[Any]]]]:
-    """Which question each handler answers."""
+    """Each endpoint of auth with its handler."""
     return [
         (subjects.VALIDATE, handlers.validate),
         (subjects.OPEN_SESSION, handlers.open_session),

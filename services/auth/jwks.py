@@ -1,6 +1,6 @@
-"""Where the verification keys come from: fixed ones, or a JWKS document that is fetched in the background.
+"""The source of the verification keys: fixed keys, or a JWKS document that is fetched in the background.
 
-No token ever causes a fetch. The document's address is a setting, redirects are not followed, proxies not asked.
+No token ever causes a fetch. The document's URL is a setting. Redirects are not followed, and proxies not used.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class KeySource(Protocol):
-    """Whoever has the keys that are good now."""
+    """A source of the current verification keys."""
 
     @property
     def keys(self) -> KeyRing:
@@ -42,7 +42,7 @@ class KeySource(Protocol):
 
 
 class FixedKeys:
-    """Keys that change only when auth is started anew: a secret or a key file."""
+    """Keys that change only when auth restarts: a secret or a key file."""
 
     ready = True
 
@@ -50,15 +50,15 @@ class FixedKeys:
         self.keys = keys
 
     async def run(self, stop: asyncio.Event) -> None:
-        """There is nothing to keep current."""
+        """Wait until told to stop: fixed keys need no refresh."""
         await stop.wait()
 
 
 class JwksSource:
     """The keys of a JWKS document, fetched at start and again every `refresh_seconds`.
 
-    A document that cannot be fetched or used changes nothing: the last good keys stay, and it is tried again after 1 s,
-    2 s, 4 s … up to a minute. `problem` says in one sentence why the last try failed.
+    When a document cannot be fetched or used, the last good keys stay. The next try follows after 1 s, 2 s, 4 s … up to a
+    minute. `problem` says in one sentence why the last try failed; None after a good one.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class JwksSource:
         return self._keys is not None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Fetch until told to stop; a fetch under way is then abandoned."""
+        """Fetch again and again until told to stop. A fetch under way is then abandoned."""
         refreshing = asyncio.create_task(self._refresh_for_ever())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -113,7 +113,7 @@ class JwksSource:
             await asyncio.sleep(wait)
 
     async def refresh(self) -> bool:
-        """Fetch the document once. Whether the keys are now those it holds."""
+        """Fetch the document once. Returns whether the keys are now those of the document."""
         before = self.problem
         try:
             body = await _fetched(self._url, self._fetch_seconds)
@@ -133,7 +133,7 @@ class JwksSource:
 
 
 def key_source(settings: AuthSettings) -> KeySource:
-    """The source that the settings describe. Raises SettingsError when a key given as a setting cannot be used."""
+    """The source that the settings describe. Raises SettingsError when a secret or a key file cannot be used."""
     if settings.token_jwks_url is not None:
         return JwksSource(settings.token_jwks_url, settings.token_algorithm, settings.jwks_refresh_seconds)
     variable = "PARLEY_TOKEN_SECRET" if settings.token_key_file is None else "PARLEY_TOKEN_KEY_FILE"
@@ -148,7 +148,10 @@ def key_source(settings: AuthSettings) -> KeySource:
 
 
 async def _fetched(url: str, seconds: float) -> bytes:
-    """The document, in `seconds` altogether. A server that drips a byte at a time gains nothing."""
+    """The document. `seconds` is the time for the whole fetch, so that a slow server cannot prolong it byte by byte.
+
+    Raises TimeoutError, UnusableKey, OSError or HTTPException.
+    """
     fetch = _Fetch(url, seconds)
     try:
         async with asyncio.timeout(seconds):
@@ -158,7 +161,7 @@ async def _fetched(url: str, seconds: float) -> bytes:
 
 
 class _Fetch:
-    """One GET in a thread. `abandon` wakes the thread from whatever it waits for."""
+    """One GET in a thread. `abandon` shuts its socket down, which wakes the thread."""
 
     def __init__(self, url: str, seconds: float) -> None:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""The keys that verify tokens: what may become one, and which of them a token's `kid` means. Pure."""
+"""The keys that verify tokens: which keys are accepted, and which of them a token's `kid` means. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -33,14 +33,15 @@ _NEEDS = {
 
 
 class UnusableKey(ValueError):  # noqa: N818 - it names what was found, as `Refused` does
-    """What was given as keys cannot be used. The message is one sentence and repeats nothing of them."""
+    """The given keys cannot be used. The message is one sentence and repeats nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of one algorithm: each fits it, so that a token's `alg` can never choose how a key is used.
+    """The keys of one algorithm. Each key fits it, so that a token's `alg` can never choose how a key is used.
 
-    `named` are found by `kid`. `nameless`, a secret or a key file, answers to any `kid` as long as no key has a name.
+    `named` are found by `kid`. `nameless` is a secret, a key file or a JWK without `kid`; it serves any `kid` as long as
+    there are no named keys.
     """
 
     algorithm: Algorithm
@@ -49,7 +50,7 @@ class KeyRing:
 
     @classmethod
     def from_secret(cls, secret: bytes) -> "KeyRing":
-        """HS256 with a shared secret. Raises UnusableKey when it is short, or a public key taken for a secret."""
+        """A key ring of HS256. Raises UnusableKey when the secret is too short, or is a public key by mistake."""
         if len(secret) < SECRET_BYTES:
             raise UnusableKey(f"the shared secret must have at least {SECRET_BYTES} bytes")
         if b"-----BEGIN " in secret or secret.startswith((b"ssh-", b"ecdsa-sha2-")):
@@ -101,7 +102,7 @@ class KeyRing:
 
 
 def _entries(body: bytes) -> list[dict[str, Any]]:
-    """The members of `keys`. A private key among them means the issuer's secret is out: then nothing is believed."""
+    """The members of `keys`. Raises UnusableKey, also for a private key among them: then the issuer's secret is public."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

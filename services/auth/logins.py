@@ -1,4 +1,4 @@
-"""Who does a login name? The one place that judges every token that can open a session: agent-link's, and guests'. Pure."""
+"""Verifies the tokens that can open a session: agent-link tokens and guest tokens. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.values.errors import Code, Refused
 
 @dataclass(frozen=True, slots=True)
 class VerifiedLogin:
-    """An identity, and how many seconds past its end it is accepted (guest tokens have no leeway: we issue them)."""
+    """An identity, and for how many seconds after its end it is accepted. Guest tokens have no leeway: auth issues them."""
 
     identity: Identity
     leeway: float
@@ -20,7 +20,9 @@ class VerifiedLogin:
 
 @dataclass(frozen=True, slots=True)
 class LoginRules:
-    """What logins must say. `guests` is what guests may do, None where there are none. `keys` gives agent-link's."""
+    """The rules of logins. `guests` are the guests' permissions, None where guests are not let in. `keys` gives the keys
+    of agent-link tokens.
+    """
 
     agents: TokenRules
     grants: Grants
@@ -28,16 +30,17 @@ class LoginRules:
     guests: tuple[str, ...] | None
 
     def verify(self, token: str, now: float) -> VerifiedLogin:
-        """Raises Refused with a code of protocol section 3, or `unavailable` while there are no keys of agent-link.
+        """Verify a token at `now` (Unix seconds).
 
-        The key that signed a token says which kind it is; what the token says of itself is only read after that.
+        Raises Refused with a code of protocol section 3, or `unavailable` while there are no keys of agent-link. The key
+        that signed a token decides which kind it is. Its claims are only read after that.
         """
         if self.grants.is_guest_token(token):
             return VerifiedLogin(self.verify_guest(token, now), 0.0)
         return VerifiedLogin(check_token(token, self.keys(), self.agents, now), self.agents.leeway)
 
     def verify_guest(self, token: str, now: float) -> Identity:
-        """As `judge`, for whom only a guest token will do."""
+        """As `verify`, for guest tokens only."""
         if self.guests is None:
             raise Refused(Code.INVALID_TOKEN, "guests are not let in here")
         return self.grants.check_guest_token(token, self.guests, now)

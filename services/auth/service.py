@@ -1,4 +1,4 @@
-"""auth, put together: settings → keys → handlers; nothing else."""
+"""Composes auth from its settings and ports: keys, handlers."""
 
 import asyncio
 import os
@@ -28,17 +28,17 @@ class Auth:
         self._refreshing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Keep the keys current, and answer."""
+        """Begin to keep the keys current, and to answer requests."""
         self._refreshing = asyncio.create_task(self._keys.run(self._stop), name="keys")
         await self._requests.serve(Service("auth", DESCRIPTION, endpoints(self.handlers)))
 
     async def ready(self) -> None:
-        """There are keys. Raises Refused."""
+        """Raises Refused while there are no keys."""
         if not self._keys.ready:
             raise unavailable("the issuer's key document")
 
     async def stop(self) -> None:
-        """Fetch no more keys; what was asked is answered with those there are."""
+        """Stop fetching keys. Open requests are answered with the present keys."""
         self._stop.set()
         if self._refreshing is not None:
             await self._refreshing

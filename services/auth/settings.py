@@ -1,4 +1,4 @@
-"""Settings of auth, the only holder of token keys (docs/configuration.md is made from this)."""
+"""Settings of auth, the only service that has token keys. docs/configuration.md is made from them."""
 
 import ipaddress
 from typing import Literal, Self
@@ -85,7 +85,7 @@ class AuthSettings(ServiceSettings):
     @field_validator("guest_permissions")
     @classmethod
     def _guests_stay_guests(cls, permissions: list[str] | None) -> list[str] | None:
-        """Nobody becomes a manager or an observer without somebody who vouches for them."""
+        """Guests may not manage or observe rooms, since no issuer vouches for them."""
         if permissions is not None and not set(permissions) <= GUEST_PERMISSIONS:
             raise ValueError(f"guests may have {', '.join(sorted(GUEST_PERMISSIONS))}, and nothing else")
         return permissions
@@ -93,7 +93,7 @@ class AuthSettings(ServiceSettings):
     @field_validator("token_jwks_url")
     @classmethod
     def _address_is_safe(cls, url: str | None) -> str | None:
-        """Keys that travel in the clear could be anybody's; the message repeats nothing, the URL may hold a secret."""
+        """Require https except on loopback, where nobody can replace the keys. The URL may hold a secret: never repeat it."""
         if url is None:
             return None
         try:
@@ -167,15 +167,15 @@ class AuthSettings(ServiceSettings):
         return ("rooms:join", "rooms:create") if self.development else ("rooms:join",)
 
     def token_key(self) -> bytes:
-        """The shared secret of agent-link tokens (HS256), in development mode a known one unless another was set."""
+        """The shared secret of agent-link tokens (HS256). In development mode a known default, unless it was set."""
         return self._in_force(self.token_secret)
 
     def grant_key(self) -> bytes:
-        """The secret below auth's own tokens, in development mode a known one unless another was set."""
+        """The secret of auth's own tokens. In development mode a known default, unless it was set."""
         return self._in_force(self.grant_secret)
 
     def ice(self) -> turn.IceSettings:
-        """What of this the issuing of ICE servers needs."""
+        """The settings that issuing ICE servers needs."""
         secret = self.turn_secret.get_secret_value().encode() if self.turn_secret is not None else b""
         return turn.IceSettings(tuple(self.stun_urls), tuple(self.turn_urls), secret, self.turn_seconds)
 

@@ -1,6 +1,6 @@
-"""Who does a token name? The only place where agent-link tokens are verified (protocol section 8). Pure.
+"""Verifies agent-link tokens (protocol section 8). Nothing else does that. Pure.
 
-PyJWT checks signatures and nothing else: it would read the clock for times, and it is lenient where we are not.
+PyJWT checks only the signature. It would read the clock for the times, and accepts more than this does.
 """
 
 import base64
@@ -27,7 +27,7 @@ PERMISSION_CHARACTERS = 128
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _PERMISSION = re.compile(r"rooms:(create|list|join|manage|observe|(join|manage):[A-Za-z0-9_-]{1,64})")
-# RFC 7515 section 4.1 knows more, and each of the others asks to be obeyed or fetched: `crit`, `jku`, `jwk`, `x5u` …
+# RFC 7515 section 4.1 has more (`crit`, `jku`, `jwk`, `x5u` …). Each of those would have to be obeyed or fetched.
 _HEADER_MEMBERS = frozenset({"alg", "typ", "cty", "kid"})
 _JWS = PyJWS()
 
@@ -49,7 +49,7 @@ class TokenRules:
 
 
 class SignedClaims(BaseModel):
-    """Claims after the signature was verified: each of the right type or refused, unknown ones skipped."""
+    """Claims after the signature was verified. A claim of the wrong type is refused, an unknown one is ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -96,15 +96,14 @@ def check_token(token: str, keys: KeyRing, rules: TokenRules, now: float) -> Ide
 
 
 def is_permission(text: str) -> bool:
-    """Whether this is one of the permissions of protocol section 8. Other services may give tokens others."""
+    """Whether this is a permission of protocol section 8. A token may have others, for other services."""
     return _PERMISSION.fullmatch(text) is not None
 
 
 def signed_claims(token: str, keys: KeyRing) -> dict[str, Any]:
-    """The JSON object that a JWS in compact form (RFC 7515) carries, once one of the keys verified its signature.
+    """The JSON object in a JWS in compact form (RFC 7515), after one of the keys verified its signature.
 
-    Raises Refused with `invalid_token`. Before the signature is verified only the header is read, and of it only
-    which key to take.
+    Raises Refused with `invalid_token`. Before the signature is verified only the header is read, to find the key.
     """
     if len(token) > TOKEN_CHARACTERS:
         raise _invalid(f"the token is longer than {TOKEN_CHARACTERS} characters")
@@ -126,7 +125,7 @@ def _header(part: str) -> dict[str, Any]:
 
 
 def _kid(header: dict[str, Any], algorithm: str) -> str | None:
-    """Which key the token names. Everything else in the header must be what was configured, or harmless."""
+    """The `kid` in a token's header. Raises Refused when another member is not as configured, or not harmless."""
     if header.get("alg") != algorithm:
         raise _invalid("the token is not signed with the configured algorithm")
     if not header.keys() <= _HEADER_MEMBERS:
@@ -137,7 +136,7 @@ def _kid(header: dict[str, Any], algorithm: str) -> str | None:
 
 
 def _json_object(body: bytes, part: str) -> dict[str, Any]:
-    """One meaning only: no member twice, no NaN, no infinity."""
+    """The JSON object, read strictly so that it has one meaning: no member twice, no NaN, no infinity."""
     try:
         document = strict_json.loads(body)
     except strict_json.InvalidJson:
@@ -148,7 +147,7 @@ def _json_object(body: bytes, part: str) -> dict[str, Any]:
 
 
 def _check_addressing(claims: _AgentClaims, rules: TokenRules) -> None:
-    """From our issuer and for us. Whole strings are compared: a prefix or another case is somebody else."""
+    """Check issuer and audience. Whole strings are compared: a prefix or another case does not match."""
     if claims.iss != rules.issuer:
         raise Refused(Code.WRONG_ISSUER, "the token is from another issuer")
     audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
@@ -157,7 +156,7 @@ def _check_addressing(claims: _AgentClaims, rules: TokenRules) -> None:
 
 
 def _check_times(claims: _AgentClaims, rules: TokenRules, now: float) -> None:
-    """RFC 7519 sections 4.1.4 to 4.1.6: good from `nbf` and `iat` until just before `exp`, with leeway."""
+    """Check the times (RFC 7519 sections 4.1.4 to 4.1.6): good from `nbf` and `iat` until before `exp`, with leeway."""
     life = claims.exp - claims.iat
     if life <= 0:
         raise _invalid("the token ends before it begins")

@@ -1,9 +1,9 @@
 """ICE servers with the short-lived credentials of the TURN REST API. Pure.
 
-The username is `<end in Unix seconds>:<agent id>`, the password base64(HMAC-SHA1(secret, username)): a TURN server that
-knows the secret judges it without asking anybody, and refuses it after its end
-(https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00). SHA-1 is what these servers know; HMAC does not
-suffer from its collisions.
+The username is `<end in Unix seconds>:<agent id>`, the password base64(HMAC-SHA1(secret, username)). A TURN server that
+has the secret verifies them by itself, and refuses them after their end
+(https://datatracker.ietf.org/doc/html/draft-uberti-behave-turn-rest-00). TURN servers support only SHA-1 here. Its
+collisions do not weaken HMAC.
 """
 
 import base64
@@ -27,7 +27,7 @@ _HOST_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class IceSettings:
-    """Which servers there are, the secret shared with the TURN servers, and how long credentials live (seconds)."""
+    """The servers, the secret shared with the TURN servers, and how long credentials live (seconds)."""
 
     stun_urls: tuple[str, ...]
     turn_urls: tuple[str, ...]
@@ -36,7 +36,7 @@ class IceSettings:
 
 
 def issue(settings: IceSettings, agent_id: AgentId, now: float) -> IceServersIssued:
-    """The servers, with credentials of this agent for those that need some. `now` is Unix seconds."""
+    """The servers, with this agent's credentials for the TURN servers. `now` is Unix seconds."""
     servers = [IceServer(urls=list(settings.stun_urls))] if settings.stun_urls else []
     if not settings.turn_urls:
         return IceServersIssued(ice_servers=servers)

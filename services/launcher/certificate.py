@@ -1,4 +1,4 @@
-"""The self-signed certificate of `TLS=1`: made once, kept, and made anew when it ends soon or does not fit any more."""
+"""The self-signed certificate of `TLS=1`: made once and kept. A new one is made when it ends soon or lacks a name."""
 
 import contextlib
 import datetime
@@ -26,12 +26,12 @@ from services.launcher.addresses import EVERYWHERE, Address
 CERTIFICATE, KEY = "certificate.pem", "key.pem"
 LIFE = datetime.timedelta(days=397)  # browsers refuse longer ones
 EARLY = datetime.timedelta(days=30)
-SKEW = datetime.timedelta(hours=1)  # other machines' clocks
+SKEW = datetime.timedelta(hours=1)  # other machines' clocks may be behind by so much
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the certificate is for."""
+    """The names and addresses that the certificate is for."""
 
     hosts: frozenset[str]
     addresses: frozenset[Address]
@@ -41,7 +41,7 @@ class Names:
 
 
 def names_of(host: str, addresses: Iterable[Address]) -> Names:
-    """Of a machine with these addresses, for a server that listens on `host`."""
+    """The names of a machine with these addresses, for a server that listens on `host`."""
     hosts = {"localhost", *_if_a_name(socket.gethostname())}
     found = {*map(ipaddress.ip_address, ("127.0.0.1", "::1")), *addresses}
     if host not in EVERYWHERE:
@@ -53,7 +53,7 @@ def names_of(host: str, addresses: Iterable[Address]) -> Names:
 
 
 def _if_a_name(text: str) -> set[str]:
-    """As a certificate may have it: letters, digits, hyphens and dots."""
+    """The text, if a certificate may have it as a host name: letters, digits, hyphens and dots."""
     name = text.lower().rstrip(".")
     plain = name.isascii() and name.replace("-", "a").replace(".", "a").isalnum() and ".." not in name
     return {name} if plain and len(name) <= 253 and not name.startswith((".", "-")) else set()
@@ -117,7 +117,7 @@ def _made(key: ec.EllipticCurvePrivateKey, names: Names, now: datetime.datetime)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all, and never readable by others, not even for a moment."""
+    """Write a file atomically. With mode 0600 other users cannot read it at any moment."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()

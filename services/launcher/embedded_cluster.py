@@ -1,7 +1,7 @@
-"""Several NATS servers that keep the same streams: what `make run` has with NATS_SERVERS=3, and what tests cut apart.
+"""Several NATS servers that replicate the same streams, for `make run` with NATS_SERVERS=3 and for tests.
 
-Each has a store of its own below the folder; all have the same users and passwords. Routes between them need a password
-of their own, so that nobody else joins. Ports stay the same for the life of the cluster.
+Each server has its own store below the folder. All have the same users and passwords. Routes between them have another
+password, so that no other server joins. Ports stay the same for the life of the cluster.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ ROUTE_USER = "route"
 
 
 def here(count: int) -> list[Place]:
-    """Places for so many servers on this machine."""
+    """The places of `count` servers on this machine."""
     return [Place(f"nats-{number}") for number in range(1, count + 1)]
 
 
 class EmbeddedCluster:
-    """Servers that are started and stopped together, and each by itself: `cluster.servers[0].kill()`."""
+    """Servers that are started and stopped together. Each can also be stopped alone: `cluster.kill(0)`."""
 
     def __init__(
         self, folder: Path, places: Sequence[Place], *, sync: str = SYNC, registry: Registry = REGISTRY
@@ -40,16 +40,19 @@ class EmbeddedCluster:
         self._sync = sync
         self._registry = registry
         self._ports = Ports()  # held while the cluster runs, since its servers may be started again
-        # For clients and for routes. A server that has a network of its own gets NATS' own, the others free ones.
+        # Ports for clients and for routes. A server in its own network gets NATS' default ports, the others free ones.
         self._numbers = [(4222, 6222) if place.prefix else (0, 0) for place in places]
 
     @property
     def url(self) -> str:
-        """Where they listen, separated by commas."""
+        """The URLs of the servers, separated by commas."""
         return ",".join(server.url for server in self.servers)
 
     async def start(self) -> None:
-        """Start those that do not run; returns when the cluster is ready. Raises EmbeddedNatsError; nothing runs then."""
+        """Start the servers that do not run. Returns when the cluster is ready.
+
+        Raises EmbeddedNatsError; then no server runs.
+        """
         if not any(server.running for server in self.servers):
             self._take_ports()
         if not self.servers:
@@ -65,7 +68,7 @@ class EmbeddedCluster:
             raise
 
     def _take_ports(self) -> None:
-        """Those they had before, or the first time free ones."""
+        """Take the ports they had before, or free ones the first time. Raises EmbeddedNatsError."""
         for index, (place, numbers) in enumerate(zip(self._places, self._numbers, strict=True)):
             if not place.prefix:
                 try:
@@ -77,7 +80,7 @@ class EmbeddedCluster:
         self._ports.complete()
 
     def _make(self) -> None:
-        """The servers, which have to know each other's ports before the first one starts."""
+        """Make the servers. Each must know the ports of the others before the first one starts."""
         known = kept_passwords(self.folder, (*self._registry.users, ROUTE_USER))
         self.passwords = {user: known[user] for user in self._registry.users}
         routes = [
@@ -86,8 +89,8 @@ class EmbeddedCluster:
         ]
         for place, (clients, route) in zip(self._places, self._numbers, strict=True):
             settings = (
-                # A server that hangs, or is cut off, keeps its routes until their pings fail; until then it is still
-                # asked, and does not answer.
+                # The routes to a server that hangs, or is cut off, stay until their pings fail. Until then the other
+                # servers still ask it, without an answer.
                 f'http: "{place.host}:-1"\nping_interval: "2s"\nping_max: 2\n'
                 f'cluster {{ name: parley, listen: "{place.host}:{route}", routes: {json.dumps(routes)}\n'
                 f'  ping_interval: "1s", ping_max: 2\n'
@@ -105,7 +108,7 @@ class EmbeddedCluster:
             self.servers.append(server)
 
     async def ready(self, seconds: float = READY_SECONDS) -> None:
-        """Wait until those that run agree on a leader and are up to date. Raises EmbeddedNatsError."""
+        """Wait until the running servers agree on a leader and are up to date. Raises EmbeddedNatsError."""
         deadline = time.monotonic() + seconds
         while not await self._agree():
             if time.monotonic() > deadline:
@@ -132,13 +135,13 @@ class EmbeddedCluster:
             await asyncio.to_thread(server.process.wait)
 
     async def stop(self) -> None:
-        """Stop all of them, at once; they can be started again, on the same ports."""
+        """Stop all servers at the same time. They can be started again, on the same ports."""
         await asyncio.gather(*(server.stop() for server in self.servers))
         self._ports.let_go()
 
 
 def _meta(server: EmbeddedNats) -> dict[str, Any]:
-    """What a server says of the group that knows all streams; empty while it or a stream of its own is not ready."""
+    """A server's view of the group that manages all streams; empty while the server or a stream of it is not ready."""
     with contextlib.suppress(OSError, ValueError):  # an answer other than 200 is an OSError
         urllib.request.urlopen(f"{server.monitor}/healthz", timeout=1).close()  # noqa: S310 - our own server
         with urllib.request.urlopen(f"{server.monitor}/jsz", timeout=1) as answer:  # noqa: S310 - our own server

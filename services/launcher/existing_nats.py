@@ -1,4 +1,4 @@
-"""Somebody else's NATS server (NATS_URL): whether it can be used, said in one sentence before services try for ever."""
+"""Checks an existing NATS server (NATS_URL) before the services start, which would try to connect for ever."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from shared.broker.nats.connection import OLDEST_SERVER
 
 
 async def check_server(url: str) -> None:
-    """Connect once, and look at what it is. Raises CannotStart."""
+    """Connect once, and check version and JetStream. Raises CannotStart, with one sentence."""
     shown = ", ".join(part.rpartition("@")[2] for part in url.split(","))
     try:
         client = await nats.connect(
@@ -35,7 +35,7 @@ async def check_server(url: str) -> None:
 
 
 async def _ignore(_error: Exception) -> None:
-    """nats-py would print it; the launcher says it in one sentence."""
+    """Nats-py would print the error; the launcher says it in one sentence."""
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Starts all processes, looks after them, stops them in order."""
+"""Starts all processes, restarts those that end, and stops them in order."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from shared.runtime.settings import PREFIX
 STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
 READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them
 READY_SECONDS_EACH = 5.0
-ADDRESSES_TOLD = 4  # of this machine; a machine with containers has many
+ADDRESSES_TOLD = 4  # addresses of this machine that are shown; a machine with containers has many
 
 T = TypeVar("T")
 
@@ -42,13 +42,13 @@ class Launcher:
         self._services: list[ServicePart] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._ports = Ports()
-        self._public: dict[str, int] = {}  # the port of each gateway, by its name in lines
-        self._ops: dict[str, int] = {}  # the internal port of each service
+        self._public: dict[str, int] = {}  # the port of each gateway process, by its name in log lines
+        self._ops: dict[str, int] = {}  # the internal port of each process
 
     async def run(self) -> None:
-        """Until Ctrl-C. Raises CannotStart."""
+        """Run everything until Ctrl-C. Raises CannotStart."""
         stop = asyncio.Event()
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one when the terminal is closed; Windows has it not
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # SIGHUP: the terminal was closed; Windows has no SIGHUP
             with contextlib.suppress(NotImplementedError, AttributeError):
                 asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
         started = time.monotonic()
@@ -68,7 +68,10 @@ class Launcher:
             await self._stop()
 
     def _take_ports(self) -> None:
-        """Said before anything is started, in one sentence. Taken together, so that no two are the same."""
+        """Take the ports of all processes before anything starts, together so that no two are the same.
+
+        Raises CannotStart.
+        """
         host, first = self._plan.host, self._plan.port
         for number, name in enumerate(name for one in self._registry if one.public for name in self._plan.names(one)):
             wanted = first + number if first else 0
@@ -172,13 +175,13 @@ class Launcher:
         await asyncio.to_thread(said.say)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        """Until told to stop; what ends by itself is started again, with the ports it had."""
+        """Wait until told to stop. Meanwhile restart each process that ends by itself, with the ports it had."""
         for part in (*self._services, *self._nats_parts()):
             self._keeping.append(asyncio.create_task(keep(part, self._say, stop), name=f"keep {part.name}"))
         await stop.wait()
 
     async def _stop(self) -> None:
-        """Those that ask others first: rooms must still hear from gateways who left. NATS last."""
+        """Stop the services that ask others first, since gateways must still tell rooms who left. Stop NATS last."""
         for keeping in self._keeping:
             keeping.cancel()
         deadline = time.monotonic() + STOP_SECONDS
@@ -192,7 +195,7 @@ class Launcher:
 
 
 async def _unless(stop: asyncio.Event, starting: Coroutine[Any, Any, T]) -> T | None:
-    """The outcome; None when told to stop before there is one."""
+    """The result of `starting`; None when told to stop before it is there."""
     task, stopping = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -1,4 +1,4 @@
-"""What the launcher writes: the lines of its parts, each with a prefix."""
+"""Writes the lines of the launcher and its processes, each with the name of its process."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-OWN = {"parley": "bold"}  # what the launcher says itself
+OWN = {"parley": "bold"}  # the style of the launcher's own lines
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Nobody reads any more (`make run | head`): go on without words, instead of ending wherever this was said."""
+        """The reader of the output is gone (`make run | head`): write nothing more, instead of ending the launcher."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -22,12 +22,12 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Lines:
-    """Lines of parts, with their names in a column. `colours`: of each name."""
+    """Writes lines with names in a column. `colours` has the colour of each name."""
 
     def __init__(self, colours: Mapping[str, str]) -> None:
         self._colours = {**colours, **OWN}
         self._width = max(map(len, self._colours))
 
     def say(self, who: str, line: str) -> None:
-        """One line of somebody's."""
+        """Write one line of the process `who`."""
         console.print(Text.assemble((f"{who:>{self._width}} ", self._colours.get(who, "")), "│ ", line))

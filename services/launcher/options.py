@@ -1,4 +1,4 @@
-"""What the launcher takes from its command line and environment; how many of a service is an option for each of them."""
+"""The launcher's options, from its command line and environment. Each service adds an option for its number."""
 
 import inspect
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from services.launcher.embedded_nats import SYNC
 from services.launcher.plan import Plan, environment
 from services.registry import Registry
 
-MOST = 16  # replicas of a service, of which one machine has use for fewer
+MOST = 16  # replicas of a service, more than one machine has use for
 
 
 def _planned(
@@ -60,7 +60,7 @@ def _planned(
 
 
 def parameters(registry: Registry) -> list[inspect.Parameter]:
-    """All options; how many of each service stands after how many of all."""
+    """All options. Those for the number of each service follow `replicas`."""
     found: list[inspect.Parameter] = []
     for parameter in list(inspect.signature(_planned).parameters.values())[2:]:
         found.append(parameter)
@@ -81,13 +81,13 @@ def _count(option: str, service: str) -> inspect.Parameter:
 
 
 def variables(registry: Registry) -> set[str]:
-    """The environment variables that the options are also taken from."""
+    """The environment variables from which the options are also read."""
     named = [parameter.default.envvar for parameter in parameters(registry)]
     return {variable for names in named for variable in ([names] if isinstance(names, str) else names)}
 
 
 def command(registry: Registry, start: Callable[[Plan], None]) -> Callable[..., None]:
-    """What typer runs: it makes a plan of the options and starts it."""
+    """The function that typer runs. It makes a plan of the options, and passes it to `start`."""
 
     def launch(**given: Any) -> None:
         counts = {record.name: given.pop(record.replicas) for record in registry}

@@ -1,4 +1,4 @@
-"""The processes the launcher looks after: each can be started, waited for, started again, ended."""
+"""The processes that the launcher runs: starts them, waits for their end, restarts and ends them."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from services.registry import ServiceRecord
 from shared.runtime.settings import PREFIX
 from shared.values import pauses
 
-STEADY_SECONDS = 30.0  # who lived that long begins with the first pause again
+STEADY_SECONDS = 30.0  # after running so long, a process that ends is restarted after the first pause again
 
 
 class Part(Protocol):
-    """One process."""
+    """One process that the launcher runs."""
 
     name: str
 
@@ -26,11 +26,11 @@ class Part(Protocol):
         """Start it. Raises EmbeddedNatsError."""
 
     async def ended(self) -> int:
-        """Wait for its end; its exit status, negative for a signal."""
+        """Wait until it ends. Returns its exit status, negative for a signal."""
 
 
 class ServicePart:
-    """One process of a service, which Python runs as a module; its lines go to `say`."""
+    """One process of a service, which Python runs as a module. Its lines go to `say`."""
 
     def __init__(
         self, name: str, service: ServiceRecord, environment: Mapping[str, str], say: Callable[[str, str], None]
@@ -64,7 +64,7 @@ class ServicePart:
         return self._process is not None and self._process.returncode is None
 
     async def ended(self) -> int:
-        """See Part. Its last lines have been said."""
+        """See Part. Waits at most a second more for its last lines."""
         if self._process is None or self._copying is None:
             return 0
         status = await self._process.wait()
@@ -72,7 +72,7 @@ class ServicePart:
         return status
 
     async def end(self, seconds: float) -> None:
-        """Ask it to end, and make it when it takes longer."""
+        """Ask it to end, and kill it after `seconds`."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -104,7 +104,7 @@ class NatsPart:
 
 
 async def keep(part: Part, say: Callable[[str, str], None], stop: asyncio.Event) -> None:
-    """Start a part again whenever it ends by itself, until `stop`."""
+    """Restart a part whenever it ends by itself, until `stop`."""
     loop = asyncio.get_running_loop()
     attempt = 0
     while True:

@@ -1,4 +1,4 @@
-"""What `make run` is asked for, by its options and by the environment; checked before anything is started."""
+"""The plan of `make run`, from its options and the environment. It is checked before anything starts."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from services.launcher.embedded_nats import SYNC
 from services.registry import REGISTRY, Registry, ServiceRecord
 from shared.runtime.settings import OF_CLIENTS, PREFIX, SettingsError
 
-CLUSTERS = (1, 3, 5)  # an even number of servers survives no more than one less
-COPIES = 3  # of the streams, on a cluster: what two lost servers of five leave readable is not worth two more writes
+CLUSTERS = (1, 3, 5)  # an even number of servers tolerates no more losses than the odd number below it
+COPIES = 3  # of the streams, on a cluster; with five copies each write would cost two more
 LOG_REPLICAS = PREFIX + "LOG_REPLICAS"
 TLS_CERTIFICATE, TLS_KEY = PREFIX + "TLS_CERTIFICATE", PREFIX + "TLS_KEY"
 
 
 class CannotStart(Exception):  # noqa: N818 - what ends the launcher, in one sentence
-    """The message is one sentence for whoever started it."""
+    """The launcher cannot start. The message is one sentence for the person who started it."""
 
 
 def numbered(name: str, count: int) -> list[str]:
@@ -29,7 +29,7 @@ def numbered(name: str, count: int) -> list[str]:
 
 @dataclass
 class Plan:
-    """How many of what, where, and what the services are told. `replicas`: by service; one of those not named."""
+    """The number of processes, their addresses and their settings. `replicas` is by service; the default is 1."""
 
     host: str
     port: int
@@ -43,15 +43,15 @@ class Plan:
     tls: bool = False
 
     def count(self, service: ServiceRecord) -> int:
-        """How many processes of a service."""
+        """The number of processes of a service."""
         return self.replicas.get(service.name, 1)
 
     def names(self, service: ServiceRecord) -> list[str]:
-        """What the replicas of a service are called in lines."""
+        """The names of a service's processes in log lines."""
         return numbered(service.name, self.count(service))
 
     def environment_of(self, service: ServiceRecord) -> dict[str, str]:
-        """What a service is told, except where NATS is, and which ports are its own."""
+        """The settings of a service as environment variables, without NATS and without the ports of each process."""
         known = service.settings.environment_names()
         environment = {PREFIX + "MODE": "development", PREFIX + "LOG_FORMAT": "console"}
         if LOG_REPLICAS in known and self.nats_url is None:
@@ -68,32 +68,32 @@ class Plan:
 
     @property
     def makes_certificate(self) -> bool:
-        """Whether a certificate of our own is wanted: `TLS=1`, and nobody gave another."""
+        """Whether to make a self-signed certificate: with `TLS=1`, unless the environment names another one."""
         return self.tls and not {TLS_CERTIFICATE, TLS_KEY} & self.environment.keys()
 
     @property
     def tls_folder(self) -> Path:
-        """Where the certificate of our own is kept."""
+        """The folder of the self-signed certificate."""
         return self.data / "tls"
 
     def gateway(self) -> GatewaySettings:
-        """What the gateways will read."""
+        """The settings that the gateways will read."""
         return GatewaySettings.read(self.environment_of(self.registry["gateway"]))
 
     def url(self, port: int, host: str | None = None) -> str:
-        """Where the gateway with this port is for clients on this machine, or under another of its addresses."""
+        """The URL of the gateway with this port, for clients on this machine or, with `host`, under that address."""
         host = host or ("127.0.0.1" if self.host in EVERYWHERE else self.host)
         return f"{self.gateway().scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def check(self) -> None:
-        """Try it on every service's settings. Raises SettingsError."""
+        """Read every service's settings from the plan. Raises SettingsError."""
         unknown = sorted(self.environment.keys() - self.registry.settings_names())
         if unknown:
             raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
         copies = 0
         for service in self.registry:
             settings = service.settings.read(self.environment_of(service))
-            copies = max(copies, getattr(settings, "log_replicas", 0))  # who owns streams has it
+            copies = max(copies, getattr(settings, "log_replicas", 0))  # a setting of services that own streams
             last = self.port + self.count(service) - 1
             if service.public and self.port and last > 65535:
                 raise SettingsError(f"the last {service.name}'s port would be {last}; choose a lower PORT")
@@ -112,5 +112,5 @@ class Plan:
 
 
 def environment() -> dict[str, str]:
-    """The settings that were given for services."""
+    """The settings of services in this process's environment."""
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name not in OF_CLIENTS}

@@ -1,4 +1,4 @@
-"""Ports that are kept for processes of ours: while they start, and while they are started again."""
+"""Reserves ports for processes of the launcher, while they start and restart."""
 
 import socket
 import sys
@@ -7,27 +7,27 @@ from shared.runtime.ops import listen
 
 
 class Ports:
-    """Held without listening, which on Linux lets our own processes bind them (both say SO_REUSEADDR), and nobody else."""
+    """Ports that are bound without listening. On Linux our own processes can bind them too, since both set SO_REUSEADDR."""
 
     def __init__(self) -> None:
         self._held: list[socket.socket] = []
 
     def take(self, host: str, port: int = 0) -> int:
-        """The port, or a free one for 0. Raises OSError when it is taken or the address is not ours."""
+        """Reserve this port, or a free one for 0, and return it. Raises OSError when it is taken or cannot be bound."""
         self._held.append(listen(host, port))
         return int(self._held[-1].getsockname()[1])
 
     @property
     def held(self) -> bool:
-        """Whether there are any."""
+        """Whether any ports are reserved."""
         return bool(self._held)
 
     def complete(self) -> None:
-        """No more are needed, so that no two are the same. Elsewhere than on Linux they must be free to be bound."""
+        """All ports were taken. Release them again where a process could not bind them: everywhere except on Linux."""
         if sys.platform != "linux":
             self.let_go()
 
     def let_go(self) -> None:
-        """Give them back."""
+        """Release the ports."""
         while self._held:
             self._held.pop().close()

@@ -1,7 +1,8 @@
-"""Ties a process to its starter: when the starter ends, however it ends, the kernel ends the process too (Linux).
+"""Ties a process to its starter: when the starter ends, in whatever way, the kernel kills the process too (Linux).
 
-The command is started by this file, run as a script, which asks the kernel and then becomes the command: the process id
-stays, and so does the wish, over `exec`. Nothing of ours runs between `fork` and `exec`, where threads make that unsafe.
+This file runs as a script. It makes the request to the kernel (`PR_SET_PDEATHSIG`), then becomes the command by `exec`,
+which keeps the process id and the request. So none of our code runs between `fork` and `exec`, where threads make that
+unsafe.
 """
 
 import ctypes
@@ -14,7 +15,9 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def tethered(command: Sequence[str]) -> list[str]:
-    """The command, tied to this process; to be started by a thread that lives as long as it (the kernel looks at that)."""
+    """The command, tied to this process. Start it from a thread that lives as long as the process: the kernel kills the
+    command when that thread ends.
+    """
     if sys.platform != "linux":
         return list(command)
     # Isolated and without site-packages: a few milliseconds instead of a hundred.
@@ -22,10 +25,10 @@ def tethered(command: Sequence[str]) -> list[str]:
 
 
 def _become(starter: int, command: list[str]) -> None:
-    # Killed, not asked to stop: without the starter nobody reads its lines, and nobody makes it when it does not.
+    # SIGKILL, since without the starter nothing reads the command's lines or makes it end.
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() == starter:  # else it ended before the kernel was asked
+    if os.getppid() == starter:  # else the starter ended before the request was made
         os.execvp(command[0], command)  # noqa: S606 - what the starter asked for, without a shell
 
 

@@ -1,4 +1,4 @@
-"""What the launcher says once everything is ready: the page first, then the interfaces, a token, and a line to paste."""
+"""The launcher's message when everything is ready: the page's URL, the interfaces, a token, and a command to try."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ from services.launcher.lines import console
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Where everything is. `others`: for other machines. `nats`: where our own server is, and its passwords."""
+    """What to show. `others` are URLs for other machines, `nats` is the embedded server's URL and its password file."""
 
     urls: Sequence[str]
     others: Sequence[str] = ()
@@ -68,7 +68,7 @@ class Welcome:
             return None  # not development mode, or not a loopback address
 
     def _trusting(self) -> ssl.SSLContext | None:
-        """Our own gateway, known by its certificate and not by its name: that may be of another address."""
+        """A TLS context that trusts the gateway's certificate whatever its names, which may not include loopback."""
         if self.certificate is None:
             return None
         context = ssl.create_default_context(cafile=str(self.certificate))

@@ -1,4 +1,4 @@
-"""The REST side of the gateway, put together: routes, refusals, CORS, documentation."""
+"""Composes the REST side of the gateway: routes, refusals, CORS, documentation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ DEVELOPMENT_TAG = {"name": "development", "description": "Development mode only,
 
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The document, with what FastAPI does not know: the problem documents that the routes refer to."""
+        """The OpenAPI document, with the schema of problem documents, which FastAPI does not add itself."""
         if self.openapi_schema is None:
             document = super().openapi()
             schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -40,7 +40,7 @@ class _App(FastAPI):
 
 
 def _drop_unused(document: dict[str, Any]) -> None:
-    """FastAPI describes its own answer to ill-formed parameters where a route describes none; none is ever sent."""
+    """Remove FastAPI's own description of answers to ill-formed parameters: problem documents are sent instead."""
     for methods in document["paths"].values():
         for operation in methods.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
@@ -52,7 +52,7 @@ def _drop_unused(document: dict[str, Any]) -> None:
 def rest_app(context: GatewayContext, public_url: Callable[[], str], ready: Ready, root: Path = page.ROOT) -> FastAPI:
     """The ASGI application. It needs no lifespan.
 
-    `public_url` gives the listening address as a URL, for when the settings name none. `root` has the page's files.
+    `public_url` gives the listening address as a URL, for settings without a public URL. `root` has the page's files.
     """
     settings = context.settings
     app = _App(

@@ -1,4 +1,4 @@
-"""Who sends a REST request: the bearer token, judged by auth, or a guest; and how many requests each may make."""
+"""Identifies the sender of a REST request by its bearer token, which auth verifies, and limits its requests."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ BURST = 4  # seconds' worth of requests at once
 
 
 class Callers:
-    """Identifies callers."""
+    """Identifies callers by their tokens, and limits the rate of each agent."""
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
@@ -44,7 +44,7 @@ class Callers:
 
 
 class Guests:
-    """Gets tokens for those who have none, so many a minute for each source address."""
+    """Gets guest tokens, and limits how many each source address gets in a minute."""
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
@@ -55,12 +55,12 @@ class Guests:
         self._sources = Buckets(settings.guest_tokens / 60, settings.guest_tokens)
 
     def admit(self, request: Request) -> None:
-        """Raises Refused for those who ask too often."""
+        """Raises Refused when an address asks too often."""
         source = network_of(source_of(request, self._proxies))
         _take(self._sources, source, self._clock(), "too many guests from this address; try again later")
 
     async def issue(self, request: Request, name: str | None) -> GuestIssued:
-        """A token for a new guest; with a guest token sent along, for that one. Raises Refused."""
+        """A token for a new guest, or for the guest whose token the request has. Raises Refused."""
         if not request.headers.getlist("authorization"):
             return await self._requests.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name))
         renews, source = bearer_token(request), source_of(request, self._proxies)
@@ -79,13 +79,13 @@ def _take(buckets: Buckets, name: str, now: float, sentence: str) -> None:
 
 
 def source_of(request: Request, proxies: Sequence[str]) -> str:
-    """The address it comes from, as far as our proxies are to be believed."""
+    """The address of the client, behind trusted proxies that of `X-Forwarded-For`."""
     peer = request.client.host if request.client else ""
     return source_address(peer, ",".join(request.headers.getlist("x-forwarded-for")), proxies)
 
 
 def bearer_token(request: Request) -> str:
-    """The token of `Authorization: Bearer` (RFC 6750). Raises Refused, before anybody else is asked."""
+    """The token of `Authorization: Bearer` (RFC 6750). Raises Refused when there is none, or it is too long."""
     values = request.headers.getlist("authorization")
     scheme, _, token = values[0].strip().partition(" ") if len(values) == 1 else ("", "", "")
     token = token.strip()

@@ -18,10 +18,10 @@ ANSWER_HEADERS = ("Location", "Retry-After", "WWW-Authenticate")
 
 
 class _Cors(CORSMiddleware):
-    """Refuses like everything else here does: as a problem document, and without a word about what would be allowed."""
+    """Refuses with a problem document, as the other routes do, which does not say what would be allowed."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to a browser's question before the request."""
+        """The answer to a browser's preflight request."""
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
@@ -30,7 +30,7 @@ class _Cors(CORSMiddleware):
 
 
 class Cors:
-    """The origins on the list, and pages that came from this very host and port."""
+    """Allows the origins in the settings, and pages of this very host and port."""
 
     def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
         cors = partial(_Cors, app, allow_methods=METHODS, allow_headers=REQUEST_HEADERS, expose_headers=ANSWER_HEADERS)

@@ -18,7 +18,7 @@ from shared.values.errors import Code
 
 class _LoopbackRoute(PublicRoute):
     async def admit(self, request: Request, rest: Rest) -> None:
-        """For anyone else this path does not exist."""
+        """For requests to another host this path does not exist: raises HTTPException with 404."""
         if not is_loopback(host_of(request)):
             raise HTTPException(HTTPStatus.NOT_FOUND)
 

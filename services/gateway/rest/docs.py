@@ -1,4 +1,4 @@
-"""The OpenAPI document as one page for people: no script, nothing fetched, readable on any device."""
+"""Renders the OpenAPI document as one HTML page for people. The page has no script and loads nothing."""
 
 import base64
 import hashlib

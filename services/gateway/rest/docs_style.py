@@ -1,4 +1,4 @@
-"""How the documentation page looks, in light and dark."""
+"""The style of the documentation page, in light and dark."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #dde2e8; --page: #fff; --card: #f6f8fa;

@@ -1,6 +1,6 @@
-"""Answers as the OpenAPI document shows them; tests check them against the models.
+"""Example answers for the OpenAPI document. Tests check them against the models.
 
-Without null anywhere: FastAPI leaves it out of the document.
+They have no null, since FastAPI leaves it out of the document.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Small static files: which there are, what they are, and answers that a cache can check."""
+"""Serves small static files of a folder, with ETags."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 FILE_BYTES = 4 << 20
-# Each part begins with a letter or digit, so that none is hidden, empty, `.` or `..`; nothing is decoded after this.
+# Each part begins with a letter or digit, so none is hidden, empty, `.` or `..`. The name is not decoded after this.
 _NAME = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]*/){0,4}[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*(\.[a-z0-9]+)")
 
 
@@ -40,7 +40,7 @@ class File:
 
     @property
     def etag(self) -> str:
-        """Of these very bytes."""
+        """The entity tag of these bytes (RFC 9110, section 8.8.3)."""
         return f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
 
 
@@ -48,12 +48,12 @@ class Folder:
     """The files of a folder that have one of these suffixes. Each is read again when it has changed."""
 
     def __init__(self, path: Path, suffixes: frozenset[str]) -> None:
-        self._path = path.resolve()  # the folder itself may be behind a link, what is in it may not
+        self._path = path.resolve()  # the folder itself may be a symbolic link; files in it may not
         self._suffixes = suffixes
         self._known: dict[str, tuple[tuple[int, int], File]] = {}
 
     def find(self, name: str) -> File | None:
-        """The file of this name: a plain one below the folder, reached without any link. None for everything else."""
+        """The file of this name: a regular file below the folder, without any symbolic link. None for everything else."""
         match = _NAME.fullmatch(name)
         if match is None or match[1] not in self._suffixes:
             return None

@@ -1,4 +1,4 @@
-"""What surrounds every REST request: headers of every answer, how long it took, and the end of what is a bug."""
+"""Middleware around every REST request: headers, measurement, and the answer when there is a bug."""
 
 import time
 import traceback
@@ -24,7 +24,7 @@ FRAMES = 12
 
 
 class Frame:
-    """Headers and measurement. Outermost."""
+    """Adds headers to every answer, and measures its time. The outermost middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,7 +49,7 @@ class Frame:
 
 
 class BugStop:
-    """Records a bug without anything the request carried, and tells nothing but that there was one."""
+    """Logs a bug without anything of the request, and answers `internal`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class BugStop:
         except Exception as error:
             if scope["type"] != "http" or started:
                 raise
-            # Not the exception's text: it may quote the request (a ValidationError does).
+            # Do not log the exception's text: it may quote the request, as a ValidationError does.
             frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
             where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
             what = {"method": _method(scope), "path": _path(scope), "error": type(error).__name__}
@@ -77,10 +77,10 @@ class BugStop:
 
 
 def _method(scope: Scope) -> str:
-    """Of the known ones, so that strangers cannot make up labels."""
+    """The method, or `other` for unknown ones, so that clients cannot make up labels of metrics."""
     return scope["method"] if scope["method"] in METHODS else "other"
 
 
 def _path(scope: Scope) -> str:
-    """The route's template, not what was asked for."""
+    """The route's template, not the requested path."""
     return str(getattr(scope.get("route"), "path", "unknown"))

@@ -17,16 +17,17 @@ from shared.values.errors import Code
 
 
 def lets_in(settings: GatewaySettings, request: Request) -> bool:
-    """Whether this request may make a guest. In development mode, unless it was set: from this network only.
+    """Whether this request may get a guest token. Unless `guest_access` is set, only under a nearby `Host` (hosts.py).
 
-    Else any page that a developer looks at, and whose name resolves to the developer's machine, could sit in their calls.
+    Else any page that a developer opens, if its name resolves to the developer's machine (DNS rebinding), could join the
+    developer's calls.
     """
     return settings.guests and (settings.guest_access is True or is_nearby(host_of(request)))
 
 
 class _GuestRoute(PublicRoute):
     async def admit(self, request: Request, rest: Rest) -> None:
-        """Raises Refused for an address that asks too often, whatever it asks."""
+        """Raises HTTPException with 404 where guests are not let in, and Refused for an address that asks too often."""
         if not lets_in(rest.settings, request):
             raise HTTPException(HTTPStatus.NOT_FOUND)
         rest.guests.admit(request)

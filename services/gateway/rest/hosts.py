@@ -1,6 +1,7 @@
-"""What the `Host` of a request says about where it comes from: this machine, this network, or anywhere.
+"""What the `Host` of a request says: whether it names this machine, this network, or anything else.
 
-A page whose own name was made to resolve to an address of ours (DNS rebinding) still sends its own name.
+With DNS rebinding, the name of a page resolves to an address of this machine. But its requests still have the page's
+name as `Host`.
 """
 
 import ipaddress
@@ -17,7 +18,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def host_of(request: Request) -> str:
-    """The one `Host`; empty when there is none, or several."""
+    """The `Host` header; empty when there is none, or several."""
     hosts = request.headers.getlist("host")
     return hosts[0] if len(hosts) == 1 else ""
 

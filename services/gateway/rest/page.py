@@ -1,4 +1,4 @@
-"""The page: its HTML at `/`, its files, and the JavaScript SDK that it is made with, from the folders beside the code."""
+"""Serves the page: its HTML at `/`, its files, and the JavaScript SDK that it uses, from the folders beside the code."""
 
 import re
 from collections.abc import Callable
@@ -27,14 +27,14 @@ POLICY = {
     "style-src": "'self'",
     "img-src": "'self' data:",
     "media-src": "'self' blob: mediastream:",
-    "connect-src": "'self'",  # browsers count the WebSocket of the same host and port in (CSP 3, "scheme-part matches")
+    "connect-src": "'self'",  # includes the WebSocket of the same host and port (CSP 3, "scheme-part matches")
     "manifest-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
-# What a call needs, and what nothing on this page may ever ask for. A browser warns of names that it does not know, so
-# these are the ones that Chromium knows.
+# The browser features that a call needs, and those that nothing on this page may use. A browser warns of names that it
+# does not know, so these are the ones that Chromium knows.
 OURS = (
     *("autoplay", "camera", "clipboard-write", "display-capture", "fullscreen", "microphone", "picture-in-picture"),
     *("screen-wake-lock", "speaker-selection"),
@@ -54,7 +54,7 @@ HEADERS = {
 
 
 def router(settings: GatewaySettings, root: Path) -> APIRouter:
-    """The page's routes; mounted only where somebody could get a token for it."""
+    """The page's routes. They are mounted only where its visitors can get a token."""
     web = Folder(root / "web", frozenset(TYPES) - {".html"})
     html = Folder(root / "web", frozenset({".html"}))
     sdk = Folder(root / "clients" / "js" / "src", frozenset({".js"}))
@@ -69,7 +69,7 @@ def router(settings: GatewaySettings, root: Path) -> APIRouter:
 
     def files(folder: Folder, below: str) -> Callable[..., object]:
         async def one(request: Request) -> Response:
-            # Not the path parameter: the router drops a newline at its end.
+            # Do not use the path parameter: the router drops a newline at its end.
             return _found(request, folder.find(request.scope["path"].removeprefix(below)))
 
         return one
@@ -85,7 +85,7 @@ def router(settings: GatewaySettings, root: Path) -> APIRouter:
 
 
 def _token_url(request: Request, settings: GatewaySettings) -> str | None:
-    """Where this page gets its tokens; None where nobody would give it one, and then there is no page."""
+    """The URL from which the page gets its tokens. None where it would get none; then there is no page."""
     if settings.development and is_loopback(host_of(request)):
         return "/api/dev/token"
     return "/api/guest/token" if lets_in(settings, request) else None

@@ -17,10 +17,10 @@ from shared.values.errors import HTTP_STATUS, Code, Refused, internal_error
 from shared.values.model import Tolerant
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 1  # where nobody knows better
+RETRY_SECONDS = 1  # when the refusal names no time
 FIELDS_NAMED = 10
 
-# Rooms that do not exist, that one may not know of, and that cannot exist: one body, whoever found out.
+# The same body for rooms that do not exist, that the caller may not know of, and that cannot exist.
 _NO_SUCH_ROOM = "there is no such room, or you may not know of it"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -48,7 +48,7 @@ class Problem(Tolerant):
 
 
 class BadRequest(Refused):
-    """`bad_message` under another HTTP status than 422: what HTTP itself has a word for."""
+    """`bad_message` with another HTTP status than 422, where HTTP has its own status for the fault."""
 
     def __init__(self, message: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(Code.BAD_MESSAGE, message)
@@ -93,7 +93,7 @@ def answer(refused: Refused, errors: Sequence[FieldProblem] = (), headers: Mappi
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception a route may raise; what is none of these is a bug (see frame.py)."""
+    """Add handlers for every exception that a route may raise. Any other exception is a bug (see frame.py)."""
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _does_not_fit)
     app.add_exception_handler(HTTPException, _http)
@@ -110,7 +110,7 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 
 
 async def _http(request: Request, error: Exception) -> Response:
-    """What the router refuses: unknown paths and methods."""
+    """The answer to what the router refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     if error.status_code == HTTPStatus.NOT_FOUND:
         return answer(BadRequest("there is nothing at this path", HTTPStatus.NOT_FOUND))
@@ -123,7 +123,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> str:
-    """All methods of the path; the router's own answer names those of the first route only."""
+    """All methods of the path. The router's own answer would name those of the first route only."""
     route = request.scope.get("route")
     described = request.app.openapi()["paths"].get(getattr(route, "path", None), {})
     return ", ".join(sorted(method.upper() for method in described)) or "GET"
@@ -138,7 +138,7 @@ async def _does_not_fit(_request: Request, error: Exception) -> Response:
 
 
 def _field_problem(found: Mapping[str, Any]) -> FieldProblem:
-    """Names the field and repeats nothing that was in it; a key of the sender's own only if it looks like a name."""
+    """The problem of one field. It repeats no value, and an unknown key only if it looks like a name."""
     place, *path = (str(part) for part in found["loc"])
     unknown = found["type"] == "extra_forbidden"
     if unknown and not _NAME.fullmatch(path[-1]):

@@ -1,4 +1,4 @@
-"""The operations on rooms: each asks rooms (and auth, for join tokens) on behalf of the caller."""
+"""The REST operations on rooms. Each asks the service rooms (and auth, for join tokens) on behalf of the caller."""
 
 import re
 import secrets
@@ -37,7 +37,7 @@ router = APIRouter(prefix="/api/rooms", tags=["rooms"], route_class=AgentRoute)
 
 
 async def _room_id(room_id: Annotated[str, Path(alias="roomId", description="The room's `roomId`.")]) -> RoomId:
-    """An id that cannot be any room's is answered like one that is not: nothing is learned from the difference."""
+    """The id of a room. A malformed id is refused as an unknown one."""
     if not re.fullmatch(TOKEN_PATTERN, room_id):
         raise Refused(Code.ROOM_NOT_FOUND, "no room has such an id")
     return RoomId(room_id)

@@ -1,4 +1,4 @@
-"""How a request becomes an operation's arguments: no secrets in the URL, then who sends it, then its body, strictly."""
+"""Checks a request before its operation runs: no secrets in the URL, then the sender, then the body, read strictly."""
 
 import asyncio
 import email.message
@@ -32,7 +32,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What the operations work with."""
+    """What the operations use."""
 
     requests: Requests
     settings: GatewaySettings
@@ -42,7 +42,7 @@ class Rest:
     guests: Guests
 
     def websocket_url(self) -> str:
-        """Where clients open the WebSocket: from the settings or the listening address, never from a request."""
+        """The URL of the WebSocket, from the settings or the listening address, never from a request."""
         base = (self.settings.public_url or self.public_url()).rstrip("/")
         for scheme, replacement in (("https://", "wss://"), ("http://", "ws://")):
             if base.startswith(scheme):
@@ -51,7 +51,7 @@ class Rest:
 
 
 async def rest_of(request: Request) -> Rest:
-    """What `rest_app` was given."""
+    """The `Rest` of the request's application."""
     rest: Rest = request.app.state.rest
     return rest
 
@@ -69,7 +69,7 @@ CallerOf = Annotated[Caller, Depends(_caller)]
 
 
 class _Received(Request):
-    """A request whose body was read and understood before FastAPI asks for it."""
+    """A request whose body was read and parsed before FastAPI asks for it."""
 
     def __init__(self, request: Request, body: bytes, value: Any) -> None:
         super().__init__(request.scope, request.receive)
@@ -77,19 +77,19 @@ class _Received(Request):
         self._value = value
 
     async def body(self) -> bytes:
-        """As it came."""
+        """The body as it came."""
         return self._bytes
 
     async def json(self) -> Any:
-        """What it says."""
+        """The parsed body."""
         return self._value
 
 
 class PublicRoute(APIRoute):
-    """An operation for anybody."""
+    """An operation without a token."""
 
     def get_route_handler(self) -> Handler:
-        """Refuse in this order, so that strangers cost little: URL, sender, body; then FastAPI's own checks."""
+        """Check in this order, so that refusing strangers is cheap: URL, sender, body, then FastAPI's own checks."""
         operation = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -105,19 +105,19 @@ class PublicRoute(APIRoute):
         return handle
 
     async def admit(self, request: Request, rest: Rest) -> None:
-        """Raises Refused for those who may not ask."""
+        """Check the sender of a request. Raises Refused, or HTTPException."""
 
 
 class AgentRoute(PublicRoute):
     """An operation for agents with a token."""
 
     async def admit(self, request: Request, rest: Rest) -> None:
-        """Raises Refused without a good token, and for agents that ask too often."""
+        """Raises Refused without a good token, and when the agent asks too often."""
         request.state.caller = await rest.callers.identify(request)
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """The body, however it is framed. Raises Refused before more than `limit` bytes are kept."""
+    """The body. Raises Refused when it has more than `limit` bytes, before they are all read, or when it is too slow."""
     length = request.headers.get("content-length", "")
     too_large = Refused(Code.TOO_LARGE, f"a body may have {limit} bytes", details={"maxBytes": limit})
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > limit):
