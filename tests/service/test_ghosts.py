@@ -4,11 +4,8 @@ import asyncio
 import time
 from typing import Any
 
-import httpx
 import pytest
 
-from services.gateway.server import GatewayServer
-from services.rooms import deadlines
 from services.rooms.deadlines import GatewayLost
 from services.rooms.decision import Rules
 from services.rooms.executor import RoomExecutor
@@ -20,46 +17,30 @@ from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds, RoomEnds
 from shared.values.errors import unavailable
 from shared.values.ids import RoomId
+from tests.simulation.clock import in_virtual_time
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume
 from tests.support.away import ROOM, Away, came, until_resumed
-from tests.support.buses import both_buses, in_memory
-from tests.support.client import Client
+from tests.support.buses import both_buses, on_nats
 from tests.support.patience import eventually_async
 from tests.support.sdp import offer
-from tests.support.system import System, token
+from tests.support.services import AnyClient, Services
+from tests.support.system import System
+from tests.support.virtual import VirtualClient, VirtualSystem
 
 pytestmark = both_buses
-
-
-async def vanish(server: GatewayServer) -> None:
-    """As if its process were killed: no socket, no lease, and not a word to anybody."""
-    server.context.departures._say = lambda departure: None  # type: ignore[method-assign]
-    for task in server._tasks:
-        if task.get_name() != "port":
-            task.cancel()
-    for connection in list(server._sessions):
-        connection.abort()
-    await asyncio.sleep(0)
-
-
-async def rest(system: System, method: str, path: str, agent_id: str = "alice", **body: Any) -> httpx.Response:
-    """A REST request of an agent."""
-    async with httpx.AsyncClient(base_url=system.url) as client:
-        headers = {"Authorization": f"Bearer {token(agent_id)}"}
-        return await client.request(method, f"/api/rooms{path}", headers=headers, json=body or None)
 
 
 # -- gateways ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_gateway_vanishes(system: System) -> None:
-    """Without a word from it the others see its participants `reconnecting` when its lease is over, then leave."""
+async def vanishes(system: Services[AnyClient]) -> None:
+    """What the others see of a gateway of whose death nobody tells them."""
     await system.start(gateways=2, lease_seconds=1, grace_seconds=1)
     alice, _ = await came(system, "alice", 1)
     bob, _ = await came(system, "bob", 0)
     carol, _ = await came(system, "carol", 0)
-    await vanish(system.gateways[0])
+    system.kill(0)
     assert await bob.closed() == 1006
     gone = {bob.participants[ROOM], carol.participants[ROOM]}
     away = [await alice.hear("user_updated") for _ in gone]
@@ -70,15 +51,29 @@ async def test_a_gateway_vanishes(system: System) -> None:
     assert [p["agentId"] for p in (await alice.ask("get_room"))["participants"]] == ["alice"]
 
 
-async def test_a_vanished_gateways_client_comes_back(system: System) -> None:
+@in_virtual_time
+async def test_a_gateway_vanishes(virtual: VirtualSystem) -> None:
+    """Without a word from it the others see its participants `reconnecting` when its lease is over, then leave."""
+    await vanishes(virtual)
+
+
+@on_nats
+@pytest.mark.slow
+async def test_a_gateway_vanishes_for_real(system: System) -> None:
+    """The same by the clocks of this machine, with leases and graces that NATS holds."""
+    await vanishes(system)
+
+
+@in_virtual_time
+async def test_a_vanished_gateways_client_comes_back(virtual: VirtualSystem) -> None:
     """By way of another one, before the lease is over or after it: it keeps its seat, and its grace does not end."""
-    await system.start(gateways=2, lease_seconds=1, grace_seconds=2)
-    alice, _ = await came(system, "alice", 1)
-    bob, early = await came(system, "bob", 0)
-    carol, late = await came(system, "carol", 0)
+    await virtual.start(gateways=2, lease_seconds=1, grace_seconds=2)
+    alice, _ = await came(virtual, "alice", 1)
+    bob, early = await came(virtual, "bob", 0)
+    carol, late = await came(virtual, "carol", 0)
     coming = [Away(bob, "bob", early), Away(carol, "carol", late)]
-    await vanish(system.gateways[0])
-    back, reply = await coming[0].back(system, 1)
+    virtual.kill(0)
+    back, reply = await coming[0].back(virtual, 1)
     assert reply["resumed"] is True
     await until_resumed(back)
     seen = (await alice.hear("user_updated"))["participant"]
@@ -86,7 +81,7 @@ async def test_a_vanished_gateways_client_comes_back(system: System) -> None:
     seen = (await alice.hear("user_updated"))["participant"]
     assert seen["connection"] == "reconnecting"
     assert seen["id"] == carol.participants[ROOM], "bob has another gateway by then"
-    again, reply = await coming[1].back(system, 1)
+    again, reply = await coming[1].back(virtual, 1)
     assert reply["resumed"] is True
     await until_resumed(again)
     await alice.silence("user_left", seconds=2.5)
@@ -96,26 +91,25 @@ async def test_a_vanished_gateways_client_comes_back(system: System) -> None:
     }
 
 
-@in_memory
-async def test_a_gateway_without_its_broker(system: System) -> None:
+@in_virtual_time
+async def test_a_gateway_without_its_broker(virtual: VirtualSystem) -> None:
     """Longer than its lease allows, it sends everybody away, with `unavailable`; when the broker is back they resume."""
-    await system.start(gateways=1, lease_seconds=1, grace_seconds=5)
-    broker = system.memory
-    alice, first = await came(system, "alice")
-    bob, second = await came(system, "bob")
-    before = system.gateways[0].context.lease.gateway
-    broker.down = True
+    await virtual.start(gateways=1, lease_seconds=1, grace_seconds=5)
+    alice, first = await came(virtual, "alice")
+    bob, second = await came(virtual, "bob")
+    before = virtual.gateways[0].context.lease.gateway
+    virtual.lose_broker()
     for client in (alice, bob):
         assert await client.closed() == 4002
         assert (client.everything[-1]["type"], client.everything[-1]["code"]) == ("error", "unavailable")
-    refused = await system.client()
-    assert (await refused.ask("authenticate", token=token("dan")))["code"] == "unavailable"
+    refused = await virtual.client()
+    assert (await refused.ask("authenticate", token=virtual.token("dan")))["code"] == "unavailable"
     assert await refused.closed() == 4002
-    broker.down = False
-    await asyncio.wait_for(system.gateways[0].context.lease.acquired(), 10)
-    assert system.gateways[0].context.lease.gateway != before
+    await virtual.find_broker()
+    await asyncio.wait_for(virtual.gateways[0].context.lease.acquired(), 10)
+    assert virtual.gateways[0].context.lease.gateway != before
     for away in (Away(alice, "alice", first), Away(bob, "bob", second)):
-        back, reply = await away.back(system)
+        back, reply = await away.back(virtual)
         assert reply["resumed"] is True
         await until_resumed(back)
     await back.silence("user_left", seconds=1.5)
@@ -126,15 +120,15 @@ async def test_a_gateway_without_its_broker(system: System) -> None:
     }
 
 
-@in_memory
-async def test_a_broker_that_is_away_for_a_moment(system: System) -> None:
+@in_virtual_time
+async def test_a_broker_that_is_away_for_a_moment(virtual: VirtualSystem) -> None:
     """Shorter than the lease allows: nobody is sent away."""
-    await system.start(lease_seconds=4)
-    alice, _ = await came(system, "alice")
-    system.memory.down = True
+    await virtual.start(lease_seconds=4)
+    alice, _ = await came(virtual, "alice")
+    virtual.lose_broker()
     await asyncio.sleep(1.5)
-    system.memory.down = False
-    await came(system, "bob")
+    await virtual.find_broker()
+    await came(virtual, "bob")
     await alice.hear("user_joined")
     await alice.silence("user_updated", seconds=3.0)
 
@@ -142,37 +136,43 @@ async def test_a_broker_that_is_away_for_a_moment(system: System) -> None:
 # -- rooms -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_room_whose_time_is_over(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_a_room_whose_time_is_over(virtual: VirtualSystem) -> None:
     """`maxDuration` after the first join everybody is told that it closed, and nobody comes in any more."""
-    monkeypatch.setattr(deadlines, "end_of", lambda room, started: started + 0.06 * (room.settings.max_duration or 0))
-    await system.start()
-    await rest(system, "POST", "", name="Short", type="voice", roomId="short", settings={"maxDuration": 10})
-    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await virtual.start()
+    await virtual.rest("POST", "", name="Short", type="voice", roomId="short", settings={"maxDuration": 10})
+    alice, bob = await virtual.agent("alice"), await virtual.agent("bob")
     await alice.join("short")
+    over = virtual.clock() + 10 * 60
+    await asyncio.sleep(5 * 60)
     await bob.join("short")
     for client in (alice, bob):
-        assert (await client.hear("room_closed"))["reason"] == "max_duration"
+        assert (await client.hear("room_closed", within=6 * 60))["reason"] == "max_duration"
+    assert virtual.clock() == pytest.approx(over, abs=1)
     assert (await bob.ask("get_room", roomId="short"))["code"] == "not_in_room"
     assert (await bob.ask("join_room", roomId="short"))["code"] == "room_closed"
 
 
-async def test_a_room_that_stays_empty(system: System) -> None:
+@in_virtual_time
+async def test_a_room_that_stays_empty(virtual: VirtualSystem) -> None:
     """Never joined, or left by the last one, it closes; one with somebody in it does not."""
-    await system.start(empty_room_seconds=0.5)
-    alice = await system.agent("alice")
+    await virtual.start(empty_room_seconds=60)
+    alice = await virtual.agent("alice")
     await alice.join("busy")
     await alice.join("left")
     await alice.ask("leave_room", roomId="left")
-    await rest(system, "POST", "", name="Never", type="voice", roomId="never")
+    await virtual.rest("POST", "", name="Never", type="voice", roomId="never")
 
-    async def both_closed() -> bool:
-        listed = (await rest(system, "GET", "")).json()["rooms"]
-        return {room["roomId"] for room in listed} == {"busy"}
+    async def listed() -> set[str]:
+        return {room["roomId"] for room in (await virtual.rest("GET", "")).json()["rooms"]}
 
-    await eventually_async(both_closed, "both are closed")
+    await asyncio.sleep(59)
+    assert await listed() == {"busy", "left", "never"}
+    await asyncio.sleep(2)
+    assert await listed() == {"busy"}
     for room in ("left", "never"):
         assert (await alice.ask("join_room", roomId=room))["code"] == "room_closed"
-    await alice.silence("room_closed")
+    await alice.silence("room_closed", seconds=120)
 
 
 async def test_a_room_that_closed_long_ago(system: System) -> None:
@@ -182,7 +182,7 @@ async def test_a_room_that_closed_long_ago(system: System) -> None:
     await alice.join("old")
     for n in range(5):
         await alice.ask("update_self", name=f"Alice {n}")
-    await rest(system, "DELETE", "/old")
+    await system.rest("DELETE", "/old")
     log = system.ports[0].room_log
 
     async def trimmed() -> bool:
@@ -192,9 +192,9 @@ async def test_a_room_that_closed_long_ago(system: System) -> None:
     await system.start_rooms()
     for _ in range(4):  # both replicas answer
         assert (await alice.ask("join_room", roomId="old"))["code"] == "room_closed"
-        taken = await rest(system, "POST", "", name="New", type="voice", roomId="old")
+        taken = await system.rest("POST", "", name="New", type="voice", roomId="old")
         assert (taken.status_code, taken.json()["code"]) == (409, "room_exists")
-        assert (await rest(system, "GET", "")).json()["rooms"] == []
+        assert (await system.rest("GET", "")).json()["rooms"] == []
 
 
 # -- replicas of rooms that are behind ---------------------------------------------------------------------------------
@@ -237,37 +237,41 @@ async def test_a_lost_decision_lets_no_room_live_longer() -> None:
 # -- coming back that goes wrong ---------------------------------------------------------------------------------------
 
 
-@in_memory
-async def test_a_return_that_fails_leaves_nobody_behind(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_a_return_that_fails_leaves_nobody_behind(
+    virtual: VirtualSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Taken from the connection before and then not followed: if the client gives up, its seat is given up too."""
-    await system.start(gateways=2, grace_seconds=0.5)
-    alice, _ = await came(system, "alice", 1)
-    bob, login = await came(system, "bob", 0)
-    log = system.gateways[0].context.ports.room_log
+    await virtual.start(gateways=2, grace_seconds=0.5)
+    alice, _ = await came(virtual, "alice", 1)
+    bob, login = await came(virtual, "bob", 0)
+    log = virtual.gateways[0].context.ports.room_log
 
     async def not_now(*_: Any) -> None:
         raise unavailable("the broker")
 
     monkeypatch.setattr(log, "follow", not_now)
-    back, reply = await Away(bob, "bob", login).back(system, 0)
+    back, reply = await Away(bob, "bob", login).back(virtual, 0)
     assert reply["code"] == "unavailable"
     assert (await back.closed(), await bob.closed()) == (4002, 4504)
     monkeypatch.undo()
     assert (await alice.hear("user_left", within=6))["reason"] == "timeout"
 
 
-@in_memory
+@in_virtual_time
 @pytest.mark.parametrize("again", ["resumed", "joined"])
-async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+async def test_a_signal_to_who_is_just_back(
+    virtual: VirtualSystem, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
     """Who is seen as `connected` can be written to: also when it gets a snapshot, and the answer to its return is slow."""
-    await system.start(gateways=2)
-    alice, _ = await came(system, "alice", 1)
-    bob, login = await came(system, "bob", 0)
-    await came(system, "carol", 0)
+    await virtual.start(gateways=2)
+    alice, _ = await came(virtual, "alice", 1)
+    bob, login = await came(virtual, "bob", 0)
+    await came(virtual, "carol", 0)
     away = Away(bob, "bob", login)
     await bob.close()
     await alice.hear("user_updated")
-    requests = system.gateways[0].context.ports.requests
+    requests = virtual.gateways[0].context.ports.requests
     right = requests.request
 
     async def slow(endpoint: Any, request: Any) -> Any:
@@ -277,8 +281,8 @@ async def test_a_signal_to_who_is_just_back(system: System, monkeypatch: pytest.
 
     monkeypatch.setattr(requests, "request", slow)
 
-    async def return_() -> Client:
-        back, _ = await away.back(system, 0, cursors={ROOM: ""} if again == "resumed" else {})
+    async def return_() -> VirtualClient:
+        back, _ = await away.back(virtual, 0, cursors={ROOM: ""} if again == "resumed" else {})
         if again == "joined":
             await back.join(ROOM)
         return back

@@ -10,16 +10,19 @@ from services.auth.grants import Grants
 from services.auth.settings import AuthSettings
 from shared.values.ids import AgentId
 from shared.values.moment import unix
+from tests.simulation.clock import in_virtual_time
 from tests.support.buses import in_memory
 from tests.support.sdp import offer
+from tests.support.services import AnyClient, Services
 from tests.support.system import System, token
+from tests.support.virtual import VirtualSystem
 
 GUESTS = "/api/guest/token"
 
 
-async def issued(system: System, **options: Any) -> dict[str, Any]:
+async def issued(system: Services[AnyClient], **options: Any) -> dict[str, Any]:
     """What a new guest gets; or with a token, the guest of that one."""
-    async with httpx.AsyncClient(base_url=system.url) as api:
+    async with system.http() as api:
         answer = await api.post(GUESTS, **options)
     assert answer.status_code == 201, answer.text
     return dict(answer.json())
@@ -71,15 +74,15 @@ async def test_a_guest_comes_back(system: System) -> None:
     assert (await again.ask("get_room", roomId="daily"))["self"] == joined["self"]
 
 
-@in_memory
-async def test_a_guest_renews_on_a_live_connection(system: System) -> None:
+@in_virtual_time
+async def test_a_guest_renews_on_a_live_connection(virtual: VirtualSystem) -> None:
     """With a fresh token of the same guest the session goes on; with another guest's, or anybody else's, it ends."""
-    await system.start()
-    mine, other = await issued(system), await issued(system)
-    guest = await system.client()
+    await virtual.start()
+    mine, other = await issued(virtual), await issued(virtual)
+    guest = await virtual.client()
     first = await guest.login(mine["token"])
-    await asyncio.sleep(1.1)  # ends are whole seconds
-    renewed = await issued(system, headers={"Authorization": f"Bearer {mine['token']}"})
+    await asyncio.sleep(1.0)  # ends are whole seconds
+    renewed = await issued(virtual, headers={"Authorization": f"Bearer {mine['token']}"})
     assert renewed["agentId"] == mine["agentId"]
     second = await guest.login(renewed["token"])
     assert unix(second["expiresAt"]) > unix(first["expiresAt"])

@@ -6,8 +6,10 @@ import time
 import pytest
 
 from shared.broker.ports import Ports
+from tests.simulation.clock import in_virtual_time
 from tests.support.buses import in_memory
 from tests.support.system import System, token
+from tests.support.virtual import VirtualSystem
 
 
 async def test_who_one_is(system: System) -> None:
@@ -59,16 +61,18 @@ async def test_a_token_that_is_not_accepted(system: System, made: str, code: str
     assert await client.closed() == 4501
 
 
-@in_memory
-async def test_nothing_in_time(system: System) -> None:
+@in_virtual_time
+async def test_nothing_in_time(virtual: VirtualSystem) -> None:
     """Who does not authenticate in time is told so and closed with 4501, whatever else it sends."""
-    await system.start(authenticate_seconds=0.6)
-    silent, chatty = await system.client(), await system.client()
+    await virtual.start(authenticate_seconds=10)
+    silent, chatty = await virtual.client(), await virtual.client()
+    over = virtual.clock() + 10
     await chatty.say("ping", id="1")
     assert (await chatty.hear("error"))["code"] == "not_authenticated"
     for client in (silent, chatty):
-        assert (await client.hear("error"))["code"] == "not_authenticated"
+        assert (await client.hear("error", within=15))["code"] == "not_authenticated"
         assert await client.closed() == 4501
+    assert virtual.clock() == pytest.approx(over, abs=1)
 
 
 async def test_auth_is_away(system: System) -> None:
@@ -86,12 +90,12 @@ async def test_auth_is_away(system: System) -> None:
     await here.join("voice-1")
 
 
-@in_memory
-async def test_auth_is_slow(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_auth_is_slow(virtual: VirtualSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who authenticated in time is not to blame for auth's taking longer than that."""
-    await system.start(authenticate_seconds=0.3)
-    slow(monkeypatch, system.ports[2], "auth.open_session", 1.2)
-    await system.agent("a")
+    await virtual.start(authenticate_seconds=2)
+    slow(monkeypatch, virtual.ports[2], "auth.open_session", 4)
+    await virtual.agent("a")
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, ports: Ports, endpoint: str, seconds: float) -> None:
@@ -124,35 +128,36 @@ async def test_renewal(system: System) -> None:
     assert (await bob.hear("user_left"))["agentId"] == "alice"
 
 
-@in_memory
-async def test_a_token_runs_out(system: System) -> None:
-    """It is announced (at half of a short life); then the session ends with 4502, and the room is told why."""
-    await system.start(token_leeway=0)
-    bob = await system.agent("bob")
+@in_virtual_time
+@pytest.mark.parametrize(("life", "before"), [(600, 60), (40, 20)])
+async def test_a_token_runs_out(virtual: VirtualSystem, life: int, before: int) -> None:
+    """It is announced a minute before (at half of a short life); then the session ends with 4502, and the room is told why."""
+    await virtual.start(token_leeway=5)
+    bob = await virtual.agent("bob")
     await bob.join("voice-1")
-    started = time.time()
-    alice = await system.client()
-    login = await alice.login(token("alice", exp=int(started) + 3))
+    end = int(virtual.clock()) + life
+    alice = await virtual.client()
+    login = await alice.login(virtual.token("alice", exp=end))
     await alice.join("voice-1")
-    notice = await alice.hear("token_expiring")
+    notice = await alice.hear("token_expiring", within=life)
     assert notice == {"type": "token_expiring", "expiresAt": login["expiresAt"]}
-    assert time.time() < int(started) + 3
-    assert (await alice.hear("error"))["code"] == "not_authenticated"
+    assert virtual.clock() == pytest.approx(end - before, abs=1)
+    assert (await alice.hear("error", within=2 * before))["code"] == "not_authenticated"
+    assert virtual.clock() == pytest.approx(end + 5, abs=1)
     assert await alice.closed() == 4502
     left = await bob.hear("user_left")
     assert (left["agentId"], left["reason"]) == ("alice", "token_expired")
 
 
-@in_memory
-async def test_a_renewed_token_does_not_run_out(system: System) -> None:
+@in_virtual_time
+async def test_a_renewed_token_does_not_run_out(virtual: VirtualSystem) -> None:
     """After a renewal the old end means nothing."""
-    await system.start(token_leeway=0)
-    client = await system.client()
-    await client.login(token("a", exp=int(time.time()) + 2))
-    await client.hear("token_expiring")
-    await client.login(token("a"))
-    await asyncio.sleep(1.6)
-    await client.silence("error")
+    await virtual.start(token_leeway=0)
+    client = await virtual.client()
+    await client.login(virtual.token("a", exp=int(virtual.clock()) + 40))
+    await client.hear("token_expiring", within=40)
+    await client.login(virtual.token("a"))
+    await client.silence("error", seconds=60)
     assert not [m for m in client.inbox if m["type"] == "token_expiring"]
 
 
@@ -187,12 +192,12 @@ async def test_devices(system: System) -> None:
     assert refused["code"] == "bad_message"
 
 
-@in_memory
-async def test_a_ping_does_not_wait(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_a_ping_does_not_wait(virtual: VirtualSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a join waits for rooms, a ping is answered at once; requests keep their order."""
-    await system.start()
-    client = await system.agent("a")
-    slow(monkeypatch, system.ports[2], "rooms.join", 0.5)
+    await virtual.start()
+    client = await virtual.agent("a")
+    slow(monkeypatch, virtual.ports[2], "rooms.join", 0.5)
     await client.say("join_room", id="j", roomId="voice-1")
     await client.say("update_self", id="u", name="Later")
     pong = await client.ask("ping", id="p")

@@ -59,6 +59,16 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
         try:
             loop.run_until_complete(test(*given, **named))
         finally:
+            _cancel_the_rest(loop)
             loop.close()
 
     return run
+
+
+def _cancel_the_rest(loop: VirtualLoop) -> None:
+    """As `asyncio.run` does with the tasks that are left."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))

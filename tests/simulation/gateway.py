@@ -29,7 +29,7 @@ class Gateway:
         self._network = network
         self._sessions: dict[VirtualWebSocket, Session] = {}
         loop = network.loop
-        self._context = GatewayContext.compose(
+        self.context = GatewayContext.compose(
             settings, ports, clock=loop.wall, ticks=loop.time, chance=network.chance.randbytes
         )
         self._dispatcher = Dispatcher(FEATURES)
@@ -41,7 +41,7 @@ class Gateway:
     def opened(self, socket: VirtualWebSocket) -> Session:
         """See Host."""
         socket.next_ping = socket.opened_at + self._network.chance.uniform(0.5, 1) * self.settings.ping_seconds
-        session = self._sessions[socket] = Session(self._context, self._dispatcher, cast("Connection", socket))
+        session = self._sessions[socket] = Session(self.context, self._dispatcher, cast("Connection", socket))
         return session
 
     def gone(self, socket: VirtualWebSocket) -> None:
@@ -58,7 +58,7 @@ class Gateway:
 
     def start(self) -> None:
         """As GatewayServer.start."""
-        context = self._context
+        context = self.context
         context.lease.lost = self._fence
         self._tasks = [
             self.process.spawn(context.lease.run()),
@@ -77,7 +77,7 @@ class Gateway:
         for socket in list(self._sessions):
             socket.abort()
         await asyncio.sleep(0)
-        await self._context.departures.finish(FAREWELL_SECONDS)
+        await self.context.departures.finish(FAREWELL_SECONDS)
         for task in self._tasks:
             task.cancel()
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.support.client import Client, Message
-from tests.support.system import System, token
+from tests.support.services import AnyClient, Services
+from tests.support.vocabulary import Message, Vocabulary
 
 ROOM = "voice-1"
 
@@ -11,28 +11,30 @@ ROOM = "voice-1"
 class Away:
     """What a client keeps while it has no connection: the secret, and the last cursor of each room."""
 
-    def __init__(self, client: Client, agent_id: str, login: Message) -> None:
+    def __init__(self, client: Vocabulary, agent_id: str, login: Message) -> None:
         self.agent_id = agent_id
         self.secret = login["resumeToken"]
         self.session_id = login["sessionId"]
         self.cursors = {m["roomId"]: m["cursor"] for m in client.everything if "cursor" in m and "roomId" in m}
 
-    async def back(self, system: System, gateway: int = 0, **changed: Any) -> tuple[Client, Message]:
+    async def back(self, system: Services[AnyClient], gateway: int = 0, **changed: Any) -> tuple[AnyClient, Message]:
         """On a new connection; what `authenticate` was answered."""
         client = await system.client(gateway)
         resume = {"token": self.secret, "cursors": self.cursors, **changed}
-        return client, await client.ask("authenticate", token=token(self.agent_id), resume=resume)
+        return client, await client.ask("authenticate", token=system.token(self.agent_id), resume=resume)
 
 
-async def came(system: System, agent_id: str, gateway: int = 0, room: str = ROOM) -> tuple[Client, Message]:
+async def came(
+    system: Services[AnyClient], agent_id: str, gateway: int = 0, room: str = ROOM
+) -> tuple[AnyClient, Message]:
     """Log in and join; the client and its auth_ok."""
     client = await system.client(gateway)
-    login = await client.login(token(agent_id))
+    login = await client.login(system.token(agent_id))
     await client.join(room)
     return client, login
 
 
-async def until_resumed(client: Client, room: str = ROOM) -> list[Message]:
+async def until_resumed(client: Vocabulary, room: str = ROOM) -> list[Message]:
     """All that came about a room up to `room_resumed`, which is the last."""
     await client.hear("room_resumed", roomId=room)
     about = [m for m in client.everything if m.get("roomId") == room]

@@ -1,16 +1,15 @@
 """All three services in one event loop, on any broker: real sockets in front, the real rules behind."""
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import jwt
+import httpx
 
 from services.auth import service as auth_service
 from services.auth.service import Auth
-from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
+from services.auth.settings import AuthSettings
 from services.gateway import service as gateway_service
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings
@@ -21,63 +20,42 @@ from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.ports import Ports
 from tests.support.client import Client
+from tests.support.services import Services, token
+
+__all__ = ["Connect", "System", "token"]
 
 Connect = Callable[[str], Awaitable[Ports]]
 
 
-def token(agent_id: str, *permissions: str, **claims: Any) -> str:
-    """An agent-link token as development mode believes it."""
-    now = int(time.time())
-    body: dict[str, Any] = {
-        "sub": agent_id,
-        "iss": "agent-link",
-        "aud": "agent-link",
-        "iat": now,
-        "exp": now + 3600,
-        "jti": os.urandom(8).hex(),
-    }
-    if permissions:
-        body["permissions"] = list(permissions)
-    return jwt.encode({**body, **claims}, DEVELOPMENT_SECRET, algorithm="HS256")
-
-
-class System:
-    """Gateways, rooms replicas and one auth. `connect(user)` connects one of them."""
+class System(Services[Client]):
+    """Services on real sockets. `connect(user)` connects one of them to its broker."""
 
     def __init__(self, connect: Connect) -> None:
+        super().__init__(time.time)
         self._connecting = connect
         self.gateways: list[GatewayServer] = []
         self.rooms: list[Rooms] = []
         self._auths: list[Auth] = []
-        self.ports: list[Ports] = []
         self._clients: list[Client] = []
 
     async def _connect(self, user: str) -> Ports:
         self.ports.append(await self._connecting(user))
         return self.ports[-1]
 
-    async def start(self, *, gateways: int = 1, rooms: int = 1, **settings: Any) -> None:
-        """Start everything. `settings` go to whichever service has them."""
-        for _ in range(rooms):
-            await self.start_rooms(**_own(RoomsSettings, settings))
-        await self.start_auth(**_own(AuthSettings, settings))
-        for _ in range(gateways):
-            await self.start_gateway(**_own(GatewaySettings, settings))
-
     async def start_rooms(self, **own: Any) -> None:
-        """One more replica of rooms."""
+        """See Services."""
         rooms = rooms_service.build(RoomsSettings(mode="development", **own), await self._connect("rooms"))
         await rooms.start()
         self.rooms.append(rooms)
 
     async def start_auth(self, **own: Any) -> None:
-        """auth, the first time or again."""
+        """See Services."""
         auth = auth_service.build(AuthSettings(mode="development", **own), await self._connect("auth"))
         await auth.start()
         self._auths.append(auth)
 
     async def start_gateway(self, **own: Any) -> GatewayServer:
-        """One more gateway."""
+        """See Services."""
         ports = await self._connect("gateway")
         settings = GatewaySettings(**{"mode": "development", "port": 0, **own})
         gateway = gateway_service.build(settings, ports)
@@ -97,17 +75,25 @@ class System:
         """The first gateway."""
         return self.gateways[0].url()
 
+    def http(self) -> httpx.AsyncClient:
+        """See Services."""
+        return httpx.AsyncClient(base_url=self.url)
+
     async def client(self, gateway: int = 0, **options: Any) -> Client:
-        """A connection that has not authenticated."""
+        """See Services."""
         client = await Client.open(self.gateways[gateway].url(), **options)
         self._clients.append(client)
         return client
 
-    async def agent(self, agent_id: str, *permissions: str, gateway: int = 0, **fields: Any) -> Client:
-        """A connection that has authenticated."""
-        client = await self.client(gateway)
-        await client.login(token(agent_id, *permissions), **fields)
-        return client
+    def kill(self, gateway: int) -> None:
+        """See Services."""
+        killed = self.gateways[gateway]
+        killed.context.departures._say = lambda departure: None  # type: ignore[method-assign]
+        for task in killed._tasks:
+            if task.get_name() != "port":
+                task.cancel()
+        for connection in list(killed._sessions):
+            connection.abort()
 
     async def stop(self) -> None:
         """Everything, in order."""
@@ -119,7 +105,3 @@ class System:
             await auth.stop()
         for ports in reversed(self.ports):
             await ports.connection.close()
-
-
-def _own(settings: type[Any], given: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name in settings.model_fields}
