@@ -49,7 +49,9 @@ bench: $(VENV)/.dev ## measure and print: joins, relay, CPU, memory
 faults: $(VENV)/.dev ## kill, stop and cut for real, and print what held: ARGS='kills race --short'
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+# mutmut keeps what it found, though tests change; so all of it begins anew. The mutants that ARGS names it tries again.
 mutate: $(VENV)/.mutate ## change the pure rules of rooms, SDP and candidates, and tell what no test notices: ARGS='services.rooms.seats*'
+	@$(if $(ARGS),,rm -rf mutants)
 	@$(BIN)/mutmut run $(ARGS)
 	@$(BIN)/python -m tests.mutation
 

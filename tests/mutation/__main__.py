@@ -3,7 +3,6 @@
 A mutant is named by its function and by the lines in which it differs: mutmut's numbers change with every edit.
 """
 
-import re
 import sys
 from collections import Counter
 
@@ -13,10 +12,9 @@ from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import walk_mutatable_files
 
 from tests.mutation.survivors import AT_IMPORT, SURVIVORS, Mutant
+from tests.mutation.wording import is_wording
 
 ALIVE = ("survived", "no tests", "suspicious")
-_SENTENCE = re.compile(r'f?"[^"\n]* [^"\n]*"' + r"|f?'[^'\n]* [^'\n]*'")
-_NO_SENTENCE = re.compile(r"(Refused\(\s*Code\.\w+,\s*)None\b")
 
 
 def changed(diff: str) -> tuple[str, str]:
@@ -25,16 +23,6 @@ def changed(diff: str) -> tuple[str, str]:
     went = [line[1:].strip() for line in lines if line.startswith("-")]
     came = [line[1:].strip() for line in lines if line.startswith("+")]
     return " ".join(went), " ".join(came)
-
-
-def is_wording(went: str, came: str) -> bool:
-    """Whether they differ in nothing but a sentence for people."""
-    kept = _without_sentences(went)
-    return kept == _without_sentences(came) or (kept, came) == ("§,", "None,")
-
-
-def _without_sentences(code: str) -> str:
-    return _SENTENCE.sub("§", _NO_SENTENCE.sub(r'\1"a sentence"', code))
 
 
 def _kind(mutant: Mutant) -> str:
