@@ -148,7 +148,7 @@ def test_a_room_is_empty_again() -> None:
     room = room_of("a")
     room.now += 1800
     room.do(leave("p_a_1"))
-    room.do(update_room(name="somebody looks after it"))
+    assert empties_of(room.do(update_room(name="somebody looks after it"))) == []
     room.now += 1800
     done = room.do(empty(room.now))
     assert (done.events, done.timers) == ([], [empty(NOW + 1800 + 3600)])

@@ -63,6 +63,11 @@ def test_a_taken_id_is_refused(ended: bool) -> None:
     assert refusal(room, create(operation="other", by=caller("eve"))).code is Code.ROOM_EXISTS
 
 
+def test_creation_asked_again_after_the_end_is_refused() -> None:
+    """Whoever made the room is not told that it is there when it has been closed meanwhile."""
+    assert refusal(LoggedRoom(create(), close()), create()).code is Code.ROOM_CLOSED
+
+
 def test_creating_needs_the_permission() -> None:
     """Without `rooms:create` no room is made."""
     assert refusal(LoggedRoom(), create(by=caller("a", "rooms:join"))).code is Code.FORBIDDEN

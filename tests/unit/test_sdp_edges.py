@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.values.errors import Refused
-from shared.wire.sdp import MAX_LINE, MAX_MEDIA_SECTIONS, Kind, check_sdp
+from shared.values.errors import Code, Refused
+from shared.wire.sdp import MAX_LINE, MAX_LINES, MAX_MEDIA_SECTIONS, Kind, check_sdp
 from tests.unit.test_sdp import ANSWER, NO_MEDIA, OFFER, SHA_256, edited
 
 MEDIA = OFFER[OFFER.index("m=") :]
@@ -32,6 +32,24 @@ def test_what_is_allowed_to_the_end(sdp: str) -> None:
     check_sdp(sdp, "offer")
 
 
+def test_size_is_the_last_byte_of_ascii_too() -> None:
+    """As many characters as bytes are allowed pass; one byte less allowed, and it is too large."""
+    check_sdp(OFFER, "offer", max_bytes=len(OFFER))
+    with pytest.raises(Refused) as refused:
+        check_sdp(OFFER, "offer", max_bytes=len(OFFER) - 1)
+    assert refused.value.code is Code.TOO_LARGE
+
+
+def test_the_shortest_lines_are_counted() -> None:
+    """As many lines as may be pass, however short; one more does not."""
+    sdp = NO_MEDIA.replace("\r\n", "\n")
+    sdp += "a=x\n" * (MAX_LINES - sdp.count("\n"))
+    check_sdp(sdp, "offer")
+    with pytest.raises(Refused) as refused:
+        check_sdp(sdp + "a=x\n", "offer")
+    assert refused.value.code is Code.INVALID_SDP
+
+
 WRONG: dict[str, tuple[str, Kind, int, str]] = {
     "port 65536": (edited("m=application 9", "m=application 65536"), "offer", 8, "the port is above 65535"),
     "65 sections": (
@@ -51,6 +69,16 @@ WRONG: dict[str, tuple[str, Kind, int, str]] = {
     "a line of no kind with two equals signs": (OFFER + "ab=c=d\r\n", "offer", 18, "not one of the lines"),
     "an attribute with an equals sign in its value": (OFFER + "a=mid:a=b \r\n", "offer", 18, "a=mid is malformed"),
     "a line of the kind X": (OFFER + "X=1\r\n", "offer", 18, "not one of the lines"),
+    "a wrong line as long as may be": (OFFER + f"X={'y' * (MAX_LINE - 2)}\r\n", "offer", 18, "not one of the lines"),
+    "a name of more than 64 characters": (
+        OFFER + f"a=mid{'X' * 62}\r\n",
+        "offer",
+        18,
+        "the attribute's name or value is malformed",
+    ),
+    "a space behind a name": (OFFER + "a=mid \r\n", "offer", 18, "the attribute's name or value is malformed"),
+    "an empty line first": ("\n" + OFFER.replace("\r\n", "\n"), "offer", 1, "the description must begin with v=0"),
+    "an empty line first, and a line separator": ("\nv=0\ns=\u2028\n", "offer", 3, "a control character, another"),
 }
 
 
