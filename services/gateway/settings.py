@@ -12,7 +12,7 @@ DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal 
 
 
 class GatewaySettings(ServiceSettings):
-    """The gateway: where it listens, whom it lets in, how much each may do."""
+    """The gateway: where it listens, which clients it admits, and how much each may do."""
 
     host: str = Field("127.0.0.1", description="Address of the public port (WebSocket and REST).")
     port: int = Field(8080, ge=0, le=65535, description="The public port; 0 takes a free one and logs it.")

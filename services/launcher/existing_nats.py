@@ -35,7 +35,7 @@ async def check_server(url: str) -> None:
 
 
 async def _ignore(_error: Exception) -> None:
-    """Nats-py would print the error; the launcher says it in one sentence."""
+    """Ignore the error, which nats-py prints by default. The launcher says it in one sentence."""
 
 
 def _reason(error: Exception) -> str:

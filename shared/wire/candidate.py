@@ -128,7 +128,7 @@ def candidate_fault(text: str, policy: CandidatePolicy) -> str | None:
     if related is not None:
         if int(related_port) > 65535:
             return "has a related port that is not from 0 to 65535"
-        # Browsers hide the related address as 0.0.0.0 or ::. Nobody sends to it.
+        # Browsers hide the related address as 0.0.0.0 or ::. Nothing is ever sent to it.
         if related != "0.0.0.0" and related != "::" and (fault := _address_fault(related, policy)):
             return f"has as its related address {fault}"
     return None if transport == "udp" else _tcp_fault(transport, number, tcptype)

@@ -1,4 +1,4 @@
-"""What a client does all day: come and go, speak, lose its connection, come back elsewhere."""
+"""What a simulated client does: joins and leaves, sends signals, loses its connection, resumes elsewhere."""
 
 import asyncio
 import contextlib
@@ -20,13 +20,13 @@ OWNER = Caller(agent_id=AgentId("owner"), name="Owner", permissions=frozenset({"
 REPLY_SECONDS = 60.0
 PAUSE_SECONDS = 0.3
 EXPECTED = frozenset({"unavailable", "room_full", "room_closed", "bad_state", "not_in_room", "participant_not_found"})
-# Of a join: its token was good for a stay of which the answer was lost, and which nobody came back to in time.
+# Expected for a join: its token was consumed by an earlier attempt whose answer was lost, and whose seat timed out.
 SPENT = frozenset({"forbidden"})
 DESCRIPTIONS = {"offer": offer(), "answer": answer()}
 
 
 class Actor:
-    """One client's will. `rooms` maps the rooms there are to whether they need a join token."""
+    """Decides what one client does next. `rooms` maps each room's id to whether it needs a join token."""
 
     def __init__(self, client: Client, cluster: Cluster, rooms: dict[str, bool]) -> None:
         self.client = client
@@ -49,7 +49,7 @@ class Actor:
         ]
 
     async def act(self, over: asyncio.Event) -> None:
-        """One thing after another, until it is over."""
+        """Do one random thing after another, until `over` is set."""
         deeds, weights = zip(*self._deeds, strict=True)
         while not over.is_set():
             await asyncio.sleep(self._chance.expovariate(1 / PAUSE_SECONDS))
@@ -60,7 +60,7 @@ class Actor:
     async def _told(
         self, answered: "asyncio.Future[Message | None]", also: frozenset[str] = frozenset()
     ) -> Message | None:
-        """The answer. Whoever is connected all the time gets one."""
+        """Wait for the answer. A client that stays connected must get one."""
         socket = self.client.socket
         await asyncio.wait({answered}, timeout=REPLY_SECONDS)
         if not answered.done():
@@ -116,7 +116,7 @@ class Actor:
             await self._told(self.client.ask("get_room", room_id))
 
     async def _signal(self) -> None:
-        """A description and some candidates, one behind the other without waiting."""
+        """Send a description and some candidates, without waiting in between."""
         room_id = self._somewhere()
         view = self.client.views[room_id] if room_id is not None else None
         others = [p for p in view.participants if p != view.own] if view else []
@@ -150,7 +150,7 @@ class Actor:
             self.client.socket.stall(self._chance.choice((0.5, 3.0, 12.0)))
 
     async def _manage(self) -> None:
-        """As the owner does by REST."""
+        """Update or close a room, as its owner does by REST."""
         gateway = self._cluster.gateway()
         if gateway is None:
             return

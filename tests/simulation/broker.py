@@ -1,4 +1,4 @@
-"""The in-memory broker of a run: every entry is traced, and it is known when it was stored, so that reads can lag."""
+"""The in-memory broker of a run. It traces every entry and keeps its time, so that reads can lag."""
 
 from shared.broker.log import Draft, Item, LogFormat
 from shared.broker.memory.broker import MemoryBroker
@@ -23,7 +23,7 @@ class TracedStream(MemoryStream[Draft, Item]):
         return position
 
     def shown(self, lag: float) -> Position:
-        """Up to which position somebody sees the log who sees it as it was so many seconds ago."""
+        """The last position of the log as it was `lag` seconds ago."""
         shown = self.position
         while lag and shown and self._stored[shown] > self._network.loop.now - lag:
             shown = Position(shown - 1)
@@ -31,7 +31,7 @@ class TracedStream(MemoryStream[Draft, Item]):
 
 
 class Broker(MemoryBroker):
-    """The one of all processes; what is stored late or not at all is their connections' business."""
+    """The broker of all processes. It has no faults itself; the processes' connections add them."""
 
     def __init__(self, network: Network) -> None:
         super().__init__("simulated", network.loop.wall)

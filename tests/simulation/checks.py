@@ -1,4 +1,4 @@
-"""What must hold when all has come to rest: the rooms' logs, what clients were told, and what they see are one story."""
+"""What must hold at the end of a run: the rooms' logs, the answers to clients, and the clients' views agree."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
 from tests.support.invariants import check_entries
 
 MAYBE = frozenset({UNKNOWN, "unavailable"})
-AGAIN = " again"  # behind the name of who asks once more
+AGAIN = " again"  # appended to the name in a join that is asked once more
 SIGNALS = frozenset({"offer", "answer", "candidate"})
 
 
 @dataclass
 class History:
-    """One room's log, taken apart."""
+    """One room's log, sorted by what it says."""
 
     room_id: RoomId
     fold: Roster
@@ -28,7 +28,7 @@ class History:
     names: dict[str, int] = field(default_factory=dict)  # name under which one joined -> position
     left: dict[str, int] = field(default_factory=dict)
     timed_out: set[str] = field(default_factory=set)  # of those who left
-    turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> what it said of itself, in order
+    turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> its updates of itself, in order
     signals: dict[str, StoredSignal] = field(default_factory=dict)  # request id -> where it was stored
 
     def take(self, message: Message[RoomEntry]) -> None:
@@ -57,7 +57,7 @@ class History:
 
 
 def check(cluster: Cluster, ledger: Ledger, clients: list[Client]) -> Iterator[str]:
-    """Everything that is wrong."""
+    """A sentence for each thing that is wrong."""
     histories: dict[str, History] = {}
     for message in cluster.broker.rooms.messages:
         room_id = message.entry.room_id
@@ -112,7 +112,7 @@ def _ghosts(histories: dict[str, History], clients: list[Client]) -> Iterator[st
 
 
 def _acknowledged(request: Request, history: History) -> Iterator[str]:
-    """What was acknowledged happened; what was refused, the only time it was asked, did not."""
+    """A request that was acknowledged happened. One that was sent once and refused did not."""
     type_, own, message = request.message["type"], request.own, request.message
     refused = request.outcome not in MAYBE | {OK} and request.asked == 1
     if type_ == "join_room":
@@ -134,13 +134,13 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
 
 
 def _timed_out(name: str, history: History) -> bool:
-    """Whether a join took a seat under this name, and nobody came back to it in time."""
+    """Whether a join took a seat under this name, and the seat timed out."""
     at = history.names.get(name)
     return any(history.joined[participant] == at for participant in history.timed_out)
 
 
 def _turns(history: History, ledger: Ledger) -> Iterator[str]:
-    """After a change that was acknowledged, nothing from before it happens."""
+    """After an acknowledged change of a participant, no earlier change of it happens."""
     acknowledged = {
         (request.own, request.message["metadata"]["turn"])
         for request in ledger.requests.values()
@@ -156,7 +156,7 @@ def _turns(history: History, ledger: Ledger) -> Iterator[str]:
 
 
 def _signals(histories: dict[str, History], ledger: Ledger) -> Iterator[str]:
-    """Whatever was acknowledged has arrived, and what arrived did so in the order in which it was sent."""
+    """Every acknowledged signal has arrived, and signals arrived in the order in which they were sent."""
     order: dict[tuple[str, str], dict[str, int]] = {}
     for request in ledger.requests.values():
         if request.message["type"] not in SIGNALS or request.outcome != OK:

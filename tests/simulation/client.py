@@ -1,4 +1,4 @@
-"""A client as anybody could write it: keeps a session through everything, and complains about what it must not be told."""
+"""A plain client of the protocol: it keeps its session through all faults, and reports messages that must not come."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 0.3
 
 
 class Client:
-    """One agent on one device. `keep` holds its connection; `actor.py` says what it does with it."""
+    """One agent on one device. `keep` holds its connection; actor.py decides what it does."""
 
     def __init__(self, name: str, device_id: str | None, cluster: Cluster, network: Network, ledger: Ledger) -> None:
         self.name = name
@@ -30,7 +30,7 @@ class Client:
         self._cluster = cluster
         self._token = agent_token(name)
         self.socket: VirtualWebSocket | None = None
-        self.ready = asyncio.Event()  # it is in, and knows what became of its rooms
+        self.ready = asyncio.Event()  # it is authenticated, and knows what became of its rooms
         self.sight = Sight(ledger)
         self.pending: dict[str, tuple[Request, asyncio.Future[Message | None]]] = {}
         self.away = 0.0  # seconds before it comes back
@@ -49,7 +49,7 @@ class Client:
     # -- the connection ------------------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """Be connected, whatever happens."""
+        """Connect again whenever the connection is lost."""
         while not self.retired:
             if not await self._enter():
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -87,7 +87,7 @@ class Client:
         return message
 
     def _logged_in(self, reply: Message) -> None:
-        """What is not resumed is gone; what is resumed comes next."""
+        """Take `auth_ok`: forget the session if it was not resumed, else wait for its rooms."""
         self._entered = True
         self._note(f"in: resumed {reply['resumed']}, with {sorted(self.sight.cursors)}")
         self._secret = reply["resumeToken"]
@@ -95,7 +95,7 @@ class Client:
             self._forget()
 
     def _forget(self) -> None:
-        """The session is another one."""
+        """Forget the old session: the client has a new one."""
         self.sight.forget()
         pending, self.pending = self.pending, {}
         for _, answered in pending.values():
@@ -103,7 +103,7 @@ class Client:
                 answered.set_result(None)
 
     def _settle(self) -> None:
-        """All rooms are back: ask again what was not answered."""
+        """All rooms are resumed: ask again what was not answered."""
         if self.ready.is_set() or not self._entered or self.sight.returning or self.socket is None:
             return
         self.ready.set()
@@ -117,13 +117,13 @@ class Client:
             self._gone()
 
     def move(self) -> None:
-        """Come back on another connection although this one is fine, and hear nothing more of it."""
+        """Resume on another connection although this one is fine, and ignore this one from now on."""
         if self.socket is not None:
             self.socket = None
             self._gone()
 
     def reload(self) -> None:
-        """As a page that is loaded again: nothing is remembered, not even the session."""
+        """Forget everything, the session too, as a page that is loaded again."""
         self.hang_up(silently=False)
         self._secret = None
         self._forget()
@@ -147,11 +147,11 @@ class Client:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def next_id(self) -> str:
-        """What the next request will be called."""
+        """The id of the next request."""
         return f"{self.name}-{self._next_id + 1}"
 
     def ask(self, type_: str, room_id: str, **fields: Any) -> "asyncio.Future[Message | None]":
-        """Ask; the answer is None when the session ended before there was one."""
+        """Send a request. The result is None when the session ended before the answer."""
         request_id = self.next_id()
         self._next_id += 1
         view = self.sight.views.get(room_id)
@@ -226,7 +226,7 @@ class Client:
 
 
 def agent_token(agent_id: str) -> str:
-    """Of an agent, good for longer than any run."""
+    """An agent's token that is good for longer than any run."""
     claims = {
         "sub": agent_id,
         "iss": "agent-link",

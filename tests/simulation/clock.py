@@ -1,4 +1,4 @@
-"""Time that passes only when nobody has anything to do: an event loop without a clock, sockets or sleep."""
+"""Virtual time: an event loop without clock and sockets, whose time jumps to the next timer when no task is ready."""
 
 import asyncio
 import functools
@@ -11,17 +11,17 @@ EPOCH = 1_770_804_000.0  # Unix seconds at the loop's time 0
 
 
 class Stuck(Exception):  # noqa: N818 - what was found, not what failed
-    """Everybody waits for something that will never happen."""
+    """All tasks wait, and no timer is left that could wake one."""
 
 
 class _Leap:
-    """In place of the selector: where a real loop would sleep until the next timer, this one is there at once."""
+    """Replaces the selector: instead of sleeping until the next timer, it advances the time to it."""
 
     def __init__(self, loop: "VirtualLoop") -> None:
         self._loop = loop
 
     def select(self, timeout: float | None) -> list[Any]:
-        """Called once in every turn of the loop. Without a timeout there is no timer, and nothing that is ready."""
+        """Called once in every turn of the loop. Without a timeout there is no timer and no ready task: raises Stuck."""
         if timeout is None:
             raise Stuck
         self._loop.turns += 1
@@ -47,11 +47,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return EPOCH + self.now
 
     def _process_events(self, events: list[Any]) -> None:
-        """There are none."""
+        """Do nothing: there are no I/O events."""
 
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """A test whose time is its loop's: however busy the machine is, it sees the same."""
+    """Run a test in virtual time, so that a busy machine makes no difference."""
 
     @functools.wraps(test)
     def run(*given: P.args, **named: P.kwargs) -> None:

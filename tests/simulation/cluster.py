@@ -1,4 +1,4 @@
-"""Which processes run now: gateways, replicas of rooms and auth, each in a place where another one follows it."""
+"""The running processes: gateways, replicas of rooms and auth. Each has a place, where a new process replaces it."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ DRAIN_SECONDS = 2.0
 
 
 class Place:
-    """Where one process of a kind runs at a time, or none."""
+    """A place for one process of a kind at a time."""
 
     def __init__(self, name: str, start: "Callable[[Place], Awaitable[None]]") -> None:
         self.name = name
@@ -32,7 +32,7 @@ class Place:
         self.process: Process | None = None
         self.connection: FaultyConnection | None = None
         self.gateway: Gateway | None = None
-        self.stop: Callable[[], Awaitable[None]] | None = None  # politely
+        self.stop: Callable[[], Awaitable[None]] | None = None  # stops the process in order
 
     @property
     def up(self) -> bool:
@@ -41,7 +41,7 @@ class Place:
 
 
 class Cluster:
-    """All places. A process that was killed is followed by another one, not by itself."""
+    """All places. A new process takes the place of one that was killed."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -52,13 +52,13 @@ class Cluster:
         self.places = [*self.gateways, *self.rooms, self.auth]
         self.auth_handlers: AuthHandlers | None = None
         random.seed(network.chance.random())  # a drain spreads its clients by it
-        # Made once: reading settings costs more than a gateway's whole life here.
+        # Read settings once: that costs more than all the rest of a gateway's start here.
         self._rooms_settings = RoomsSettings(mode="development", snapshot_every=7, empty_room_seconds=120)
         self._gateway_settings = GatewaySettings(mode="development")
         self._auth_settings = AuthSettings(mode="development")
 
     async def start(self) -> None:
-        """Everything."""
+        """Start a process in every place."""
         for place in self.places:
             await self.bring_up(place)
 
@@ -74,7 +74,7 @@ class Cluster:
         await place.start(place)
 
     def kill(self, place: Place) -> None:
-        """The process is gone at whatever it was doing."""
+        """Kill the process of a place, whatever it is doing."""
         if not place.up or place.process is None or place.connection is None:
             return
         self._network.note(place.process.name, "is killed")
@@ -85,7 +85,7 @@ class Cluster:
         place.connection.gone()
 
     async def restart(self, place: Place) -> None:
-        """The process is told to stop; another one follows."""
+        """Stop the process of a place, and start another one."""
         if place.up and place.stop is not None and place.process is not None:
             self._network.note(place.process.name, "is told to stop")
             stopping, place.stop = place.stop, None
@@ -96,7 +96,7 @@ class Cluster:
         await self.bring_up(place)
 
     def gateway(self) -> Gateway | None:
-        """One of those that take clients now."""
+        """A random gateway that takes clients now; None if there is none."""
         running = [place.gateway for place in self.gateways if place.gateway and not place.gateway.stopping]
         return self._network.chance.choice(running) if running else None
 
@@ -123,7 +123,7 @@ class Cluster:
         place.stop = stop
 
     async def _begin(self, place: Place, service: ServiceInstance) -> None:
-        """A process that cannot begin ends, and whatever watches over it starts another one."""
+        """Start a service. If that fails the process ends, and another one is started as an orchestrator would."""
         try:
             await service.start()
         except Refused:
@@ -131,7 +131,7 @@ class Cluster:
             self.kill(place)
 
     def revive(self, place: Place) -> None:
-        """Have a process there, if there is none."""
+        """Start a process in this place, if there is none."""
         self._network.spawn(self.bring_up(place))
 
     async def _start_auth(self, place: Place) -> None:

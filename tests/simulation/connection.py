@@ -1,5 +1,6 @@
-"""A process's connection to the in-memory broker, through the weather: what is asked takes a while, may get lost, or may
-happen although nobody is told.
+"""A process's faulty connection to the in-memory broker.
+
+Requests take a while. They or their answers may get lost, so that something may happen without an answer.
 """
 
 import asyncio
@@ -16,29 +17,29 @@ from tests.simulation.network import Network
 from tests.simulation.process import Process
 from tests.simulation.weather import Fate
 
-PATIENCE = 5.0  # seconds until what was asked ends in `unavailable`
+PATIENCE = 5.0  # seconds until a request without an answer ends in `unavailable`
 
 Result = TypeVar("Result")
 
 
 class FaultyConnection(MemoryConnection):
-    """What all ports of a simulated process go through."""
+    """The connection that all ports of a simulated process use."""
 
     def __init__(self, broker: Broker, network: Network, process: Process) -> None:
         super().__init__(broker)
         self.network = network
         self.sky = network.sky
         self.process = process
-        self.cut = False  # from the broker
+        self.cut = False  # whether the broker cannot be reached
         self.feeds: dict[Feed, None] = {}
-        self.taking: Following | None = None  # of timers
+        self.taking: Following | None = None  # the subscription to due timers
         self.on_loss: list[Callable[[], None]] = []
         self.on_find: list[Callable[[], Awaitable[None]]] = []
         self.on_close: list[Callable[[], Awaitable[None]]] = []
         self._unanswered: dict[asyncio.Future[Any], None] = {}
 
     async def ask(self, what: str, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Have the broker do something: it does, or not, or later, and says so, or not."""
+        """Have the broker do `work`, as the drawn fate says: at once, late or not at all, with or without an answer."""
         if self.process.dead:
             raise asyncio.CancelledError
         if self.cut:
@@ -76,7 +77,7 @@ class FaultyConnection(MemoryConnection):
             outcome()
 
     def lose(self) -> None:
-        """The connection breaks; what was asked may have been done."""
+        """The connection breaks. Open requests fail, and may have been done."""
         self.cut = True
         for lost in self.on_loss:
             lost()
@@ -96,7 +97,7 @@ class FaultyConnection(MemoryConnection):
                 feed.repaired()
 
     def gone(self) -> None:
-        """The process died, and with it its connection."""
+        """The process died: end its subscriptions."""
         for lost in self.on_loss:
             lost()
         for feed in self.feeds:

@@ -1,4 +1,4 @@
-"""What a process hears of a topic: the broker's copies, in order, with a delay; some never come, and some come twice."""
+"""A process's subscription to a log: entries come in order, with a delay; some never come, and some come twice."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tests.simulation.process import Process
 
 
 class Feed:
-    """A following. `deaf` while the process has no connection to the broker: nothing of that time comes any more."""
+    """A subscription. `deaf` while the process has no connection to the broker: entries of that time are lost."""
 
     def __init__(
         self, network: Network, process: Process, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]
@@ -25,10 +25,10 @@ class Feed:
         self.deaf = False
 
     def committed(self, entry: RoomEntry) -> None:
-        """The broker passes an entry on."""
+        """An entry was committed: pass it on, unless the weather loses it."""
         if self.deaf or self.stopped or self._process.dead:
             return
-        # A signal that is lost in silence is found with the next one to the same participant only.
+        # Never lose a signal in silence: only the next one to the same participant would show that.
         if isinstance(entry, StoredEvents) and self._sky.happens(self._sky.weather.silent):
             self._network.note(self._process.name, f"will not hear of {entry.position}")
             return
@@ -41,7 +41,7 @@ class Feed:
             self._receive(entry)
 
     def repaired(self) -> None:
-        """The connection is back. What was committed until now did not come."""
+        """The connection is back. Entries committed meanwhile were lost, so report a gap."""
         self.deaf = False
         if not self.stopped:
             self._process.soon(self._on_gap)

@@ -1,4 +1,4 @@
-"""A gateway without a port: what `GatewayContext.compose` puts together, with virtual sockets."""
+"""A gateway without a port: the parts of `GatewayContext.compose`, with virtual sockets."""
 
 import asyncio
 from typing import cast
@@ -19,7 +19,7 @@ from tests.simulation.websocket import Ear, VirtualWebSocket
 
 
 class Gateway:
-    """The double of GatewayServer: the same life, fence and drain."""
+    """The double of GatewayServer. It starts, fences, drains and stops in the same way."""
 
     def __init__(self, settings: GatewaySettings, network: Network, process: Process, ports: Ports) -> None:
         self.settings = settings
@@ -49,7 +49,7 @@ class Gateway:
         self._sessions.pop(socket, None)
 
     def connect(self, ear: Ear, address: str) -> VirtualWebSocket | None:
-        """A client's new socket, if there is a gateway to open it."""
+        """A client's new socket; None when the gateway does not take it."""
         if self.stopping or self.process.dead:
             return None
         return VirtualWebSocket(self._network, self, ear, address)
@@ -82,7 +82,7 @@ class Gateway:
             task.cancel()
 
     def die(self) -> None:
-        """Killed: its sockets break, and it does nothing about that."""
+        """The gateway was killed: its sockets break, and it does nothing more."""
         for socket in list(self._sessions):
             socket.die()
         self.process.kill()

@@ -1,4 +1,4 @@
-"""What clients asked, what they were told, and what reached them: the book that is compared with the log at the end."""
+"""Records the clients' requests, their answers and the signals that arrived, for comparison with the log at the end."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 Message = dict[str, Any]
 
 OK = "ok"
-UNKNOWN = "unknown"  # nobody answered
+UNKNOWN = "unknown"  # there was no answer
 
 
 @dataclass(slots=True)
 class Request:
-    """Something a client asked: under one id, perhaps on several connections."""
+    """A client's request. It has one id, and may be sent on several connections."""
 
     id: str
     client: str
@@ -25,12 +25,12 @@ class Request:
 
 @dataclass(slots=True)
 class Ledger:
-    """Of one run."""
+    """The records of one run."""
 
     requests: dict[str, Request] = field(default_factory=dict)
     arrived: dict[str, list[str]] = field(default_factory=dict)  # participant -> ids of signals, in order
     entered: dict[str, int] = field(default_factory=dict)  # participant -> position of the first snapshot it was shown
-    anew: dict[str, int] = field(default_factory=dict)  # and of the last one that came instead of what was missed
+    anew: dict[str, int] = field(default_factory=dict)  # the same of the last snapshot that came instead of a backlog
 
     def ask(self, request: Request) -> None:
         """A request is sent, or sent again."""
@@ -43,7 +43,7 @@ class Ledger:
         request.outcome = reply["code"] if reply["type"] == "error" else OK
 
     def deliver(self, own: str, request_id: str) -> bool:
-        """A signal reached a participant; False when it had before."""
+        """A signal reached a participant. False when it had reached it before."""
         heard = self.arrived.setdefault(own, [])
         if request_id in heard:
             return False

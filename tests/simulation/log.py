@@ -1,4 +1,4 @@
-"""The log of rooms through the weather: reads lag, and what is followed comes late, twice or never."""
+"""The faulty log of rooms: reads lag, and followed entries come late, twice or never."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -82,4 +82,4 @@ class FaultyLog(MemoryLog[Batch, RoomEntry]):
         return await self._faulty.ask("newest", self._look(partial(self._traced.newest, [subject])))
 
     async def trim(self, subject: str) -> None:
-        """See Log. The simulation looks at whole logs."""
+        """See Log. Deletes nothing, since the checks read whole logs."""

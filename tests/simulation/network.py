@@ -1,4 +1,4 @@
-"""What lies between the processes and the clients: it belongs to nobody, delays everything, and remembers the run."""
+"""The network between processes and clients: it delays every message, and keeps the trace of the run."""
 
 import asyncio
 import hashlib
@@ -12,26 +12,26 @@ from tests.simulation.weather import Sky
 
 
 class Trace:
-    """All that happened, as a hash; as lines too when somebody wants to read them."""
+    """Everything that happened, as a hash. With `tell`, also as lines."""
 
     def __init__(self, tell: Callable[[str], None] | None) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         self._tell = tell
 
     def add(self, line: str) -> None:
-        """One more thing happened."""
+        """Add a line."""
         self._hash.update(line.encode())
         if self._tell is not None:
             self._tell(line)
 
     @property
     def digest(self) -> str:
-        """Of all lines so far."""
+        """The hash of all lines so far."""
         return self._hash.hexdigest()
 
 
 class Network:
-    """Calls and tasks of nobody's process; `chance` is the one source of it."""
+    """Runs calls and tasks that belong to no process. `chance` is the run's only source of chance."""
 
     def __init__(self, loop: VirtualLoop, chance: Random, tell: Callable[[str], None] | None = None) -> None:
         self.loop = loop
@@ -42,30 +42,30 @@ class Network:
         self._trace = Trace(tell)
 
     def later(self, seconds: float, call: Callable[..., object], *arguments: Any) -> None:
-        """Call in nobody's context."""
+        """Call later, outside of all processes."""
         self.loop.call_later(seconds, call, *arguments, context=self.context)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task of nobody's."""
+        """Start a task that belongs to no process."""
         return self.loop.create_task(work, context=self.context)
 
     def note(self, who: str, what: str) -> None:
-        """For the trace."""
+        """Add a line to the trace."""
         self._trace.add(f"{self.loop.now:.6f} {who} {what}")
 
     @property
     def digest(self) -> str:
-        """Of the trace."""
+        """The hash of the trace."""
         return self._trace.digest
 
     def blame(self, what: str) -> None:
-        """Something must not have happened. The run ends with the first one."""
+        """Report something that must not happen. The run ends with the first report."""
         self.note("VIOLATION", what)
         self.wrong.append(what)
 
 
 class Wire:
-    """One direction of a connection: what is sent arrives in order, if nobody cuts it."""
+    """One direction of a connection. Messages arrive in order, unless it is cut."""
 
     def __init__(self, network: Network, context: Context, receive: Callable[..., object]) -> None:
         self._network = network
@@ -75,7 +75,7 @@ class Wire:
         self.cut = False
 
     def send(self, *what: Any) -> None:
-        """Arrives later, after what was sent before it."""
+        """Send something. It arrives later, after what was sent before it."""
         loop = self._network.loop
         self._free_at = max(self._free_at + 1e-6, loop.now + self._network.sky.delay())
         loop.call_at(self._free_at, self._arrive, what, context=self._context)

@@ -1,4 +1,4 @@
-"""A simulated process's ports: the doubles in memory, with the weather in between."""
+"""A simulated process's ports: the doubles in memory, over a faulty connection."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What dies together: the tasks of one process, wherever they were started, and a flag that silences what is left of it."""
+"""A simulated process: all its tasks, which die together, and a flag that stops its later callbacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -11,7 +11,7 @@ _current: "ContextVar[Process | None]" = ContextVar("process", default=None)
 
 
 class Process:
-    """A process of the simulated system. Whatever runs in `context` belongs to it, and so do the tasks started there."""
+    """A process of the simulated system. Code that runs in `context` belongs to it, and so do tasks started there."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -23,7 +23,7 @@ class Process:
 
     def spawn(self, work: Awaitable[Result]) -> asyncio.Task[Result]:
         """Start a task that belongs to this process."""
-        coroutine = cast("Coroutine[Any, Any, Result]", work)  # what handlers are, though not said to be
+        coroutine = cast("Coroutine[Any, Any, Result]", work)  # handlers are coroutines, though their type says less
         return asyncio.get_running_loop().create_task(coroutine, context=self.context)
 
     def soon(self, call: Callable[..., object], *arguments: Any) -> None:
@@ -31,12 +31,12 @@ class Process:
         asyncio.get_running_loop().call_soon(self.run, call, *arguments, context=self.context)
 
     def run(self, call: Callable[..., object], *arguments: Any) -> None:
-        """As a callback in this process' context: nothing happens any more in a dead one."""
+        """Run a callback in this process's context, unless the process is dead."""
         if not self.dead:
             call(*arguments)
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
-        """A task was started inside. What a dying process starts while it cleans up never runs."""
+        """Take a task that was started inside. One that a dead process starts while it cleans up never runs."""
         if self.dead:
             task.cancel()
             return
@@ -46,7 +46,7 @@ class Process:
             self._prune_at = 2 * len(self._tasks) + 64
 
     def kill(self) -> None:
-        """Gone, at whatever its tasks were waiting for."""
+        """Kill the process: cancel its tasks, whatever they wait for."""
         self.dead = True
         for task in self._tasks:
             task.cancel()
@@ -58,7 +58,7 @@ def task_factory(
     work: Coroutine[Any, Any, Result] | Generator[Any, None, Result],
     **options: Any,
 ) -> asyncio.Task[Result]:
-    """Makes tasks that are known to the process they belong to."""
+    """Makes tasks, and adds each to the process that it belongs to."""
     context = options.get("context")
     process = context.get(_current) if context is not None else _current.get()
     task = asyncio.Task(cast("Coroutine[Any, Any, Result]", work), loop=loop, **options)

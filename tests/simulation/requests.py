@@ -1,4 +1,4 @@
-"""Asking and answering through the weather."""
+"""Asking and answering over a faulty connection."""
 
 import asyncio
 import traceback
@@ -44,7 +44,7 @@ class FaultyRequests(MemoryRequests):
             await super().serve(service)
 
     def _inside(self, handler: Handler) -> Handler:
-        """What is asked is answered in this process, whoever asks, and however long he waits."""
+        """Wrap a handler, so that it runs in this process to its end, also when the caller stops waiting."""
 
         async def answer(asked: Any) -> Any:
             self._working += 1
@@ -58,7 +58,7 @@ class FaultyRequests(MemoryRequests):
             finally:
                 self._working -= 1
             if self._faulty.cut:
-                raise asyncio.CancelledError  # nobody hears it
+                raise asyncio.CancelledError  # a dead process gives no answer
             return reply
 
         return answer

@@ -1,4 +1,4 @@
-"""What one client sees of its rooms, and what it must never be shown: every doubt is an AssertionError."""
+"""One client's views of its rooms. A message that must not come raises AssertionError."""
 
 from tests.simulation.ledger import Ledger, Message
 from tests.support.view import View
@@ -13,18 +13,18 @@ class Sight:
         self.views: dict[str, View] = {}
         self.cursors: dict[str, str] = {}
         self.returning: dict[str, None] = {}  # rooms whose resumption is under way
-        self._over: dict[str, None] = {}  # rooms it heard the end of, until they are joined again
+        self._over: dict[str, None] = {}  # rooms that it was told it is no longer in, until it joins them again
         self._ledger = ledger
 
     def forget(self) -> None:
-        """The session is another one."""
+        """Forget all rooms: the client has a new session."""
         self.views.clear()
         self.cursors.clear()
         self.returning.clear()
         self._over.clear()
 
     def shown(self, message: Message) -> None:
-        """A room as it is: for the first time, or as it should be known."""
+        """Take a `room_users`. It begins a view, or must agree with the view that there is."""
         room_id = message["roomId"]
         view = self.views.get(room_id)
         if view is not None and "recovered" not in _said(message):
@@ -41,7 +41,7 @@ class Sight:
             self._ledger.anew[view.own] = view.position[0]
 
     def changed(self, message: Message) -> None:
-        """A push about a room."""
+        """Take a push about a room."""
         room_id = message["roomId"]
         if message["type"] == "room_users":
             assert room_id in self.returning, "it comes unasked"
@@ -56,28 +56,28 @@ class Sight:
         assert not (own and message["reason"] == "timeout") or room_id in self.returning, "it was here all the time"
         closing = own and message["reason"] == "room_closed" and message["cursor"].count(".") == PARTS  # there is more
         if not own or closing or room_id not in self.returning:
-            view.take(message)  # else: how the stay ended meanwhile is told without what led to it
+            view.take(message)  # a participation that ended meanwhile is told alone, without the pushes before it
         self.cursors[room_id] = message["cursor"]
         if (own and not closing) or message["type"] == "room_closed":
             self.left(room_id)
 
     def left(self, room_id: str) -> None:
-        """It is in that room no more, and knows it."""
+        """The client has left the room."""
         self.views.pop(room_id, None)
         self.cursors.pop(room_id, None)
         self._over[room_id] = None
         self.returning.pop(room_id, None)
 
     def ended(self, message: Message) -> None:
-        """An error without an id: of a room the session is no longer in, or why the connection closes."""
+        """Take an error without an id: the session is no longer in a room, or the connection closes."""
         room_id = message["details"].get("roomId")
         if room_id in self.returning and message["code"] == "not_in_room":
             self.left(room_id)
 
     def resumed(self, message: Message) -> None:
-        """The end of what was missed in a room."""
+        """Take `room_resumed`, the end of a room's backlog."""
         room_id = message["roomId"]
-        if room_id in self._over:  # it had come back, and then its stay ended
+        if room_id in self._over:  # it resumed the room, and then its participation ended
             return
         view = self.views[room_id]
         assert room_id in self.returning, "it comes unasked"
@@ -86,7 +86,7 @@ class Sight:
         del self.returning[room_id]
 
     def signalled(self, message: Message) -> None:
-        """A description or a candidate from somebody."""
+        """Take a description or a candidate."""
         view = self.views.get(message["roomId"])
         assert view is not None, "a signal of a room one is not in"
         assert message["from"] in view.participants, "it is from somebody who is not there"
@@ -101,5 +101,5 @@ class Sight:
 
 
 def _said(message: Message) -> list[str]:
-    """The fields that are there and not null."""
+    """The names of the fields that are not null."""
     return [field for field, value in message.items() if value is not None]

@@ -1,4 +1,4 @@
-"""Timers through the weather: some are late, some come twice, and some reach a process that dies of them."""
+"""Faulty timers: some are late, some come twice, and some reach a process that dies while it handles them."""
 
 import asyncio
 import contextlib

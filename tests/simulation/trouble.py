@@ -1,4 +1,4 @@
-"""What happens to whole processes and to the broker: killed, restarted, cut off; and the end of it all."""
+"""Faults of whole processes and of the broker: killed, restarted, cut off; and the end of all faults."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from tests.simulation.network import Network
 
 
 class Trouble:
-    """Comes every few seconds, as the seed's weather says."""
+    """Causes a fault every few seconds, as the seed's weather says."""
 
     def __init__(self, cluster: Cluster, network: Network) -> None:
         self._cluster = cluster
@@ -15,7 +15,7 @@ class Trouble:
         self._chance = network.chance
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Cause faults until cancelled."""
         every = self._network.sky.weather.trouble
         while every:
             await asyncio.sleep(self._chance.expovariate(1 / every))
@@ -52,7 +52,7 @@ class Trouble:
         await connection.find()
 
     async def _broker(self) -> None:
-        """The broker is restarted: nobody has a connection for a while."""
+        """The broker is restarted: no process has a connection for a while."""
         broken = [
             place.connection
             for place in self._cluster.places
@@ -67,13 +67,13 @@ class Trouble:
             await connection.find()
 
     async def _full(self) -> None:
-        """The log takes nothing for a while."""
+        """The log refuses entries for a while."""
         self._cluster.broker.full = True
         await asyncio.sleep(self._chance.choice((0.1, 1.0, 5.0)))
         self._cluster.broker.full = False
 
     async def end(self) -> None:
-        """Everything runs again, and nothing more happens to it."""
+        """End all faults: every process runs again, and is connected."""
         self._network.sky.calm = True
         self._cluster.broker.full = False
         for place in self._cluster.places:

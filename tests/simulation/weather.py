@@ -1,4 +1,4 @@
-"""How bad it gets: what each seed's network and broker do to what passes through them, and how often."""
+"""The faults of each seed's network and broker, and their probabilities."""
 
 from dataclasses import dataclass
 from random import Random
@@ -6,21 +6,21 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """Probabilities of one run. Every seed has its own mixture, so that rare combinations have runs of their own."""
+    """The probabilities of one run. Every seed has its own mixture, so that some runs have rare combinations."""
 
     slow: float  # a message takes up to a second
     late: float  # it arrives after its sender was told `unavailable`
     lost: float  # it never arrives
     mute: float  # it arrives, and its answer does not
     lag: float  # a read shows the log as it was
-    silent: float  # a live entry is never passed on, and nobody is told
+    silent: float  # a live entry is never passed on, without a reported gap
     twice: float  # a live entry, or a due timer, comes once more
     overdue: float  # a timer comes late
     trouble: float  # seconds between what happens to whole processes; 0: nothing does
 
     @classmethod
     def drawn(cls, chance: Random) -> "Weather":
-        """One seed's."""
+        """The weather of one seed."""
 
         def often(*choices: float) -> float:
             return chance.choice(choices)
@@ -40,7 +40,7 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one question to the broker: seconds there and back, and whether it or its answer is lost."""
+    """The fate of one request to the broker: seconds there and back, and whether it or its answer is lost."""
 
     there: float
     back: float
@@ -52,7 +52,7 @@ LATE_SECONDS = (4.0, 9.0)  # after it was sent; its sender waits for five
 
 
 class Sky:
-    """Draws what happens, from the one source of chance. `calm` when the faults are over."""
+    """Draws what happens from the run's source of chance. `calm` when the faults are over."""
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
@@ -60,7 +60,7 @@ class Sky:
         self.calm = True
 
     def pause(self) -> float:
-        """Seconds a message takes when nothing is the matter with it."""
+        """Seconds that a message takes without a fault."""
         return 0.0002 + self.chance.expovariate(500)
 
     def happens(self, probability: float) -> bool:
@@ -68,13 +68,13 @@ class Sky:
         return not self.calm and probability > 0 and self.chance.random() < probability
 
     def delay(self) -> float:
-        """Seconds of a message that arrives, sooner or later."""
+        """Seconds that a message takes, which may be slow."""
         if self.happens(self.weather.slow):
             return self.chance.uniform(0.02, 1.0)
         return self.pause()
 
     def fate(self) -> Fate:
-        """Of one question."""
+        """The fate of one request."""
         if self.happens(self.weather.late):
             return Fate(self.chance.uniform(*LATE_SECONDS), self.pause())
         if self.happens(self.weather.lost):

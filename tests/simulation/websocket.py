@@ -23,7 +23,7 @@ class Ear(Protocol):
         """A message."""
 
     def closed(self, socket: "VirtualWebSocket", code: int) -> None:
-        """Nothing comes any more. Called once."""
+        """The connection is closed. Called once."""
 
 
 class Host(Protocol):
@@ -33,14 +33,14 @@ class Host(Protocol):
     process: Process
 
     def opened(self, socket: "VirtualWebSocket") -> Listener:
-        """A client is here."""
+        """A client has connected."""
 
     def gone(self, socket: "VirtualWebSocket") -> None:
-        """It is no longer."""
+        """The client is gone."""
 
 
 class VirtualWebSocket:
-    """What the gateway writes goes through its real outbox; what it closes is closed when the client has heard so."""
+    """The gateway writes through its real outbox. A close takes effect when it has reached the client."""
 
     def __init__(self, network: Network, host: Host, ear: Ear, address: str) -> None:
         self._network = network
@@ -176,7 +176,7 @@ class VirtualWebSocket:
         self._ear.closed(self, code)
 
     def drop(self, *, silently: bool) -> None:
-        """The network is gone under the client. Silently: nobody tells the gateway, and nothing on its way arrives."""
+        """The client's network is gone. `silently`: the gateway is not told, and messages under way do not arrive."""
         self._deaf = True
         if silently:
             self._up.cut = True
@@ -199,6 +199,6 @@ class VirtualWebSocket:
 
 
 def _payload(frame: bytes) -> bytes:
-    """Of an unmasked text frame (RFC 6455, section 5.2)."""
+    """The payload of an unmasked text frame (RFC 6455, section 5.2)."""
     length = frame[1]
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]

@@ -1,4 +1,4 @@
-"""One run: a cluster, some clients, some trouble; then quiet, and a comparison of everybody's books with the log."""
+"""One run: a cluster, some clients, some faults; then quiet, and a comparison of the clients' records with the log."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ from tests.simulation.trouble import Trouble
 
 CLIENTS = 7
 STEPS = 300
-LONGEST_SECONDS = 900.0  # of virtual time; a run that takes longer does not get on
+LONGEST_SECONDS = 900.0  # of virtual time; a run that takes longer is stuck
 QUIET_SECONDS = 130.0  # lease, sweep, grace, and a grace anew because a timer was late
 ROOMS: dict[str, dict[str, Any]] = {
     "small": {"max_participants": 3},
@@ -73,7 +73,7 @@ class World:
         return sum(actor.done for actor in self.actors)
 
     async def run(self, steps: int) -> None:
-        """Until `steps` things were done, and then until everything has come to rest."""
+        """Run until the clients have done `steps` things, and then until everything has come to rest."""
         self.network.note("weather", str(self.network.sky.weather))
         await self.cluster.start()
         await asyncio.sleep(1.0)
@@ -110,7 +110,7 @@ class World:
 
 @contextmanager
 def _watched_logs(network: Network) -> Iterator[None]:
-    """What the services log as an error is one; everything else is nobody's concern here."""
+    """Report what the services log as an error. Other log lines are dropped."""
 
     def watch(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         network.blame(f"{event} {traceback.format_exc()}")
@@ -136,7 +136,7 @@ def run(seed: int, steps: int = STEPS, tell: Callable[[str], None] | None = None
     world = World(seed, loop, tell)
 
     def failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), Refused):  # somebody who died could not take his answer
+        if not isinstance(context.get("exception"), Refused):  # a process that died could not take its answer
             world.network.blame(f"{context}")
 
     loop.set_exception_handler(failed)

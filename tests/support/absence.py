@@ -1,4 +1,4 @@
-"""Who is away and who comes back: what is said to rooms of it, with everything filled in that a test does not care about."""
+"""Commands and timers for participants that lose their connection and come back, with defaults for the rest."""
 
 import pytest
 
@@ -16,14 +16,14 @@ RULES = Rules(grace_seconds=GRACE, empty_room_seconds=3600.0, closed_log_seconds
 
 
 def drop(who: str, gateway: GatewayId = G1, epoch: int | None = 1, n: int = 1) -> DropParticipant:
-    """The connection of an agent's nth stay is gone, says its gateway."""
+    """A gateway's command that the connection of an agent's nth participant is gone."""
     return DropParticipant(room_id=ROOM, session=SessionKey(f"s_{who}_{n}"), gateway=gateway, epoch=epoch)
 
 
 def resume(
     who: str, gateway: GatewayId = G2, operation: str = "r1", deadline: float | None = None, n: int = 1
 ) -> ResumeParticipant:
-    """An agent's nth stay goes on by way of another gateway."""
+    """A command that resumes an agent's nth participant at another gateway."""
     return ResumeParticipant(
         caller=caller(who),
         room_id=ROOM,
@@ -35,18 +35,18 @@ def resume(
 
 
 def grace(who: str, due: float, epoch: int = 1) -> GraceEnds:
-    """The timer of an absence of an agent's first stay."""
+    """The grace timer of an agent's first participant."""
     return GraceEnds(due=due, room_id=ROOM, participant_id=ParticipantId(f"p_{who}_1"), epoch=epoch)
 
 
 def room_of(*names: str, settings: RoomSettings | None = None, rules: Rules = RULES) -> LoggedRoom:
-    """A room with these participants, all by way of gateway g1."""
+    """A room with these participants, all at gateway g1."""
     made = create(settings=settings or RoomSettings())
     return LoggedRoom(made, *(join(name) for name in names), rules=rules)
 
 
 def refusal(room: LoggedRoom, command: RoomInput) -> Refused:
-    """How a command is refused."""
+    """The refusal of a command."""
     with pytest.raises(Refused) as caught:
         room.do(command)
     return caught.value

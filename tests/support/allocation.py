@@ -1,4 +1,4 @@
-"""A relayed address on a TURN server, as a WebRTC client asks for one; and what the server refuses, by its code."""
+"""Allocates a relayed address on a TURN server as a WebRTC client does, and reports refusals by their STUN code."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ _USED_PORTS: set[int] = set()
 
 
 class _Arrived(asyncio.DatagramProtocol):
-    """What the server relayed to the client."""
+    """Receives what the server relays to the client."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
@@ -53,17 +53,17 @@ class Allocation:
         return 0
 
     async def send(self, data: bytes, to: tuple[str, int]) -> None:
-        """Have it relayed; what comes back from there is received here too."""
+        """Send data by the relay. Data that comes back from there is received here too."""
         await self._client.send_data(data, to)
 
     async def receive(self) -> bytes:
-        """The next data that was relayed to here."""
+        """The next data that was relayed to the client."""
         async with asyncio.timeout(10):
             return await self._arrived.get()
 
 
 def _fresh_socket(host: str, port: int) -> socket.socket:
-    """From a port that was not used here before: a TURN server knows for a while who asked from there (437)."""
+    """A socket on a port that was not used before: a TURN server remembers old clients' ports for a while (error 437)."""
     while True:
         fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         fresh.setblocking(False)

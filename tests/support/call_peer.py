@@ -1,7 +1,7 @@
-"""One end of a call as a process of its own: `python -m tests.support.call_peer URL ROOM TOKEN`.
+"""One end of a call as a separate process: `python -m tests.support.call_peer URL ROOM TOKEN`.
 
-It knows nothing else. Whoever has the higher `order` offers; both pass messages over a data channel; the last line it
-writes is a JSON object that says what happened. ICE uses the addresses this machine has, and loopback if it has no other.
+The participant with the higher `order` offers. Both send messages over a data channel. The last line that the process
+writes is a JSON object with the result. ICE uses this machine's addresses, and loopback if there is no other.
 """
 
 import argparse
@@ -21,7 +21,7 @@ CHANNEL = "chat"
 
 
 def allow_loopback_alone() -> None:
-    """aioice leaves loopback out, and on a machine without a network nothing would be left."""
+    """Let aioice use loopback where there is no other address. It leaves loopback out by itself."""
     gathered = aioice.ice.get_host_addresses
 
     def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -64,7 +64,7 @@ class Peer:
         self._all = asyncio.Event()
 
     def _use(self, channel: RTCDataChannel) -> None:
-        """Say everything, hear everything."""
+        """Send all messages, and keep those that arrive."""
 
         def heard(text: str) -> None:
             self._received.append(text)
@@ -113,7 +113,7 @@ class Peer:
         }
 
     async def _send_description(self, other: str) -> None:
-        """The description without candidates, then each candidate, then their end: what connects is what trickled."""
+        """Send the description without candidates, then each candidate, then their end: only trickled ones connect."""
         description = self._connection.localDescription
         sdp, candidates = without_candidates(description.sdp)
         stored = await self._client.ask(description.type, to=other, sdp=sdp, negotiation="n1")
@@ -133,7 +133,7 @@ class Peer:
         await self._connection.addIceCandidate(None)
 
     async def _until_both_have_heard(self, other: str) -> None:
-        """Hanging up before the other has heard everything would cut it off; the room's metadata says who has."""
+        """Wait until the other end has received everything, which its metadata says. Hanging up earlier would cut it off."""
         assert (await self._client.ask("update_self", metadata={"heard": len(self._received)}))["type"] == "ok"
         while True:
             updated = await self._client.hear("user_updated", within=PATIENCE)

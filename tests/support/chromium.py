@@ -18,7 +18,7 @@ PATIENCE = 60.0  # generous: a browser that encodes video on two shared cores ta
 RECORDER = Path(__file__).with_name("recorder.js").read_text()
 OPTIONS = (
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # nobody is there to click
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),  # no person is there to click
     "--allow-loopback-in-peer-connection",  # a machine may have no other network
     "--autoplay-policy=no-user-gesture-required",
     # Pages in the background are on screen somewhere for their users.
@@ -28,7 +28,7 @@ OPTIONS = (
 
 
 class Tab:
-    """A page in a browser context of its own: another person's computer. Whatever it complains about is kept."""
+    """A page in its own browser context, as on another person's computer. Keeps the page's complaints."""
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
         self.context = context
@@ -43,11 +43,11 @@ class Tab:
             self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     def allow(self, *patterns: str) -> None:
-        """What this page may complain of: a test that kills its gateway allows that it says so."""
+        """Allow complaints that match. A test that kills the gateway expects some, for instance."""
         self.allowed += patterns
 
     def faults(self) -> list[str]:
-        """Complaints that nobody expected. A violation of the Content Security Policy is among them, as console error."""
+        """The complaints that were not allowed. A violation of the Content Security Policy is one (a console error)."""
         return [one for one in self.complaints if not any(re.search(pattern, one) for pattern in self.allowed)]
 
     async def run(self, function: str, argument: Any = None) -> Any:
@@ -58,7 +58,7 @@ class Tab:
         """Wait until the function, or what it resolves to, is true in the page; what it was then."""
         deadline = time.monotonic() + within
         while True:
-            # A page that is just being left has no answer.
+            # A page that is just navigating away gives no answer.
             with contextlib.suppress(PlaywrightError):
                 if found := await self.page.evaluate(function, argument):
                     return found

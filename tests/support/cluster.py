@@ -1,4 +1,4 @@
-"""NATS clusters for tests: on this machine, or each server in a network of its own; and who leads a stream in them."""
+"""NATS clusters for tests, on this machine or with each server in its own network; and which server leads a stream."""
 
 import json
 from collections.abc import AsyncIterator
@@ -59,4 +59,4 @@ async def leader(cluster: EmbeddedCluster, stream: str = subjects.LOG_STREAM) ->
 
 
 async def _ignore(_error: Exception) -> None:
-    """nats-py would print that one of the servers does not answer, which is what these tests are about."""
+    """Ignore that a server does not answer, which these tests cause on purpose. By default nats-py prints it."""

@@ -24,10 +24,10 @@ _BINDING = bytes.fromhex("000100002112a442") + b"parley-tests"
 class Coturn:
     """`with Coturn(secret) as turn:`, `async with Coturn(secret) as turn:`, or `Coturn(secret).start()` and `stop()`.
 
-    It runs with deploy/coturn/turnserver.conf, and listens and relays on the loopback address, since that is where tests
-    are. Unless `to_loopback` is off it also relays *to* 127.0.0.1 (and to no other address of that network), which the
-    deployed one never does. With `tls` it has a certificate of its own and `tls_url` as well. `options` go to turnserver
-    as they are. Skips the test where coturn is not installed.
+    It runs with deploy/coturn/turnserver.conf, and listens and relays on the loopback address, for tests on this machine.
+    Unless `to_loopback` is off it also relays *to* 127.0.0.1 (and to no other address of that network), which the
+    deployed server never does. With `tls` it also has a certificate and `tls_url`. `options` go to turnserver unchanged.
+    Skips the test where coturn is not installed.
     """
 
     host = HOST
@@ -58,7 +58,7 @@ class Coturn:
 
     @property
     def certificate(self) -> Path:
-        """What it shows to those."""
+        """The file with the server's TLS certificate."""
         assert self._folder is not None, "it was not started"
         return Path(self._folder.name) / CERTIFICATE
 
@@ -69,7 +69,7 @@ class Coturn:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What auth has to be told of it, as fields of its settings."""
+        """The fields of auth's settings for this server."""
         return {"turn_urls": [self.url], "turn_secret": self.secret}
 
     @property
@@ -125,7 +125,7 @@ class Coturn:
                     probe.send(_BINDING)
                     if probe.recv(1500)[8:20] == _BINDING[8:]:
                         return
-                except OSError:  # nobody listens yet
+                except OSError:  # it does not listen yet
                     time.sleep(0.02)
         raise AssertionError(f"coturn does not answer:\n{self.output}")
 

@@ -33,7 +33,7 @@ PREFERENCES: dict[str, bool | int | str] = {
     "services.settings.server": "data:,",
     "toolkit.telemetry.enabled": False,
     "media.autoplay.default": 0,
-    "media.navigator.permission.disabled": True,  # nobody is there to click
+    "media.navigator.permission.disabled": True,  # no person is there to click
     "media.navigator.streams.fake": True,
     "media.gmp-manager.updateEnabled": False,
     "media.peerconnection.ice.loopback": True,  # a machine may have no other network
@@ -44,7 +44,7 @@ Message = dict[str, Any]
 
 
 class Firefox:
-    """A browser of its own with a profile of its own, and one tab."""
+    """One browser process with its own profile and one tab."""
 
     def __init__(self, process: Process, socket: ClientConnection, profile: Path) -> None:
         self._process = process
@@ -85,7 +85,7 @@ class Firefox:
         self._tab = (await self.ask("browsingContext.create", type="tab"))["context"]
 
     async def stop(self) -> None:
-        """End it, and what it wrote."""
+        """End it, and delete its profile."""
         await self._socket.close()
         self._reader.cancel()
         self._process.destroy()

@@ -1,4 +1,4 @@
-"""What must hold of every room's log, whatever raced or died: protocol section 9's promises as one check."""
+"""Checks the promises of protocol section 9 on a room's log. They hold whatever raced or died."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ PAGE = 500
 
 
 class Bookkeeping:
-    """What a log says so far, kept without the services' fold. Every entry is held against it."""
+    """The state of a log so far, computed without the services' fold. Every entry is checked against it."""
 
     def __init__(self, room_id: RoomId) -> None:
         self.room_id = room_id
@@ -68,7 +68,7 @@ class Bookkeeping:
             assert participant.order > max(self._orders, default=0), "order grows with every join"
             self._orders.add(participant.order)
             self.present.add(participant.id)
-            # Who replaces itself in a room that was made smaller takes no further seat.
+            # A device that replaces its own participant takes no further seat, even in a room that was made smaller.
             seats = max(change.room.max_participants, before)
             assert len(self.present) <= seats, "more are in than the room has seats"
             return
@@ -80,7 +80,7 @@ class Bookkeeping:
 
 
 def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
-    """Assert the promises over a whole log, with a bookkeeping of its own; the fold of the log."""
+    """Assert the promises over a whole log. Returns the fold of the log."""
     book, fold = Bookkeeping(room_id), Roster(room_id, "any")
     for entry in entries:
         book.take(entry)
@@ -91,7 +91,7 @@ def check_entries(room_id: RoomId, entries: Iterable[Entry]) -> Roster:
 
 
 async def check_log(ports: Ports, room_id: RoomId) -> Roster:
-    """Read the whole log of a room and assert what must hold of it; its fold."""
+    """Read the whole log of a room and assert the promises over it. Returns its fold."""
     entries: list[Entry] = []
     after = NOWHERE
     while True:

@@ -1,4 +1,4 @@
-"""The largest room there can be: every seat taken, every field as long as its limit lets it be."""
+"""The largest possible room: every seat is taken, and every field is as long as its limit allows."""
 
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.rules import decide
@@ -21,7 +21,7 @@ def _agent(n: int) -> Caller:
 
 
 class LargestRoom:
-    """Its fold, its owner, and how to change it."""
+    """The room's fold and owner, and how to change it."""
 
     def __init__(self) -> None:
         self.owner = _agent(0)

@@ -1,4 +1,4 @@
-"""The launcher as `make run` starts it, seen from outside; and what it may find: somebody's NATS server."""
+"""The launcher as `make run` starts it, for tests from outside; and an existing NATS server for it to use."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.support.processes import ROOT, Process, started_with
 
 
 def bearer(text: str) -> dict[str, str]:
-    """The header a token travels in."""
+    """The header with a token."""
     return {"Authorization": f"Bearer {text}"}
 
 
@@ -37,11 +37,11 @@ class Launched:
 
     @property
     def url(self) -> str:
-        """Where the first gateway is."""
+        """The URL of the first gateway."""
         return self.urls[0] if self.urls else ""
 
     def ready(self) -> Self:
-        """Wait until it says so, and take URL and token from what it prints."""
+        """Wait until it says that it is ready, and take URL and token from its output."""
         try:
             self.process.wait_for(r"ready in [\d.]+ s")
             self.process.wait_for(r"^\s*try\s")
@@ -53,11 +53,11 @@ class Launched:
         return self
 
     def left_behind(self) -> dict[int, str]:
-        """What it started and still lives."""
+        """The processes that it started and that still live."""
         return started_with(f"STARTED_BY={self._mark}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """As Ctrl-C does; its exit status. Nothing may be left behind."""
+        """Stop it as Ctrl-C does, and return its exit status. Asserts that no process is left behind."""
         try:
             self.process.signal(number)
             status = self.process.end()

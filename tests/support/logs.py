@@ -1,4 +1,4 @@
-"""Entries and signals to put into a log, and an ear to follow it with."""
+"""Entries and signals for a log, and a follower that remembers what it received."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ def created(room_id: str, **fields: Any) -> Decision:
 
 
 async def begin(ports: Ports, room_id: str, *, after: int = 0, **fields: Any) -> Position:
-    """Append a first entry; its position. (Nothing but `after` keeps it from being appended twice.)"""
+    """Append a first entry, and return its position. Only `after` keeps it from being appended twice."""
     decision = created(room_id, **fields)
     batch = Batch(decision.events, decision.stamp)
     return await ports.room_log.append(event_log(RoomId(room_id)), batch, after=Position(after))
@@ -46,14 +46,14 @@ class Ear:
         self.heard.append(entry)
 
     def miss(self) -> None:
-        """Take the news that something may have been lost."""
+        """Count an `on_gap`: entries may have been lost."""
         self.missed += 1
 
     @property
     def positions(self) -> list[int]:
-        """Where in the log what was heard stands."""
+        """The positions of the received entries."""
         return [entry.position for entry in self.heard]
 
     def hears(self, position: int) -> Callable[[], bool]:
-        """Whether the entry at this position was heard."""
+        """A condition: whether the entry at this position was received."""
         return lambda: position in self.positions

@@ -1,4 +1,4 @@
-"""Programs that tests need and a machine may lack: found, or the test is skipped with a word. CI requires them."""
+"""Finds programs that tests need and a machine may lack. Without one the test is skipped; CI requires them."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PROGRAMS = {
 
 
 def found(what: str) -> Path | None:
-    """Where the program is, if it is here."""
+    """The path of the program; None if it is not here."""
     for name in PROGRAMS[what]:
         path = shutil.which(name)
         if path is not None:
@@ -27,7 +27,7 @@ def found(what: str) -> Path | None:
 
 
 def needed(what: str) -> Path:
-    """Where the program is. Without it the test is skipped, or fails where PARLEY_TEST_REQUIRE names it."""
+    """The path of the program. Without it the test is skipped, or fails where PARLEY_TEST_REQUIRE names it."""
     path = found(what)
     if path is not None:
         return path

@@ -1,8 +1,8 @@
-"""Networks of their own for processes on this machine (Linux network namespaces), which can be cut off and healed.
+"""Gives processes on this machine their own networks (Linux network namespaces), which can be cut off and healed.
 
     with isolated(3) as net:
         Process(*net.inside(0), "nats-server", "-a", net.address(0))
-        net.cut(0)      # nobody reaches it, and it reaches nobody; its own connections stay open and hear nothing
+        net.cut(0)      # packets from and to it are lost; its connections stay open and receive nothing
         net.heal(0)
 
 All namespaces and this machine share one bridge. Needs root; where that is missing, the test is skipped.
@@ -21,7 +21,7 @@ HERE = 254  # the last byte of this machine's address on the bridge
 
 
 class Refused(Exception):  # noqa: N818 - the reason of a skip
-    """The kernel does not let us. The message says what."""
+    """The kernel does not allow a step. The message says which."""
 
 
 def _ip(*words: str) -> None:
@@ -49,7 +49,7 @@ class Network:
         return f"{self._subnet}.{index + 1}"
 
     def inside(self, index: int) -> tuple[str, ...]:
-        """How the command of a process begins that is to run there. Its process id is that of the command itself."""
+        """The prefix of a command that is to run there. The process id is that of the command itself."""
         return ("ip", "netns", "exec", self._name(index))
 
     def cut(self, index: int) -> None:

@@ -1,10 +1,10 @@
-"""A NATS server without accounts, on which anybody may do anything: for tests that play the stranger."""
+"""A NATS server without accounts, for tests that do what no service may do."""
 
 from services.launcher.embedded_nats import EmbeddedNats
 
 
 class OpenNats(EmbeddedNats):
-    """As the embedded server, but for the users."""
+    """The embedded server, without users."""
 
     def _prepare(self) -> None:
         super()._prepare()

@@ -1,4 +1,4 @@
-"""Commands to rooms with everything filled in that a test does not care about, and a room that is only its log."""
+"""Commands to rooms with defaults for what a test does not care about, and a room that is only its log."""
 
 from typing import Any
 
@@ -62,13 +62,13 @@ def leave(participant_id: str, room_id: str = ROOM, **fields: Any) -> RemovePart
 
 
 def update(participant_id: str, operation: str = "u1", **fields: Any) -> UpdateParticipant:
-    """RoomInput what a participant says of itself."""
+    """Change a participant's name, media or metadata."""
     who = ParticipantId(participant_id)
     return UpdateParticipant(room_id=ROOM, participant_id=who, operation=operation, **{"epoch": 1, **fields})
 
 
 def update_room(by: Caller = OWNER, operation: str = "r1", **fields: Any) -> UpdateRoom:
-    """RoomInput the room."""
+    """Change the room's properties."""
     return UpdateRoom(caller=by, operation=operation, room_id=ROOM, **fields)
 
 
@@ -78,7 +78,7 @@ def close(by: Caller = OWNER, room_id: str = ROOM, operation: str = "c1") -> Clo
 
 
 def grant(agent_id: str, key: str = "k1", **fields: Any) -> Grant:
-    """What auth says of a join token."""
+    """The grant that auth reads from a join token."""
     given = {"room_id": ROOM, "key": key, "until": int(NOW) + 60, **fields}
     return Grant(agent_id=AgentId(agent_id), **given)
 

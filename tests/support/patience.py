@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere, without sleeping longer than it takes."""
+"""Waits for a condition, and not longer than it takes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

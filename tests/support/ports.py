@@ -1,4 +1,4 @@
-"""Ports for programs that tests start, or that nobody is to listen on: held while the test runs, so they are nobody else's."""
+"""Reserves ports for programs that tests start, or that must stay free, while the test runs."""
 
 from services.launcher.ports import Ports
 
@@ -9,7 +9,7 @@ class HeldPorts(Ports):
     """`row()` is one, `row(2)` the first of two that follow each other. Our own processes can listen there (see Ports)."""
 
     def row(self, count: int = 1, host: str = HOST) -> int:
-        """The first of so many in a row."""
+        """Reserve `count` consecutive ports. Returns the first."""
         while True:
             attempt = Ports()
             try:

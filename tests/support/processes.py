@@ -22,8 +22,8 @@ from shared.broker.ports import Ports
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 40.0  # generous: a start takes two seconds on an idle machine, and this one is shared
-SERVICES = tuple(sorted(REGISTRY.names, key=lambda name: len(REGISTRY[name].asks)))  # who is asked before who asks
-LAUNCHER = variables(REGISTRY)  # what it takes from the environment
+SERVICES = tuple(sorted(REGISTRY.names, key=lambda name: len(REGISTRY[name].asks)))  # services that ask come last
+LAUNCHER = variables(REGISTRY)  # the environment variables of the launcher
 
 
 def _stat(pid: int) -> tuple[int, str, str] | None:
@@ -37,7 +37,7 @@ def _stat(pid: int) -> tuple[int, str, str] | None:
 
 
 class Tree:
-    """A process and what it started, as of one moment. A number that another process got since is not taken for it."""
+    """A process and its descendants, as of one moment. Start times tell a reused process id from the old process."""
 
     def __init__(self, root: int) -> None:
         parents: dict[int, tuple[int, str]] = {}
@@ -55,7 +55,7 @@ class Tree:
         return len(self._members)
 
     def commands(self) -> dict[int, str]:
-        """The command line of each that lives."""
+        """The command line of each process that lives."""
         found = {}
         for pid in self.alive():
             try:
@@ -77,7 +77,7 @@ class Tree:
 
 
 def started_with(text: str) -> dict[int, str]:
-    """Who lives and has this in its environment (which is handed down, so that orphans are found too)."""
+    """The living processes with this text in their environment. Children inherit it, so orphans are found too."""
     found = {}
     for entry in Path("/proc").iterdir():
         try:
@@ -152,7 +152,7 @@ class Process:
         return await asyncio.to_thread(self.wait_for, pattern, within=within, since=since)
 
     def end(self, within: float = PATIENCE) -> int:
-        """Wait until it ends and all its lines are here; its exit status."""
+        """Wait until it has ended and all its lines are read. Returns its exit status."""
         status = self.popen.wait(within)
         self._reader.join(within)
         return status
@@ -229,7 +229,7 @@ class Deployment:
         process.wait()
 
     async def ports(self, user: str = "rooms") -> Ports:
-        """A connection of one's own, to look at the log."""
+        """Ports over a new connection, to look at the log."""
         ports = await nats_ports.connect(Broker(self.nats.url, user, self.nats.passwords[user], 5.0), "test")
         self._ports.append(ports)
         return ports

@@ -1,4 +1,4 @@
-"""A WebSocket of bare bytes: what a well-behaved client library would never send, and reading that can stop."""
+"""A WebSocket client of raw bytes. It can send what no client library would send, and stop reading."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ class Raw:
         return int(head[0].split()[1]), {name.lower(): value for name, _, value in pairs}
 
     async def send(self, data: bytes) -> None:
-        """Bytes, if anybody still takes them."""
+        """Send bytes, if the gateway still takes them."""
         try:
             self.writer.write(data)
             await self.writer.drain()
@@ -102,7 +102,7 @@ class Raw:
         raise AssertionError(f"closed before {type_}")
 
     async def close_code(self, within: float = 10) -> int | None:
-        """Read until the server closes: the code it says, or None (1006) when it says nothing."""
+        """Read until the server closes. Returns its close code, or None (1006) when it sends none."""
         async with asyncio.timeout(within):
             while (got := await self.next_frame()) is not None:
                 if got[0] == CLOSE:
@@ -111,12 +111,12 @@ class Raw:
 
     @property
     def port(self) -> int:
-        """Our end's."""
+        """The local port."""
         name: tuple[str, int] = self.writer.get_extra_info("sockname")[:2]
         return name[1]
 
     async def close(self) -> None:
-        """Reset the connection, so that nothing of it stays."""
+        """Reset the connection."""
         sock = self.writer.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,7 +1,7 @@
-"""One NATS server for all tests of a process that leave it running: each finds it empty, with nobody else connected.
+"""One NATS server for all tests of a process. Each test finds it empty, without other connections.
 
-Its configuration is the deployed one and two users more, which only tests have: one may do anything in the services'
-account, the other looks at the server itself.
+It has the deployed configuration and two more users, which only tests have: one may do anything in the services'
+account, the other reads the server's own state.
 """
 
 import json
@@ -18,7 +18,7 @@ _USERS = "  AGENTLINK {\n    jetstream: enabled\n    users = ["
 
 
 def with_users_of_tests(accounts: str) -> str:
-    """The deployed accounts.conf and our users."""
+    """The deployed accounts.conf with the users of tests."""
     for place in (_ACCOUNTS, _USERS):
         assert accounts.count(place) == 1, f"deploy/nats/accounts.conf has another shape: no {place!r}"
     users = {user: f"{{ user: {user}, password: $PARLEY_NATS_{user.upper()}_PASSWORD }}" for user in (EMPTIER, WARDEN)}
@@ -27,7 +27,7 @@ def with_users_of_tests(accounts: str) -> str:
 
 
 class _WithUsersOfTests(EmbeddedNats):
-    """As the embedded server, with them."""
+    """The embedded server with the users of tests."""
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -37,7 +37,7 @@ class _WithUsersOfTests(EmbeddedNats):
 
 
 class SharedNats:
-    """Starts a server when one is asked for. Whoever asks gets the same one again, or another where that is not clean."""
+    """Starts a server at the first use. Later uses get the same server, or a new one where it cannot be emptied."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class SharedNats:
         await self.stop()
         self._started += 1
         folder = self._folder / str(self._started)
-        server = nats_for_tests(folder)  # of a container we change no configuration: each test has its own
+        server = nats_for_tests(folder)  # a container has no users of tests, so each test gets its own
         self._server = server if isinstance(server, ContainerNats) else _WithUsersOfTests(folder)
         await self._server.start()
         return self._server
@@ -63,7 +63,7 @@ class SharedNats:
 
 
 async def _left(server: EmbeddedNats) -> bool:
-    """Delete all streams. False if somebody is still connected: a test did not tidy up, and what it runs would answer."""
+    """Delete all streams. False if a client is still connected: a test did not tidy up, and its services would answer."""
     async with await _connected(server, WARDEN) as warden:
         told = json.loads((await warden.request("$SYS.REQ.SERVER.PING.CONNZ", timeout=5)).data)
         if [one for one in told["data"]["connections"] if one["cid"] != warden.client_id]:

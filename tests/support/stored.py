@@ -1,4 +1,4 @@
-"""What was read of a log, sorted by what it is."""
+"""Sorts the entries of a log by their type."""
 
 from collections.abc import Iterable
 

@@ -13,7 +13,7 @@ from tests.support.trimmed import snapshot_of
 
 
 class Tape:
-    """The log of one room in a stream it shares with others: between its positions are theirs."""
+    """The log of one room in a stream shared with other rooms, whose entries have the positions in between."""
 
     def __init__(self, *commands: RoomInput) -> None:
         self.fold = Roster(ROOM, "tape")
@@ -46,7 +46,7 @@ class Tape:
         return stored
 
     def signal(self, sender: str, to: str, body: bytes = b"", epoch: int = 1) -> StoredSignal:
-        """Append a signal, whoever is in."""
+        """Append a signal. Sender and receiver need not be in the room."""
         receiver, previous = ParticipantId(to), self._last.get(ParticipantId(to), NOWHERE)
         body = body or b"%d" % len(self.entries)
         stored = StoredSignal(self._next(), ROOM, receiver, ParticipantId(sender), epoch, previous, body)
@@ -59,5 +59,5 @@ class Tape:
         return self.fold.snapshot()
 
     def above(self, position: int, *, up_to: int | None = None) -> list[RoomEntry]:
-        """What a read of the log gives; one that lags ends at `up_to` entries."""
+        """The entries that a read of the log gives. With `up_to`, the read lags and ends there."""
         return [entry for entry in self.entries[:up_to] if entry.position > position]

@@ -1,8 +1,8 @@
-"""Which tests run when and beside which: the two tiers, and the groups of them that pytest-xdist keeps in one process.
+"""The two tiers of tests, and the groups of tests that pytest-xdist keeps in one process.
 
 `make test` leaves out what is marked `slow`; `make test-all` runs everything. `bus_kind` of `tests/service` is the
-in-memory bus in the first, and NATS as well in the second; where the claim is about races, replicas, holes or resume,
-the test is marked `both_buses` and runs on both in either.
+in-memory bus in the first, and NATS as well in the second. A test whose claim is about races, replicas, gaps or resume
+is marked `both_buses`, and runs on both in either tier.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ MACHINE = (
     "tests/clients/python/test_ice.py",
     "tests/clients/python/test_agent",
 )
-# Each test of these may run in any process. The tests of every other file stay together, for what they share is dear.
+# Tests of these files may run in any process. Those of every other file stay together, since they share costly set-up.
 SPREAD = ("tests/simulation/", "tests/unit/")
 # Long ones first, so that no process is left alone with one of them at the end.
 ORDER = (*MACHINE, "tests/clients/", "tests/processes/", "tests/contract/", "tests/service/", "tests/simulation/")
 
 
 class Groups(LoadScopeScheduling):
-    """Gives the processes one group of tests after another. (xdist's own groups do nothing with pytest 9.)"""
+    """Hands groups of tests to the processes, one after another. (xdist's own groups do nothing with pytest 9.)"""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
@@ -57,7 +57,7 @@ def _place(nodeid: str, order: Sequence[str]) -> int:
 
 
 def _is_for_the_longer_run(item: pytest.Item) -> bool:
-    """A conversation that another test has on the bus in memory, and whose claim is not about the bus."""
+    """Whether a test on NATS repeats a conversation of the bus in memory, and its claim is not about the bus."""
     if not item.nodeid.startswith("tests/service/") or item.get_closest_marker("both_buses"):
         return False
     chosen = [mark for mark in item.iter_markers("parametrize") if mark.args[0] == "bus_kind"]

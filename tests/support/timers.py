@@ -1,4 +1,4 @@
-"""Timers that tests arm, and whoever takes them."""
+"""Timers that tests arm, and a taker that remembers them."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from tests.support.patience import eventually
 AN_HOUR = 3600.0
 
 
-RETRY = 0.3  # seconds before a due timer is handed over again, where that is the claim
+RETRY = 0.3  # seconds before a due timer is handed over again, for tests of that
 
 
-LONG = 60.0  # where it is not: a slow disk must not look like a second time
+LONG = 60.0  # for other tests, so that a slow disk does not cause a second handing over
 
 
 def lease(gateway: str, seconds: float) -> LeaseEnds:
@@ -42,7 +42,7 @@ class Taker:
 
     @property
     def names(self) -> list[str]:
-        """Of the timers taken, in order."""
+        """The names of the timers taken, in order."""
         return [timer.name for _, timer in self.taken]
 
     def has(self, count: int) -> Callable[[], bool]:
@@ -51,7 +51,7 @@ class Taker:
 
 
 async def settled(bus: Ports, taker: Taker) -> None:
-    """What was due before now has been handed over by now."""
+    """Wait until all timers that were due before now have been handed over."""
     last = empty("the-last-one", 0.3)
     await bus.timers.arm(last)
     await eventually(lambda: last.name in taker.names, "the last one is taken")

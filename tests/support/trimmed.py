@@ -1,4 +1,4 @@
-"""Snapshots in a room's log, and logs of which the entries before one are gone: what later releases write."""
+"""Snapshots in a room's log, and logs without the entries before a snapshot, as later releases will write them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.orders import NOW
 
 
 def snapshot_of(fold: Roster, state: int = 0, **changed: Any) -> RoomEvent:
-    """The event that stands for a room as it is now; `state` is where what only rooms needs is."""
+    """The snapshot event of a room as it is now. `state` is the position of its private state."""
     assert fold.room is not None
     checkpoint = Checkpoint(
         fold_version=fold.fold_version,

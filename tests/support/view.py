@@ -1,4 +1,4 @@
-"""What one client believes of a room: its `room_users` and the pushes after it, folded. Complains about every hole."""
+"""One client's view of a room: its `room_users` and the pushes after it, folded. A gap fails an assertion."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +21,7 @@ class View:
         assert self.room["participantCount"] == len(self.participants)
 
     def take(self, push: Message) -> None:
-        """The next push about this room. Revisions have no hole, positions never go back, nobody comes twice."""
+        """Take the next push. Asserts that revisions have no gap, positions never go back, and nobody joins twice."""
         assert self.closed is None, f"{push} after room_closed"
         assert push["revision"] == self.revision + 1, (push, self.revision)
         position = _position(push["cursor"])
@@ -46,7 +46,7 @@ class View:
 
     @classmethod
     def of(cls, messages: Iterable[Message], room_id: str) -> "View":
-        """The view of a client that joined once, from all it ever heard. Nothing of the room comes before room_users."""
+        """The view of a client that joined once, from all its messages. Asserts that `room_users` comes first."""
         view: View | None = None
         for message in messages:
             if message.get("roomId") != room_id or "revision" not in message:
@@ -64,8 +64,8 @@ class View:
 
 
 def _position(cursor: str) -> tuple[int, int]:
-    """Where in the log, to compare two of one log: within an entry the last part has no number."""
-    # An event that was found late, after signals that stand behind it, has its own place at the end.
+    """A cursor's position, for comparing cursors of one log. The last part of an entry has no number in its cursor."""
+    # An event that was found late, after signals behind it, has its own position at the cursor's end.
     place, _, late = cursor.partition("~")
     if late:
         return int(late), 10_000

@@ -12,7 +12,7 @@ from starlette.requests import Request
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]{1,5})?")
 _LOCAL_NAME = re.compile(
     r"[a-z0-9-]+(?:\.local)?", re.IGNORECASE
-)  # of this machine, or by mDNS: nobody elsewhere has it
+)  # a name of this machine, or one by mDNS, which exists only on this network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
