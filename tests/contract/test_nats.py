@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.log import Conflict
 from shared.broker.nats import ports as nats_ports
+from shared.broker.nats import streams as nats_streams
 from shared.broker.nats.connection import Broker, BrokerError
 from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
@@ -71,6 +73,19 @@ def answers(bus: Ports) -> Callable[[], Awaitable[bool]]:
     return answer
 
 
+def notices(ports: Ports) -> Callable[[], Awaitable[bool]]:
+    """Whether it knows that there is no broker."""
+
+    async def lost() -> bool:
+        try:
+            await ports.connection.check()
+        except Refused:
+            return True
+        return False
+
+    return lost
+
+
 # -- restarted ---------------------------------------------------------------------------------------------------------
 
 
@@ -113,10 +128,20 @@ async def test_an_empty_broker_is_another_log(embedded: EmbeddedNats, connect_to
     await eventually(lambda: ear.positions[-1:] == [sequence] and len(ear.heard) == 2, "the new log is heard")
 
 
-async def test_who_does_not_own_the_streams_waits_for_them(embedded: EmbeddedNats, connect_to: Connect) -> None:
+async def test_who_does_not_own_the_streams_waits_for_them(
+    embedded: EmbeddedNats, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A gateway that starts first is connected as soon as rooms has made the streams."""
+    look, seen = nats_streams.incarnation, []
+
+    async def looked(client: Client, stream: str, seconds: float) -> str | None:
+        seen.append(await look(client, stream, seconds))
+        return seen[-1]
+
+    monkeypatch.setattr(nats_streams, "incarnation", looked)
     waiting = asyncio.ensure_future(connect_to("gateway"))
-    await asyncio.sleep(0.3)
+    await eventually(lambda: len(seen) >= 2, "it has looked for them, and looked again")
+    assert not any(seen)
     assert not waiting.done()
     rooms = await connect_to("rooms")
     assert (await asyncio.wait_for(waiting, 5)).room_log.incarnation == rooms.room_log.incarnation
@@ -127,7 +152,8 @@ async def test_nothing_is_applied_after_it_failed(embedded: EmbeddedNats, connec
     rooms, gateway = await connect_to("rooms"), await connect_to("gateway")
     await begin(rooms, A)
     await embedded.stop()
-    await asyncio.sleep(0.1)
+    for one in (rooms, gateway):
+        await eventually_async(notices(one), "the connection is lost")
     for doing in (
         lambda: begin(rooms, B),
         lambda: gateway.signals.post(signal(A)),

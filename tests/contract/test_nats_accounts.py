@@ -86,8 +86,8 @@ class User:
         )
 
     async def _settled(self) -> bool:
-        await self.connection.flush()  # refusals come before the answer to its ping
-        await asyncio.sleep(0.01)  # nats-py reports them in a task
+        await self.connection._flush_pending(force_flush=True)  # nats-py's ping overtakes what is not written yet
+        await self.connection.flush()  # refusals come before the answer to it
         answer = not self.refused
         self.refused.clear()
         return answer
@@ -199,7 +199,8 @@ async def test_observers_follow_the_log_and_write_nothing(users: dict[str, User]
     pull = f"$JS.agentlink.API.CONSUMER.MSG.NEXT.{subjects.LOG_STREAM}.ours"
     for target in (subjects.event_log(R), subjects.signal_log(R, P)):
         assert await observer.may_publish(pull, reply=target)
-    await asyncio.sleep(0.2)
+    (message,) = await ours.fetch(1, timeout=5)  # pulls are answered in turn: those before had nothing of it
+    assert message.data == b"third"
     assert (await rooms.stream_info(subjects.LOG_STREAM)).state.last_seq == last.seq
     assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.all")
     assert not await observer.may_publish(f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}.s.agentlink.log.>")

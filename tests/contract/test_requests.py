@@ -10,6 +10,7 @@ from shared.broker.requests import Service
 from shared.broker.subjects import Endpoint
 from shared.values.errors import Code, Refused
 from shared.values.model import Tolerant
+from tests.support.patience import eventually_async
 
 Connect = Callable[[str], Awaitable[Ports]]
 
@@ -45,6 +46,21 @@ async def refused(asking: Awaitable[object]) -> Refused:
     with pytest.raises(Refused) as caught:
         await asking
     return caught.value
+
+
+def nobody_answers(ports: Ports) -> Callable[[], Awaitable[bool]]:
+    """Whether a question finds nobody. One that was taken is waited for no longer than a moment."""
+
+    async def found_nobody() -> bool:
+        try:
+            await asyncio.wait_for(ports.requests.request(ASK, Ask(how_many=9)), 0.1)
+        except TimeoutError:
+            return False
+        except Refused as refused:
+            return refused.code is Code.UNAVAILABLE
+        return False
+
+    return found_nobody
 
 
 async def test_a_question_is_answered(connect: Connect) -> None:
@@ -171,7 +187,7 @@ async def test_closing_finishes_what_was_taken(connect: Connect) -> None:
     asking = asyncio.ensure_future(gateway.requests.request(ASK, Ask(how_many=7)))
     await taken.wait()
     closing = asyncio.ensure_future(rooms.connection.close())
-    await asyncio.sleep(0.05)
+    await eventually_async(nobody_answers(gateway), "it answers nothing new")
     release.set()
     assert (await asking).total == 7
     await closing

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 from services.gateway.transport.connection import Connection
 from tests.support.buses import in_memory
 from tests.support.client import Client
+from tests.support.patience import eventually, eventually_async
 from tests.support.raw import PING, PONG, TEXT, Raw, frame, request
 from tests.support.sdp import offer
 from tests.support.system import System, token
@@ -34,9 +35,12 @@ async def test_first_slower_then_refused(system: System) -> None:
     assert loop.time() - started >= 0.35, "the patience came first"
     assert (limited["code"], limited["retryable"], limited["details"]) == ("rate_limited", True, {})
     assert 0 < limited["retryAfterMs"] <= 1000
-    await asyncio.sleep(0.5)
-    assert (await client.ask("ping"))["type"] == "pong", "it calmed down"
-    assert (await client.ask("ping"))["type"] == "pong"
+
+    async def calm() -> bool:
+        return bool((await client.ask("ping"))["type"] == "pong")
+
+    await eventually_async(calm, "it calmed down")
+    await eventually_async(calm, "it stays so")
 
 
 async def test_who_goes_on_is_closed(system: System) -> None:
@@ -239,10 +243,7 @@ async def test_connections_of_one_address(system: System) -> None:
     assert refused.value.response.status_code == 429
     await system.client(additional_headers={"X-Forwarded-For": "198.51.100.1"})
     await first.close()
-    for _ in range(100):
-        if system.gateways[0]._addresses.get("127.0.0.1", 0) < 3:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: system.gateways[0]._addresses.get("127.0.0.1", 0) < 3, "it is gone")
     await system.client()
 
 
@@ -259,12 +260,12 @@ async def test_an_idle_connection_has_no_task(system: System) -> None:
     await system.start()
     await (await system.agent("first")).join("voice-1")
 
-    async def tasks() -> int:
-        await asyncio.sleep(0.05)
-        ours = ("port", "heartbeat", "compare", "session", "read on", "farewell", "unfollow")
-        return len([t for t in asyncio.all_tasks() if t.get_name().startswith(ours)])
+    def ours() -> list[str]:
+        kinds = ("port", "heartbeat", "compare", "session", "read on", "farewell", "unfollow")
+        return sorted(task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(kinds))
 
-    before, everything = await tasks(), len(asyncio.all_tasks())
+    await eventually(lambda: ours() == ["compare", "heartbeat", "port"], "the first one's are done")
+    everything = len(asyncio.all_tasks())
     raws = [await Raw.open(system.url) for _ in range(50)]
     for n, raw in enumerate(raws):
         await raw.say("authenticate", token=token(f"a{n}"))
@@ -272,8 +273,8 @@ async def test_an_idle_connection_has_no_task(system: System) -> None:
         if n < 5:
             await raw.say("join_room", roomId="voice-1")
             await raw.hear("room_users")
-    assert await tasks() == before
-    assert len(asyncio.all_tasks()) <= everything + 1
+    await eventually(lambda: ours() == ["compare", "heartbeat", "port"], "theirs are done")
+    await eventually(lambda: len(asyncio.all_tasks()) <= everything + 1, "no other is left")
     for raw in raws:
         await raw.close()
 

@@ -20,20 +20,22 @@ async def test_answers_that_overtake_each_other(system: System, monkeypatch: pyt
     """Who joined first and is answered last has its snapshot as of its own join, then everything since, signals too."""
     await system.start()
     requests = system.ports[-1].requests
-    ask, held, first = requests.request, asyncio.Event(), True
+    ask, first = requests.request, True
+    committed, held = asyncio.Event(), asyncio.Event()
 
     async def late(endpoint: Any, request: Any) -> Any:
         nonlocal first
         is_first, first = first and endpoint is ADD_PARTICIPANT, first and endpoint is not ADD_PARTICIPANT
         answer = await ask(endpoint, request)
         if is_first:
+            committed.set()
             await held.wait()
         return answer
 
     alice, bob = await system.agent("alice"), await system.agent("bob")
     monkeypatch.setattr(requests, "request", late)
     joining = asyncio.create_task(alice.join(ROOM))
-    await asyncio.sleep(0.1)
+    await committed.wait()
     shown = await bob.join(ROOM)
     to = next(p["id"] for p in shown["participants"] if p["agentId"] == "alice")
     await bob.ask("offer", to=to, sdp=offer())

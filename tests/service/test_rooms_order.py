@@ -62,12 +62,12 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     alice, bob = await system.agent("alice"), await system.agent("bob")
     await alice.join("voice-1")
     requests = system.ports[2].requests
-    ask = requests.request
+    ask, held = requests.request, asyncio.Event()
 
     async def late(asked, request):  # type: ignore[no-untyped-def]
         reply = await ask(asked, request)
         if asked.name == "rooms.join":
-            await asyncio.sleep(0.2)
+            await held.wait()
         return reply
 
     monkeypatch.setattr(requests, "request", late)
@@ -76,6 +76,7 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     for n in range(5):
         await alice.ask("update_self", name=f"Name {n}")
     await alice.ask("candidate", to=newcomer, candidate=None)
+    held.set()
     await bob.hear("room_users")
     await bob.hear("candidate")
     view = View.of(bob.everything, "voice-1")

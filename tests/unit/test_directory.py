@@ -12,6 +12,7 @@ from shared.broker.memory.ports import connect
 from shared.broker.room_log import ROOM_LOG, RoomEntry
 from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM
 from shared.rooms.events import Batch
+from tests.simulation.clock import in_virtual_time
 from tests.support.logs import begin
 from tests.support.orders import close, create
 from tests.support.patience import eventually
@@ -34,6 +35,7 @@ class SlowLog(MemoryLog[Batch, RoomEntry]):
         return entries
 
 
+@in_virtual_time
 async def test_a_room_that_closes_while_the_list_is_filled_stays_closed() -> None:
     """What was read before the close, and comes after it, does not bring the room back."""
     broker = MemoryBroker()
@@ -52,6 +54,7 @@ async def test_a_room_that_closes_while_the_list_is_filled_stays_closed() -> Non
     await other.stop()
 
 
+@in_virtual_time
 async def test_what_is_missed_while_the_list_is_filled_is_read_again() -> None:
     """A second report of a hole, during a refill, leads to another one: the first may have read too early."""
     broker = MemoryBroker()
@@ -87,6 +90,7 @@ def void(_: object) -> None:
     """A callback's result that nobody wants."""
 
 
+@in_virtual_time
 async def test_a_list_waits_for_what_was_committed_before_it_was_asked() -> None:
     """A replica that has not yet heard of a new room, or of a close, waits until it has."""
     broker = MemoryBroker()
@@ -102,6 +106,7 @@ async def test_a_list_waits_for_what_was_committed_before_it_was_asked() -> None
     await other.stop()
 
 
+@in_virtual_time
 async def test_a_list_that_hears_nothing_reads() -> None:
     """If what was committed does not arrive at all, the list reads it instead of waiting for ever."""
     broker = MemoryBroker()

@@ -19,6 +19,7 @@ from shared.values import pauses
 from shared.values.errors import unavailable
 from shared.values.ids import AgentId, RoomId
 from shared.values.moment import rfc3339
+from tests.simulation.clock import in_virtual_time
 from tests.support.patience import eventually
 
 ALICE, BOB, ROOM = AgentId("alice"), AgentId("bob"), RoomId("r")
@@ -66,6 +67,7 @@ class Told(SessionIce):
         return [json.loads(frame[frame.index(b"{") :]) for frame in self.frames]
 
 
+@in_virtual_time
 async def test_one_question_until_half_life() -> None:
     """Many at once and many in a row are one question; from half of the life on there is another, and one only."""
     auth = Auth()
@@ -80,6 +82,7 @@ async def test_one_question_until_half_life() -> None:
     assert auth.asked == {"alice": 2}
 
 
+@in_virtual_time
 async def test_agents_are_forgotten_before_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more agents than are kept, those that were asked for last are known."""
     monkeypatch.setattr(ice, "KEPT_AGENTS", 2)
@@ -92,6 +95,7 @@ async def test_agents_are_forgotten_before_memory_ends(monkeypatch: pytest.Monke
     assert auth.asked == {"alice": 2, "bob": 1, "carol": 1}
 
 
+@in_virtual_time
 async def test_so_many_questions_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the bound are under way; who finds none free is told nothing now, and may ask again."""
     monkeypatch.setattr(ice, "ASKED_AT_ONCE", 1)
@@ -107,6 +111,7 @@ async def test_so_many_questions_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert auth.asked == {"alice": 1, "bob": 1}
 
 
+@in_virtual_time
 async def test_auth_that_is_away_is_left_alone() -> None:
     """After a refusal nobody asks for a while, whoever it is; what is still good is told, and nothing after its end."""
     auth = Auth()
@@ -123,6 +128,7 @@ async def test_auth_that_is_away_is_left_alone() -> None:
     assert await kept.soon(ALICE) is ice.NOT_KNOWN
 
 
+@in_virtual_time
 async def test_nobody_waits_for_an_auth_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once auth has failed, it is asked in the background until it has answered: a join goes on at once."""
     monkeypatch.setattr(ice, "WAIT_SECONDS", 3600.0)
@@ -139,6 +145,7 @@ async def test_nobody_waits_for_an_auth_that_is_away(monkeypatch: pytest.MonkeyP
     await eventually(lambda: kept.fresh(BOB) is not None, "bob's are there")
 
 
+@in_virtual_time
 async def test_servers_without_credentials_are_everybodys() -> None:
     """They are asked for once, for all agents, and again after a while, so that another setting is noticed."""
     auth = Auth()
@@ -153,6 +160,7 @@ async def test_servers_without_credentials_are_everybodys() -> None:
     assert (await kept.soon(ALICE)).servers[0].username
 
 
+@in_virtual_time
 async def test_each_room_is_told_once() -> None:
     """A room is pushed what it was not told: at half-life, or when it was shown before auth had answered."""
     auth = Auth()
@@ -179,6 +187,7 @@ async def test_each_room_is_told_once() -> None:
     assert auth.asked == {"alice": 2}
 
 
+@in_virtual_time
 async def test_changed_servers_are_pushed() -> None:
     """Servers without an end are looked at again, and told when they are others; the same ones are not repeated."""
     auth = Auth()
