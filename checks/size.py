@@ -76,7 +76,12 @@ def main() -> int:
     complaints += [f"{name} is excused in {LIST.name} and need not be" for name in excused if name not in found]
     complaints += [f"{name} is excused in {LIST.name} without a reason" for name, why in excused.items() if not why]
     for complaint in complaints:
-        sys.stderr.write(f"size: {complaint} (a file may have {FILE_LINES}, a function {FUNCTION_LINES})\n")
+        sys.stderr.write(f"size: {complaint}\n")
+    if complaints:
+        sys.stderr.write(
+            f"size: a file may have {FILE_LINES} lines and a function {FUNCTION_LINES}: which noun wants out? "
+            f"What has to be longer is named in checks/{LIST.name}, with the reason.\n"
+        )
     return 1 if complaints else 0
 
 

@@ -1,7 +1,7 @@
 """The messages to clients (docs/protocol.md): replies and pushes. Their bytes are made once per push."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -16,7 +16,9 @@ from shared.wire.protocol import Address
 
 
 class Push(Strict):
-    """A message to a client."""
+    """A message to a client. A field named in `left_out` does not appear while it is None; any other is `null` then."""
+
+    left_out: ClassVar[frozenset[str]] = frozenset({"id"})
 
     @classmethod
     def kinds(cls) -> "list[type[Push]]":
@@ -94,6 +96,7 @@ class GoAway(Push):
 class RoomUsers(Push):
     """A room and everyone in it, at one revision."""
 
+    left_out = frozenset({"id", "recovered", "expires_at"})
     type: Literal["room_users"] = "room_users"
     id: str | None = None
     room_id: RoomId
@@ -113,6 +116,7 @@ class IceServers(Push):
     `expires_at` (RFC 3339) is the end of their credentials, if they have any. No change of the room, so no cursor.
     """
 
+    left_out = frozenset({"expires_at"})
     type: Literal["ice_servers"] = "ice_servers"
     room_id: RoomId
     ice_servers: list[IceServer]
@@ -235,8 +239,8 @@ def room_closed(at: At, reason: str | None) -> RoomClosed:
 
 
 def encode(message: Push) -> bytes:
-    """A push as it goes over the wire. Unset `id`, `recovered` and `expiresAt` are left out; other unset fields are null."""
-    unset = {name for name in ("id", "recovered", "expires_at") if getattr(message, name, "") is None}
+    """A push as it goes over the wire."""
+    unset = {name for name in message.left_out if getattr(message, name, "") is None}
     return message.model_dump_json(by_alias=True, exclude=unset).encode()
 
 

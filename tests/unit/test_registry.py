@@ -66,6 +66,18 @@ def test_import_contracts_name_it(service: ServiceRecord) -> None:
     assert package in lists["services never import each other"]["modules"]
     assert package in lists["nothing goes round"]["ancestors"]
     assert package in lists["only adapters know NATS"]["source_modules"]
+    assert package in lists["services know ports, and not what is behind them"]["source_modules"]
+    assert service.name in " ".join(lists["the launcher knows the registry, and the registry the services"]["layers"])
+
+
+def test_only_adapters_know_nats_of_shared() -> None:
+    """Every folder of `shared` but the one with the adapters, and the one that composes a process, is kept from NATS."""
+    lists = {contract["name"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    kept = {
+        name.split(".")[1] for name in lists["only adapters know NATS"]["source_modules"] if name.startswith("shared.")
+    }
+    folders = {path.name for path in (ROOT / "shared").iterdir() if (path / "__init__.py").exists()}
+    assert folders - kept == {"runtime"}
 
 
 # -- NATS --------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Finds the handler of each message in one table, which the features fill. Knows no feature."""
 
 from collections.abc import Sequence
-from typing import Any
+from types import NoneType
+from typing import Any, get_type_hints
 
 from services.gateway.session.feature import ANSWERED, Feature, Handled, Inline, Repeated, Reply, Request, SessionHandle
 from services.gateway.session.idempotency import DoneRequests, Seen
@@ -21,6 +22,7 @@ class Dispatcher:
         self._handled: dict[type[ClientMessage], Handled[Any] | Inline[Any]] = {}
         for feature in features:
             for handled in feature.handled:
+                _check(feature, handled)
                 if handled.message in self._handled:
                     raise ValueError(f"{feature.name}: {handled.message.__name__} is handled by another feature too")
                 self._handled[handled.message] = handled
@@ -54,6 +56,15 @@ class Dispatcher:
         handled = self._handled[type(message)]
         if isinstance(handled, Handled) and handled.unhandled is not None:
             handled.unhandled(session, message)
+
+
+def _check(feature: Feature, handled: Handled[Any] | Inline[Any]) -> None:
+    """Refuse a row whose request, asked again, would be answered `ok` although its handler has a reply of its own."""
+    if not isinstance(handled, Handled) or handled.repeated is not Repeated.OK:
+        return
+    if get_type_hints(handled.handle).get("return") is not NoneType:
+        name = f"{feature.name}: {handled.message.__name__}"
+        raise ValueError(f"{name} is answered by its handler: say `repeated=Repeated.REDO` (or ANEW) in its row")
 
 
 def _again(done: DoneRequests, request: Request[Any]) -> bool:
