@@ -1,4 +1,4 @@
-"""What the gateway counts (docs/operations.md says what to watch)."""
+"""The gateway's metrics. docs/operations.md says what to watch."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

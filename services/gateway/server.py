@@ -101,7 +101,7 @@ class GatewayServer:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     def url(self) -> str:
-        """Where this gateway listens, as a URL."""
+        """The URL on which this gateway listens."""
         return url_of(self._socket, self.settings.scheme)
 
     async def start(self) -> None:

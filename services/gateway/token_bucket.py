@@ -60,7 +60,7 @@ class Buckets:
 
 
 class Verdict(Enum):
-    """What becomes of a message."""
+    """How a message is treated."""
 
     PASS = "pass"
     SLOW_DOWN = "slow down"
@@ -102,7 +102,7 @@ class MessageRate:
         return self._since is None
 
     def rule(self, now: float, cost: float = 1.0) -> Ruling:
-        """What becomes of the next message. `cost` is its number of receivers."""
+        """How to treat the next message. `cost` is its number of receivers."""
         bucket = self._bucket
         if self._since is not None and bucket.level(now) >= bucket.burst / 4:
             self._since = None

@@ -18,7 +18,7 @@ class Away:
         self.cursors = {m["roomId"]: m["cursor"] for m in client.everything if "cursor" in m and "roomId" in m}
 
     async def back(self, system: Services[AnyClient], gateway: int = 0, **changed: Any) -> tuple[AnyClient, Message]:
-        """On a new connection; what `authenticate` was answered."""
+        """Resume on a new connection. Returns the client and the answer to `authenticate`."""
         client = await system.client(gateway)
         resume = {"token": self.secret, "cursors": self.cursors, **changed}
         return client, await client.ask("authenticate", token=system.token(self.agent_id), resume=resume)
@@ -27,7 +27,7 @@ class Away:
 async def came(
     system: Services[AnyClient], agent_id: str, gateway: int = 0, room: str = ROOM
 ) -> tuple[AnyClient, Message]:
-    """Log in and join; the client and its auth_ok."""
+    """Log in and join. Returns the client and its `auth_ok`."""
     client = await system.client(gateway)
     login = await client.login(system.token(agent_id))
     await client.join(room)
@@ -35,7 +35,7 @@ async def came(
 
 
 async def until_resumed(client: Vocabulary, room: str = ROOM) -> list[Message]:
-    """All that came about a room up to `room_resumed`, which is the last."""
+    """All messages about a room up to `room_resumed`, which is the last."""
     await client.hear("room_resumed", roomId=room)
     about = [m for m in client.everything if m.get("roomId") == room]
     return about[: [m["type"] for m in about].index("room_resumed") + 1]

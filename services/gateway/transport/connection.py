@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         self.outbox.pause()
 
     def resume_writing(self) -> None:
-        """It caught up."""
+        """The client has caught up."""
         self.outbox.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -64,7 +64,7 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
 
 
 def network_of(address: str) -> str:
-    """What limits count as one network: an IPv4 address, or the /64 of an IPv6 one, since one client has all of a /64."""
+    """The unit that rate limits count: an IPv4 address, or the /64 of an IPv6 one, since one client has all of a /64."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
