@@ -1,4 +1,4 @@
-"""A client as anybody could write it: the vocabulary of conversations over one WebSocket."""
+"""A plain client of the protocol: the vocabulary of conversations over one WebSocket."""
 
 import asyncio
 import contextlib

@@ -50,7 +50,7 @@ class Vocabulary(ABC):
         await self._send({"type": type_, **fields})
 
     async def hear(self, type_: str, *, within: float = PATIENCE, **fields: Any) -> Message:
-        """The next message of this type with these fields; what came before it stays unheard."""
+        """The next message of this type with these fields. Messages before it stay in the queue."""
         async with asyncio.timeout(within):
             while True:
                 self._arrived.clear()
@@ -77,7 +77,7 @@ class Vocabulary(ABC):
                 await self._arrived.wait()
 
     async def silence(self, type_: str, *, seconds: float = 0.2) -> None:
-        """Nothing of this type comes for a while (a round trip first makes sure that what was on its way is here)."""
+        """Assert that no message of this type comes for a while. A round trip first brings what was under way."""
         await self.ask("ping")
         await asyncio.sleep(seconds)
         assert not [m for m in self.inbox if m["type"] == type_], self.inbox
