@@ -1,4 +1,4 @@
-"""Fixtures every layer uses: a NATS server, systems of services on it or on the in-memory bus, and a running launcher."""
+"""Fixtures every layer uses: a NATS server, systems of services on it or on the broker in memory, and a running launcher."""
 
 import asyncio
 import os
@@ -79,16 +79,16 @@ async def empty_nats(_shared_nats: SharedNats) -> EmbeddedNats | ContainerNats:
 
 
 @pytest.fixture(params=["memory", "nats"])
-def bus_kind(request: pytest.FixtureRequest) -> str:
-    """Which bus: everything that uses this runs on both."""
+def broker_kind(request: pytest.FixtureRequest) -> str:
+    """Which broker: everything that uses this runs on both."""
     kind: str = request.param
     return kind
 
 
 @pytest.fixture
-async def make_bus(bus_kind: str, _shared_nats: SharedNats) -> Callable[[str], Awaitable[Ports]]:
+async def make_ports(broker_kind: str, _shared_nats: SharedNats) -> Callable[[str], Awaitable[Ports]]:
     """Connects services to one broker, in memory or real."""
-    if bus_kind == "nats":
+    if broker_kind == "nats":
         server = await _shared_nats.empty()
         return connector(server.url, server.passwords)
     broker = MemoryBroker()
@@ -100,9 +100,9 @@ async def make_bus(bus_kind: str, _shared_nats: SharedNats) -> Callable[[str], A
 
 
 @pytest.fixture
-async def system(make_bus: Callable[[str], Awaitable[Ports]]) -> AsyncIterator[System]:
+async def system(make_ports: Callable[[str], Awaitable[Ports]]) -> AsyncIterator[System]:
     """Not started: a test says how many of what."""
-    system = System(make_bus)
+    system = System(make_ports)
     yield system
     await system.stop()
 

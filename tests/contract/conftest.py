@@ -10,14 +10,14 @@ Connect = Callable[[str], Awaitable[Ports]]
 
 
 @pytest.fixture
-async def connect(make_bus: Connect) -> AsyncIterator[Connect]:
+async def connect(make_ports: Connect) -> AsyncIterator[Connect]:
     """Connects as a service. Rooms first: it makes the streams that the gateway waits for."""
     opened: list[Ports] = []
 
     async def one(user: str) -> Ports:
-        opened.append(await make_bus(user))
+        opened.append(await make_ports(user))
         return opened[-1]
 
     yield one
-    for bus in reversed(opened):
-        await bus.connection.close()
+    for ports in reversed(opened):
+        await ports.connection.close()

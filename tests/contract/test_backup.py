@@ -86,25 +86,25 @@ async def test_a_restored_installation_goes_on(tmp_path: Path) -> None:
     under another incarnation, and the lease of a gateway that was there ends, however long ago it was due."""
     lease = LeaseEnds(due=time.time() + 1, gateway=GatewayId("g1"))
     async with server(tmp_path / "old") as (url, client):
-        bus = await rooms(url)
-        await begin(bus, RoomId("kept"))
-        await bus.timers.arm(lease)
+        ports = await rooms(url)
+        await begin(ports, RoomId("kept"))
+        await ports.timers.arm(lease)
         backups = {stream: await Backup.take(client, stream) for stream in KEPT}
-        await begin(bus, RoomId("later"))
-        before = bus.room_log.incarnation
-        await bus.connection.close()
+        await begin(ports, RoomId("later"))
+        before = ports.room_log.incarnation
+        await ports.connection.close()
     async with server(tmp_path / "new") as (url, client):
         for stream, backup in backups.items():
             await backup.restore(client, stream)
-        bus = await rooms(url)
-        assert bus.room_log.incarnation != before
-        assert [entry.room_id for entry in await bus.room_log.read(subjects.ALL_EVENTS, limit=10)] == ["kept"]
+        ports = await rooms(url)
+        assert ports.room_log.incarnation != before
+        assert [entry.room_id for entry in await ports.room_log.read(subjects.ALL_EVENTS, limit=10)] == ["kept"]
         due: list[Timer] = []
 
         async def take(timer: Timer) -> None:
             due.append(timer)
 
-        taking = await bus.timers.take(take, 5.0)
+        taking = await ports.timers.take(take, 5.0)
         await eventually(lambda: due == [lease], "the lease ends", within=10)
         await taking.stop()
-        await bus.connection.close()
+        await ports.connection.close()

@@ -27,11 +27,11 @@ ELECTION = 40.0  # generous: NATS needs up to ten seconds for one, on a machine 
 @asynccontextmanager
 async def rooms_on(cluster: EmbeddedCluster) -> AsyncIterator[Ports]:
     """A connection of rooms, with three copies of each stream."""
-    bus = await connector(cluster.url, cluster.passwords, timeout=2.0, replicas=3)("rooms")
+    ports = await connector(cluster.url, cluster.passwords, timeout=2.0, replicas=3)("rooms")
     try:
-        yield bus
+        yield ports
     finally:
-        await bus.connection.close()
+        await ports.connection.close()
 
 
 def another_leads(cluster: EmbeddedCluster, before: int) -> Callable[[], Awaitable[bool]]:
@@ -41,18 +41,18 @@ def another_leads(cluster: EmbeddedCluster, before: int) -> Callable[[], Awaitab
     return it_does
 
 
-def begins(bus: Ports, room_id: RoomId) -> Callable[[], Awaitable[bool]]:
+def begins(ports: Ports, room_id: RoomId) -> Callable[[], Awaitable[bool]]:
     async def it_does() -> bool:
-        return await begin(bus, room_id) > 0
+        return await begin(ports, room_id) > 0
 
     return it_does
 
 
-def has(bus: Ports, room_id: RoomId, expected: list[int]) -> Callable[[], Awaitable[bool]]:
+def has(ports: Ports, room_id: RoomId, expected: list[int]) -> Callable[[], Awaitable[bool]]:
     """Whether these are a room's entries. Asked for patiently, since any copy may answer, also one that lags."""
 
     async def it_has() -> bool:
-        return [entry.position for entry in await bus.room_log.read(room_log(room_id), limit=10)] == expected
+        return [entry.position for entry in await ports.room_log.read(room_log(room_id), limit=10)] == expected
 
     return it_has
 

@@ -66,7 +66,7 @@ async def test_of_racing_appends_one_wins(connect: Connect) -> None:
     one, two = await connect("rooms"), await connect("rooms")
     after = 0
     for _ in range(5):
-        racing = [begin(bus, A, after=after) for bus in (one, two) for _ in range(10)]
+        racing = [begin(ports, A, after=after) for ports in (one, two) for _ in range(10)]
         outcomes = await asyncio.gather(*racing, return_exceptions=True)
         won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         assert len(won) == 1

@@ -1,4 +1,4 @@
-"""What happens to the bus when NATS goes away, comes back, is another one, is full, or cannot be used at all."""
+"""What happens to the ports when NATS goes away, comes back, is another one, is full, or cannot be used at all."""
 
 import asyncio
 import contextlib
@@ -52,8 +52,8 @@ async def connect_to(embedded: EmbeddedNats) -> AsyncIterator[Connect]:
         return opened[-1]
 
     yield one
-    for bus in reversed(opened):
-        await bus.connection.close()
+    for ports in reversed(opened):
+        await ports.connection.close()
 
 
 async def unavailable(doing: Awaitable[object]) -> float:
@@ -65,9 +65,9 @@ async def unavailable(doing: Awaitable[object]) -> float:
     return asyncio.get_running_loop().time() - started
 
 
-def answers(bus: Ports) -> Callable[[], Awaitable[bool]]:
+def answers(ports: Ports) -> Callable[[], Awaitable[bool]]:
     async def answer() -> bool:
-        await bus.connection.check()
+        await ports.connection.check()
         return True
 
     return answer
@@ -226,18 +226,18 @@ async def test_what_the_stream_did_not_send_is_ignored(tmp_path: Path) -> None:
     """Whoever manages to publish below agentlink.room. is counted and not believed; the true entries are heard."""
     server = OpenNats(tmp_path / "nats")
     await server.start()
-    bus = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
+    ports = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     ear = Ear()
-    await bus.room_log.follow(room_log(A), ear.receive, ear.miss)
+    await ports.room_log.follow(room_log(A), ear.receive, ear.miss)
     stray = metrics.BROKER_ERRORS.labels("stray_message")._value.get()
-    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]")
-    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
-    await over_nats(bus).client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
-    sequence = await begin(bus, A)
+    await over_nats(ports).client.publish("agentlink.room.room-a.event", b"[]")
+    await over_nats(ports).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
+    await over_nats(ports).client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
+    sequence = await begin(ports, A)
     await eventually(ear.hears(sequence), "the true entry is heard")
     assert ear.positions == [sequence]
     assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 3
-    await bus.connection.close()
+    await ports.connection.close()
     await server.stop()
 
 
@@ -245,18 +245,18 @@ async def test_a_broken_stranger_does_not_deafen(tmp_path: Path) -> None:
     """A message with headers that make no sense, or a body that is no batch, leaves the follower hearing."""
     server = OpenNats(tmp_path / "nats")
     await server.start()
-    bus = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
+    ports = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     ear = Ear()
-    await bus.room_log.follow(room_log(A), ear.receive, ear.miss)
-    await over_nats(bus).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS"})
-    await over_nats(bus).client.publish(
+    await ports.room_log.follow(room_log(A), ear.receive, ear.miss)
+    await over_nats(ports).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS"})
+    await over_nats(ports).client.publish(
         "agentlink.room.room-a.event", b"[]", headers={"Nats-Stream": "ROOMS", "Nats-Sequence": "x"}
     )
-    await over_nats(bus).client.publish("agentlink.log.room-a.event", b"\xff")
-    sequence = await begin(bus, A, after=1)
+    await over_nats(ports).client.publish("agentlink.log.room-a.event", b"\xff")
+    sequence = await begin(ports, A, after=1)
     await eventually(ear.hears(sequence), "the true entry is heard")
     assert [len(entry.events) for entry in events_of(ear.heard)] == [0, 1]
-    await bus.connection.close()
+    await ports.connection.close()
     await server.stop()
 
 

@@ -186,22 +186,22 @@ async def test_what_is_not_allowed(server: Server, user: str, kind: str, subject
 
 
 async def test_a_denied_publish_changes_nothing(server: Server) -> None:
-    """What a gateway tries to append to a room's events is not stored, and the gateway's bus fails for good."""
-    bus = await nats_ports.connect(Broker(server.url, "gateway", server.passwords["gateway"], 0.5), "test")
+    """What a gateway tries to append to a room's events is not stored, and the gateway's connection fails for good."""
+    ports = await nats_ports.connect(Broker(server.url, "gateway", server.passwords["gateway"], 0.5), "test")
     with pytest.raises(Refused):
-        await begin(bus, A)
-    await eventually(over_nats(bus).failed.done, "the bus says that it is of no use")
-    failure = over_nats(bus).failed.exception()
+        await begin(ports, A)
+    await eventually(over_nats(ports).failed.done, "the connection says that it is of no use")
+    failure = over_nats(ports).failed.exception()
     assert isinstance(failure, BrokerError)
     assert "'gateway' lacks a permission" in str(failure)
-    await bus.connection.close()
+    await ports.connection.close()
     assert await server.rooms.room_log.read(event_log(A), limit=10) == []
 
 
 async def test_a_denied_subscription_is_fatal(server: Server) -> None:
     """A topic one may not follow would be silent for ever; the process is told to end instead."""
-    bus = await nats_ports.connect(Broker(server.url, "auth", server.passwords["auth"], 0.5, logs=()), "test")
-    await bus.room_log.follow(subjects.ALL_EVENTS, lambda _: None, lambda: None)
-    await eventually(over_nats(bus).failed.done, "the bus says that it is of no use")
-    assert isinstance(over_nats(bus).failed.exception(), BrokerError)
-    await bus.connection.close()
+    ports = await nats_ports.connect(Broker(server.url, "auth", server.passwords["auth"], 0.5, logs=()), "test")
+    await ports.room_log.follow(subjects.ALL_EVENTS, lambda _: None, lambda: None)
+    await eventually(over_nats(ports).failed.done, "the connection says that it is of no use")
+    assert isinstance(over_nats(ports).failed.exception(), BrokerError)
+    await ports.connection.close()

@@ -20,10 +20,10 @@ USERS = [service.user for service in sorted(REGISTRY, key=lambda service: not se
 WITHIN = 5.0  # seconds: what is promised to load balancers
 
 
-async def ready(bus: Ports) -> bool:
+async def ready(ports: Ports) -> bool:
     """Whether a check passes."""
     try:
-        await bus.connection.check()
+        await ports.connection.check()
     except Refused:
         return False
     return True
@@ -35,22 +35,22 @@ async def test_without_its_quorum_nobody_is_ready(tmp_path: Path) -> None:
     they go on, it passes again."""
     async with clustered(tmp_path) as cluster:
         last = cluster.servers[2].url
-        buses = {user: await connector(last, cluster.passwords, replicas=3)(user) for user in USERS}
+        everybody = {user: await connector(last, cluster.passwords, replicas=3)(user) for user in USERS}
         try:
-            for user, bus in buses.items():
-                await eventually_async(partial(ready, bus), f"{user} is ready", within=30)
+            for user, ports in everybody.items():
+                await eventually_async(partial(ready, ports), f"{user} is ready", within=30)
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGSTOP)
             cut = time.monotonic()
-            answers = await asyncio.gather(*(ready(bus) for bus in buses.values()))
+            answers = await asyncio.gather(*(ready(ports) for ports in everybody.values()))
             assert time.monotonic() - cut < WITHIN
             assert not any(answers)
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGCONT)
-            for user, bus in buses.items():
-                await eventually_async(partial(ready, bus), f"{user} is ready again", within=60)
+            for user, ports in everybody.items():
+                await eventually_async(partial(ready, ports), f"{user} is ready again", within=60)
         finally:
             for index in (0, 1):
                 await cluster.kill(index, signal.SIGCONT)
-            for bus in buses.values():
-                await bus.connection.close()
+            for ports in everybody.values():
+                await ports.connection.close()

@@ -28,7 +28,7 @@ async def test_a_repeated_signal_is_stored_once(connect: Connect) -> None:
     """The same key gives the first one's position, from another process and at the same time too."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
     other = await connect("gateway")
-    repeats = [bus.signals.post(signal(A, key="k1")) for bus in (gateway, other, gateway, other)]
+    repeats = [ports.signals.post(signal(A, key="k1")) for ports in (gateway, other, gateway, other)]
     posted = await asyncio.gather(*repeats)
     assert len({one.position for one in posted}) == 1
     assert sorted(one.again for one in posted) == [False, True, True, True]

@@ -1,4 +1,4 @@
-"""What both buses promise about who is handed a timer: one taker, again after a failure, all of them in the end."""
+"""What both adapters promise about who is handed a timer: one taker, again after a failure, all of them in the end."""
 
 import asyncio
 import time
@@ -24,8 +24,8 @@ async def test_two_takers_share(connect: Connect) -> None:
     """Each timer goes to one of the processes that take them, and both have some."""
     one, two = await connect("rooms"), await connect("rooms")
     takers = [Taker(), Taker()]
-    for bus, taker in zip((one, two), takers, strict=True):
-        await bus.timers.take(taker.handle, LONG)
+    for ports, taker in zip((one, two), takers, strict=True):
+        await ports.timers.take(taker.handle, LONG)
     await asyncio.gather(*(one.timers.arm(empty(f"room-{n}", 0.5)) for n in range(200)))
     await eventually(lambda: sum(len(taker.taken) for taker in takers) >= 200, "all are taken")
     names = takers[0].names + takers[1].names

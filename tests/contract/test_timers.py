@@ -1,4 +1,4 @@
-"""What both buses promise about timers: when they fire, for whom, and what they survive."""
+"""What both adapters promise about timers: when they fire, for whom, and what they survive."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from shared.values.errors import Code, Refused
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
-from tests.support.buses import on_nats
+from tests.support.broker_kind import on_nats
 from tests.support.patience import eventually, eventually_async
 from tests.support.timers import AN_HOUR, LONG, RETRY, Taker, empty, lease, settled
 

@@ -117,9 +117,9 @@ async def _living(s: Stage, size: Size) -> AsyncIterator[None]:
     yield
 
 
-async def _leader(bus: Ports) -> int:
+async def _leader(ports: Ports) -> int:
     """Which server leads the log: its number in the cluster."""
-    answer = await over_nats(bus).client.request(f"$JS.API.STREAM.INFO.{LOG_STREAM}", b"", timeout=5)
+    answer = await over_nats(ports).client.request(f"$JS.API.STREAM.INFO.{LOG_STREAM}", b"", timeout=5)
     name: str = json.loads(answer.data)["cluster"]["leader"]
     return int(name.rpartition("-")[2]) - 1
 

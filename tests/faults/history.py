@@ -66,13 +66,13 @@ class History:
             self.marks.setdefault(mark, fact)
 
     @classmethod
-    async def read(cls, bus: Ports, room_id: str) -> "History":
+    async def read(cls, ports: Ports, room_id: str) -> "History":
         """The whole log as it is now. A broker that cannot answer is asked again."""
         entries: list[Entry] = []
         refusals, after = 0, NOWHERE
         while True:
             try:
-                page = await bus.room_log.read(event_log(RoomId(room_id)), after=after, limit=PAGE)
+                page = await ports.room_log.read(event_log(RoomId(room_id)), after=after, limit=PAGE)
             except Refused:
                 refusals += 1
                 if refusals > PATIENCE:

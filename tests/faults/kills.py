@@ -74,10 +74,10 @@ async def kill_nats(nats: EmbeddedNats) -> None:
 async def _until_gone(s: Stage, within: float) -> float:
     """Until the logs have nobody in a room but those who live, or the time is over; the seconds it took."""
     started = time.monotonic()
-    bus = await s.fleet.ports()
+    ports = await s.fleet.ports()
     while (took := time.monotonic() - started) < within:
         living = {belief.own for caller in s.load.callers if caller.alive for belief in caller.rooms.values()}
-        if all(log.seats.keys() <= living for log in (await histories(bus, s.ledger)).values()):
+        if all(log.seats.keys() <= living for log in (await histories(ports, s.ledger)).values()):
             return took
         await asyncio.sleep(0.5)
     return took

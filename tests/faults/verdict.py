@@ -53,18 +53,18 @@ class Findings:
                 row.wrong.append(f"{begin}{len(sentences)} × {kind}: " + " | ".join(sentences[:EXAMPLES]))
 
 
-async def histories(bus: Ports, ledger: Ledger) -> dict[str, History]:
+async def histories(ports: Ports, ledger: Ledger) -> dict[str, History]:
     """The logs of all rooms the callers were in or asked for."""
-    return {room_id: await History.read(bus, room_id) for room_id in sorted(ledger.rooms)}
+    return {room_id: await History.read(ports, room_id) for room_id in sorted(ledger.rooms)}
 
 
 async def settled(
-    bus: Ports, ledger: Ledger, callers: Sequence[Caller], within: float = CATCH_UP
+    ports: Ports, ledger: Ledger, callers: Sequence[Caller], within: float = CATCH_UP
 ) -> dict[str, History]:
     """The logs, once every living caller has come to their ends, or the time is over."""
     deadline = time.monotonic() + within
     while True:
-        logs = await histories(bus, ledger)
+        logs = await histories(ports, ledger)
         behind = [
             belief
             for caller in callers
@@ -235,13 +235,13 @@ def _ends(logs: dict[str, History], ledger: Ledger, callers: Sequence[Caller], f
                 findings.ended[fact.reason or "?"] += 1
 
 
-async def late(bus: Ports, ledger: Ledger, known: Mapping[str, int], healed_at: float) -> list[str]:
+async def late(ports: Ports, ledger: Ledger, known: Mapping[str, int], healed_at: float) -> list[str]:
     """What was refused before the heal, never acknowledged, and yet stands in the log above what was known at the heal."""
     done = {_purpose(asked) for asked in ledger.asked if asked.acknowledged}
     refused = [a for a in ledger.asked if a.refused and a.type == "update_self" and (a.replied or 0.0) < healed_at]
     last = {_purpose(asked): asked for asked in ledger.asked}
     found = []
-    logs = await histories(bus, ledger)
+    logs = await histories(ports, ledger)
     for asked in refused:
         fact = logs[asked.room_id].marks.get(asked.message["metadata"]["mark"])
         given_up = _purpose(asked) not in done and last[_purpose(asked)] is asked

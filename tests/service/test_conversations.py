@@ -1,10 +1,10 @@
-"""Conversations of clients over real WebSockets, on the in-memory bus and on real NATS."""
+"""Conversations of clients over real WebSockets, on the broker in memory and on real NATS."""
 
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.sdp import answer, candidate, offer
 from tests.support.system import System, token
 
-pytestmark = both_buses
+pytestmark = on_both
 
 
 async def test_two_clients_find_each_other(system: System) -> None:

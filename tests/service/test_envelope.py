@@ -1,9 +1,9 @@
-"""What is no message, and what a connection that sends it is told. No broker is involved, so one bus is enough."""
+"""What is no message, and what a connection that sends it is told. No broker is involved, so one kind is enough."""
 
 import json
 from typing import Any
 
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.client import Client
 from tests.support.sdp import offer
 from tests.support.system import System, token

@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from services.gateway.transport.connection import Connection
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.client import Client
 from tests.support.patience import eventually, eventually_async
 from tests.support.raw import PING, PONG, TEXT, Raw, frame, request

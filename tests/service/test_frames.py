@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, frame, request
 from tests.support.system import System, token
 

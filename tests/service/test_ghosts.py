@@ -21,14 +21,14 @@ from tests.simulation.clock import in_virtual_time
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume
 from tests.support.away import ROOM, Away, came, until_resumed
-from tests.support.buses import both_buses, on_nats
+from tests.support.broker_kind import on_both, on_nats
 from tests.support.patience import eventually_async
 from tests.support.sdp import offer
 from tests.support.services import AnyClient, Services
 from tests.support.system import System
 from tests.support.virtual import VirtualClient, VirtualSystem
 
-pytestmark = both_buses
+pytestmark = on_both
 
 
 # -- gateways ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from services.auth.settings import AuthSettings
 from shared.values.ids import AgentId
 from shared.values.moment import unix
 from tests.simulation.clock import in_virtual_time
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.sdp import offer
 from tests.support.services import AnyClient, Services
 from tests.support.system import System, token

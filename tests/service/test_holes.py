@@ -14,13 +14,13 @@ from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
 from shared.values.ids import RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.client import Client
 from tests.support.sdp import candidate, offer
 from tests.support.system import System, token
 from tests.support.view import View
 
-pytestmark = both_buses
+pytestmark = on_both
 
 
 class Lossy:

@@ -6,11 +6,11 @@ import pytest
 
 from shared.broker.subjects import ADD_PARTICIPANT, DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.values.errors import unavailable
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.sdp import offer
 from tests.support.system import System
 
-pytestmark = both_buses
+pytestmark = on_both
 
 ROOM = "voice-1"
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from shared.broker.subjects import ADD_PARTICIPANT
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.sdp import offer
 from tests.support.system import System
 from tests.support.view import View
 
-pytestmark = both_buses
+pytestmark = on_both
 
 ROOM = "voice-1"
 

@@ -6,7 +6,7 @@ from services.gateway.session.session import Session
 from shared.broker.room_log import RoomEntry
 from shared.broker.signals import Posted, Signal
 from shared.values.errors import unavailable
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.sdp import offer
 from tests.support.system import System
 

@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from tests.support.away import ROOM, Away, came, until_resumed
-from tests.support.buses import both_buses, in_memory
+from tests.support.broker_kind import in_memory, on_both
 from tests.support.client import Client
 from tests.support.sdp import answer, candidate, offer
 from tests.support.system import System, token
 
-pytestmark = both_buses
+pytestmark = on_both
 
 
 MISSED = [

@@ -14,14 +14,14 @@ from shared.broker.subjects import ADD_PARTICIPANT, CREATE_ROOM, LIST_ROOMS
 from shared.rooms.commands import ListRooms
 from shared.values.errors import Code, Refused
 from tests.support.broker import connector
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.invariants import check_log
 from tests.support.logs import begin
 from tests.support.orders import OWNER, ROOM, caller, create, join
 from tests.support.patience import eventually, eventually_async
 from tests.support.rooms import serve_rooms
 
-pytestmark = both_buses
+pytestmark = on_both
 
 LISTER = caller("lister", "rooms:list")
 
@@ -37,7 +37,7 @@ async def embedded(tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
 
 
 @pytest.fixture
-async def buses(embedded: EmbeddedNats) -> AsyncIterator[tuple[Ports, Ports]]:
+async def both(embedded: EmbeddedNats) -> AsyncIterator[tuple[Ports, Ports]]:
     """A serving replica of rooms, and a gateway; both give up after half a second."""
     make = connector(embedded.url, embedded.passwords, timeout=0.5)
     rooms, gateway = await make("rooms"), await make("gateway")
@@ -54,9 +54,9 @@ async def names(gateway: Ports) -> set[str]:
     }
 
 
-async def test_the_list_survives_a_restart(embedded: EmbeddedNats, buses: tuple[Ports, Ports]) -> None:
+async def test_the_list_survives_a_restart(embedded: EmbeddedNats, both: tuple[Ports, Ports]) -> None:
     """After a restart of the broker the same rooms are listed, and new ones are again."""
-    _, gateway = buses
+    _, gateway = both
     await gateway.requests.request(CREATE_ROOM, create("before"))
     await embedded.stop()
     await embedded.start()
@@ -68,9 +68,9 @@ async def test_the_list_survives_a_restart(embedded: EmbeddedNats, buses: tuple[
     assert await names(gateway) == {"before", "after"}
 
 
-async def test_rooms_begins_anew_on_an_empty_broker(embedded: EmbeddedNats, buses: tuple[Ports, Ports]) -> None:
+async def test_rooms_begins_anew_on_an_empty_broker(embedded: EmbeddedNats, both: tuple[Ports, Ports]) -> None:
     """Rooms of a log that is gone are neither listed nor taken, although the process had them in its cache."""
-    rooms, gateway = buses
+    rooms, gateway = both
     await gateway.requests.request(CREATE_ROOM, create())
     await gateway.requests.request(CREATE_ROOM, create("other"))
     await gateway.requests.request(ADD_PARTICIPANT, join("bob"))
@@ -89,9 +89,9 @@ async def test_rooms_begins_anew_on_an_empty_broker(embedded: EmbeddedNats, buse
     await check_log(gateway, ROOM)
 
 
-async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, buses: tuple[Ports, Ports]) -> None:
+async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, both: tuple[Ports, Ports]) -> None:
     """The broker hangs during a join: `unavailable`; asked again, the same join has one seat and one event."""
-    rooms, gateway = buses
+    rooms, gateway = both
     await gateway.requests.request(CREATE_ROOM, create())
     joining = join("bob")
     for _ in range(3):
@@ -113,9 +113,9 @@ async def test_a_join_whose_answer_got_lost(embedded: EmbeddedNats, buses: tuple
     assert (joined.participant_id, set(fold.seats), fold.last_order) == ("p_bob_1", {"p_bob_1"}, 1)
 
 
-async def test_what_others_appended_counts(buses: tuple[Ports, Ports]) -> None:
+async def test_what_others_appended_counts(both: tuple[Ports, Ports]) -> None:
     """The first of two creators has the room, also when another process wrote its log; its own retry is answered."""
-    rooms, gateway = buses
+    rooms, gateway = both
     await begin(rooms, ROOM)
     with pytest.raises(Refused) as caught:
         await gateway.requests.request(CREATE_ROOM, create(operation="other", by=caller("eve")))

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.system import System, token
 
 

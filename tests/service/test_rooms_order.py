@@ -7,14 +7,14 @@ import pytest
 
 from shared.broker.following import Following
 from shared.broker.room_log import RoomEntry
-from tests.support.buses import both_buses, in_memory
+from tests.support.broker_kind import in_memory, on_both
 from tests.support.client import Client
 from tests.support.sdp import offer
 from tests.support.system import System
 from tests.support.view import View
 
 
-@both_buses
+@on_both
 async def test_a_join_storm(system: System) -> None:
     """Twenty clients join and change at once, on two gateways: each one's own view ends as everybody else's."""
     await system.start(gateways=2, default_max_participants=30, mesh_participants=30, rooms=2)
@@ -41,7 +41,7 @@ async def test_a_join_storm(system: System) -> None:
         assert view.revision == last == 1 + 20 + 20 + 4
 
 
-@both_buses
+@on_both
 async def test_two_tabs_join_at_the_same_moment(system: System) -> None:
     """The same agent and device on two gateways at once: one of them is in, the other one was told why not."""
     await system.start(gateways=2, rooms=2)
@@ -84,7 +84,7 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     assert view.participants[alice.participants["voice-1"]]["name"] == "Name 4"
 
 
-@both_buses
+@on_both
 async def test_a_gateway_that_hears_late(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whom room_users shows can be written to at once, although live copies of the log come late to this gateway."""
     await system.start(gateways=2)

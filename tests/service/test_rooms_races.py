@@ -32,10 +32,10 @@ async def system(empty_nats: EmbeddedNats | ContainerNats) -> AsyncIterator[Syst
     await system.stop()
 
 
-async def outcome(bus: Ports, command: AddParticipant) -> Joined | Code:
+async def outcome(ports: Ports, command: AddParticipant) -> Joined | Code:
     """Ask to join: the seat, or why not."""
     try:
-        return await bus.requests.request(ADD_PARTICIPANT, command)
+        return await ports.requests.request(ADD_PARTICIPANT, command)
     except Refused as refused:
         return refused.code
 
@@ -45,7 +45,7 @@ def codes(outcomes: list[Joined | Code]) -> Counter[str]:
 
 
 async def two_replicas(system: System) -> tuple[Ports, Ports]:
-    """Both replicas, and the buses of two gateways. Nothing changes in a room but who is in it."""
+    """Both replicas, and the ports of two gateways. Nothing changes in a room but who is in it."""
     await system.start(gateways=2, rooms=2, mesh_participants=CLIENTS)
     one, two = system.ports[-2:]
     return one, two
@@ -126,7 +126,7 @@ async def test_the_same_command_asked_of_both_replicas(system: System) -> None:
     await one.requests.request(CREATE_ROOM, create(max_participants=SEATS))
     for i in range(20):
         same = join(f"agent-{i % SEATS}", n=i)
-        got = await asyncio.gather(*(bus.requests.request(ADD_PARTICIPANT, same) for bus in (one, two, one, two)))
+        got = await asyncio.gather(*(ports.requests.request(ADD_PARTICIPANT, same) for ports in (one, two, one, two)))
         assert {joined.participant_id for joined in got} == {same.participant_id}
     fold = await check_log(one, ROOM)
     assert fold.last_order == 20

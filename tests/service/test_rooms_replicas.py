@@ -16,31 +16,31 @@ from shared.rooms.roster import Roster, Snapshot
 from shared.values.errors import Code, Refused
 from shared.values.ids import ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
-from tests.support.buses import both_buses
+from tests.support.broker_kind import on_both
 from tests.support.invariants import check_log
 from tests.support.orders import ROOM, caller, close, create, join, leave
 from tests.support.patience import eventually_async
 from tests.support.rooms import EVERYBODY, listed
 from tests.support.system import System
 
-pytestmark = both_buses
+pytestmark = on_both
 
-MakeBus = Callable[[str], Awaitable[Ports]]
+MakePorts = Callable[[str], Awaitable[Ports]]
 
 
-async def gateway_of(system: System, make_bus: MakeBus) -> Ports:
-    """Two replicas of rooms, and a gateway's bus."""
+async def gateway_of(system: System, make_ports: MakePorts) -> Ports:
+    """Two replicas of rooms, and a gateway's ports."""
     await system.start(gateways=0, rooms=2)
-    system.ports.append(await make_bus("gateway"))
+    system.ports.append(await make_ports("gateway"))
     return system.ports[-1]
 
 
 # -- the list ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_new_room_is_in_every_list_at_once(system: System, make_bus: MakeBus) -> None:
+async def test_a_new_room_is_in_every_list_at_once(system: System, make_ports: MakePorts) -> None:
     """Right after its creation was answered, whichever replica did it, every replica lists it; right after its close none."""
-    gateway = await gateway_of(system, make_bus)
+    gateway = await gateway_of(system, make_ports)
     for n in range(20):
         await gateway.requests.request(CREATE_ROOM, create(f"room-{n}"))
         for directory in [rooms.directory for rooms in system.rooms]:
@@ -52,9 +52,9 @@ async def test_a_new_room_is_in_every_list_at_once(system: System, make_bus: Mak
     assert await listed(system.rooms[0].directory) == await listed(system.rooms[1].directory)
 
 
-async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bus: MakeBus) -> None:
+async def test_a_replica_that_starts_lists_what_there_is(system: System, make_ports: MakePorts) -> None:
     """A restarted replica knows every open room with its present count, and none that closed."""
-    gateway = await gateway_of(system, make_bus)
+    gateway = await gateway_of(system, make_ports)
     for n in range(12):
         await gateway.requests.request(CREATE_ROOM, create(f"room-{n}", name="before"))
     await gateway.requests.request(ADD_PARTICIPANT, join("bob", "room-3"))
@@ -67,9 +67,9 @@ async def test_a_replica_that_starts_lists_what_there_is(system: System, make_bu
     assert await listed(system.rooms[2].directory) == await listed(system.rooms[0].directory)
 
 
-async def test_the_list_is_paged_newest_first(system: System, make_bus: MakeBus) -> None:
+async def test_the_list_is_paged_newest_first(system: System, make_ports: MakePorts) -> None:
     """Pages of any size give every room once, newest first; a room made meanwhile does not shift them."""
-    gateway = await gateway_of(system, make_bus)
+    gateway = await gateway_of(system, make_ports)
     made = [(await gateway.requests.request(CREATE_ROOM, create(f"room-{n}"))).room for n in range(7)]
     newest_first = [room.room_id for room in sorted(made, key=lambda r: (r.created_at, r.room_id), reverse=True)]
     for limit in (1, 2, 3, 7, 8):
@@ -81,9 +81,9 @@ async def test_the_list_is_paged_newest_first(system: System, make_bus: MakeBus)
     assert [room.room_id for room in [*first.rooms, *second.rooms]] == newest_first
 
 
-async def test_everybody_lists_what_they_may_find(system: System, make_bus: MakeBus) -> None:
+async def test_everybody_lists_what_they_may_find(system: System, make_ports: MakePorts) -> None:
     """Rooms one made or may join; a page is full of those, however many others lie between. A foreign cursor is refused."""
-    gateway = await gateway_of(system, make_bus)
+    gateway = await gateway_of(system, make_ports)
     for n in range(9):
         await gateway.requests.request(CREATE_ROOM, create(f"room-{n}", caller(f"agent-{n % 3}"), access="token"))
     await gateway.requests.request(CREATE_ROOM, create("open"))
@@ -101,10 +101,10 @@ async def test_everybody_lists_what_they_may_find(system: System, make_bus: Make
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) -> None:
+async def test_a_cache_of_one_room_is_enough(system: System, make_ports: MakePorts) -> None:
     """Rooms that push each other out of the cache, on two replicas, lose nothing; the cache keeps its bound."""
     await system.start(gateways=0, rooms=2, cached_rooms=1, snapshot_every=3)
-    system.ports.append(await make_bus("gateway"))
+    system.ports.append(await make_ports("gateway"))
     gateway = system.ports[-1]
     names = [f"room-{n}" for n in range(4)]
     for name in names:
@@ -129,14 +129,14 @@ async def test_a_cache_of_one_room_is_enough(system: System, make_bus: MakeBus) 
         assert (await check_log(gateway, RoomId(name))).seats == {}
 
 
-async def lived_in(bus: Ports) -> None:
+async def lived_in(ports: Ports) -> None:
     """A room with a log of forty entries and two participants."""
-    await bus.requests.request(CREATE_ROOM, create())
-    await bus.requests.request(ADD_PARTICIPANT, join("stays"))
+    await ports.requests.request(CREATE_ROOM, create())
+    await ports.requests.request(ADD_PARTICIPANT, join("stays"))
     for n in range(1, 20):
-        await bus.requests.request(ADD_PARTICIPANT, join("guest", n=n))
+        await ports.requests.request(ADD_PARTICIPANT, join("guest", n=n))
         if n < 19:
-            await bus.requests.request(REMOVE_PARTICIPANT, leave(f"p_guest_{n}"))
+            await ports.requests.request(REMOVE_PARTICIPANT, leave(f"p_guest_{n}"))
 
 
 class Readings:
@@ -155,57 +155,57 @@ class Readings:
 
 
 async def test_a_snapshot_keeps_the_tail_short(
-    system: System, make_bus: MakeBus, monkeypatch: pytest.MonkeyPatch
+    system: System, make_ports: MakePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replica that does not know the room reads its snapshot and fewer entries than one interval, not the whole log."""
     await system.start(gateways=0, rooms=1, snapshot_every=3)
-    system.ports.append(await make_bus("gateway"))
+    system.ports.append(await make_ports("gateway"))
     gateway = system.ports[-1]
     await lived_in(gateway)
     whole = await check_log(gateway, ROOM)
     assert len(await gateway.room_log.read(event_log(ROOM), limit=1000)) >= 39
-    bus = await make_bus("rooms")
-    system.ports.append(bus)
+    ports = await make_ports("rooms")
+    system.ports.append(ports)
 
     async def snapshot_is_there() -> bool:
-        found = await bus.snapshots.load(ROOM)
+        found = await ports.snapshots.load(ROOM)
         return found is not None and found.revision > whole.revision - 3
 
     await eventually_async(snapshot_is_there, "the newest snapshot is written")
-    readings = Readings(bus.room_log, monkeypatch)
-    log = RoomLog(bus, capacity=10, snapshot_every=1000, waiting=10)
+    readings = Readings(ports.room_log, monkeypatch)
+    log = RoomLog(ports, capacity=10, snapshot_every=1000, waiting=10)
     async with log.turn(ROOM):
         fold = await log.load(ROOM)
     assert readings.entries < 3
-    assert fold.snapshot(whole=True) == whole_of(whole, bus)
+    assert fold.snapshot(whole=True) == whole_of(whole, ports)
     assert {seat.participant.id for seat in fold.seats.values()} == {"p_stays_1", "p_guest_19"}
     assert fold.seats[ParticipantId("p_stays_1")].session == "s_stays_1"
 
 
-def whole_of(fold: Roster, bus: Ports) -> Snapshot:
-    """The state check_log found, as this bus would write it."""
-    fold.incarnation = bus.room_log.incarnation
+def whole_of(fold: Roster, ports: Ports) -> Snapshot:
+    """The state check_log found, as this broker would have it."""
+    fold.incarnation = ports.room_log.incarnation
     return fold.snapshot(whole=True)
 
 
-async def test_without_a_snapshot_the_log_is_enough(system: System, make_bus: MakeBus) -> None:
+async def test_without_a_snapshot_the_log_is_enough(system: System, make_ports: MakePorts) -> None:
     """Snapshots are a cache: a replica that finds none comes to the same state from the log alone."""
     await system.start(gateways=0, rooms=1, snapshot_every=1000)
-    system.ports.append(await make_bus("gateway"))
+    system.ports.append(await make_ports("gateway"))
     await lived_in(system.ports[-1])
-    bus = await make_bus("rooms")
-    system.ports.append(bus)
-    assert await bus.snapshots.load(ROOM) is None
-    log = RoomLog(bus, capacity=10, snapshot_every=1000, waiting=10)
+    ports = await make_ports("rooms")
+    system.ports.append(ports)
+    assert await ports.snapshots.load(ROOM) is None
+    log = RoomLog(ports, capacity=10, snapshot_every=1000, waiting=10)
     fold = await log.load(ROOM)
-    assert fold.snapshot(whole=True) == whole_of(await check_log(bus, ROOM), bus)
-    assert fold.sequence == await bus.room_log.position(subjects.ALL_EVENTS)
+    assert fold.snapshot(whole=True) == whole_of(await check_log(ports, ROOM), ports)
+    assert fold.sequence == await ports.room_log.position(subjects.ALL_EVENTS)
 
 
-async def test_too_many_at_one_room_are_refused(make_bus: MakeBus) -> None:
+async def test_too_many_at_one_room_are_refused(make_ports: MakePorts) -> None:
     """More commands than may wait for one room are `unavailable` at once; other rooms are not held up."""
-    bus = await make_bus("rooms")
-    log = RoomLog(bus, capacity=10, snapshot_every=100, waiting=2)
+    ports = await make_ports("rooms")
+    log = RoomLog(ports, capacity=10, snapshot_every=100, waiting=2)
     async with log.turn(ROOM):
         waiting = asyncio.ensure_future(_take_turn(log, ROOM))
         await asyncio.sleep(0)
@@ -215,7 +215,7 @@ async def test_too_many_at_one_room_are_refused(make_bus: MakeBus) -> None:
         await _take_turn(log, RoomId("room-b"))
         assert not waiting.done()
     await waiting
-    await bus.connection.close()
+    await ports.connection.close()
 
 
 async def _take_turn(log: RoomLog, room_id: RoomId) -> None:

@@ -10,7 +10,7 @@ from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.signals import Posted, Signal
 from tests.service.test_signaling import at, pair
 from tests.support.broker import connector, container_engine
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.sdp import candidate, offer
 from tests.support.system import System
 

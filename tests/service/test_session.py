@@ -7,7 +7,7 @@ import pytest
 
 from shared.broker.ports import Ports
 from tests.simulation.clock import in_virtual_time
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.system import System, token
 from tests.support.virtual import VirtualSystem
 

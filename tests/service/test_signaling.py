@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from services.gateway.session.idempotency import REMEMBERED
-from tests.support.buses import both_buses, in_memory
+from tests.support.broker_kind import in_memory, on_both
 from tests.support.client import Client
 from tests.support.sdp import SAMPLES, answer, candidate, offer
 from tests.support.system import System
@@ -45,7 +45,7 @@ async def test_verbatim_between_gateways(system: System) -> None:
         assert "negotiation" not in heard
 
 
-@both_buses
+@on_both
 async def test_order_is_kept(system: System) -> None:
     """Two hundred messages each way at once: each direction arrives whole and in the order sent."""
     alice, bob = await pair(system, message_rate=100_000, message_burst=1000)
@@ -187,7 +187,7 @@ async def test_rooms_do_not_mix(system: System) -> None:
     await bob.silence("offer")
 
 
-@both_buses
+@on_both
 async def test_nothing_after_user_left(system: System) -> None:
     """Candidates sent while somebody leaves: after its user_left nothing of it comes, and nothing goes to it."""
     alice, bob = await pair(system, message_rate=100_000, message_burst=1000)

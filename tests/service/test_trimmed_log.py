@@ -6,7 +6,7 @@ from shared.broker.room_log import StoredEvents
 from shared.values.ids import RoomId
 from tests.service.test_holes import pair
 from tests.support.away import ROOM, Away, came, until_resumed
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.client import Message
 from tests.support.system import System
 from tests.support.trimmed import write_snapshot

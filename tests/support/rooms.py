@@ -1,4 +1,4 @@
-"""The rooms service on any bus, in this process."""
+"""The rooms service on any broker, in this process."""
 
 import time
 from typing import Any

@@ -1,8 +1,8 @@
 """The two tiers of tests, and the groups of tests that pytest-xdist keeps in one process.
 
-`make test` leaves out what is marked `slow`; `make test-all` runs everything. `bus_kind` of `tests/service` is the
-in-memory bus in the first, and NATS as well in the second. A test whose claim is about races, replicas, gaps or resume
-is marked `both_buses`, and runs on both in either tier.
+`make test` leaves out what is marked `slow`; `make test-all` runs everything. `broker_kind` of `tests/service` is the
+broker in memory in the first, and NATS as well in the second; where the claim is about races, replicas, holes or resume,
+the test is marked `on_both` and runs on both in either.
 """
 
 from collections.abc import Sequence
@@ -57,8 +57,9 @@ def _place(nodeid: str, order: Sequence[str]) -> int:
 
 
 def _is_for_the_longer_run(item: pytest.Item) -> bool:
-    """Whether a test on NATS repeats a conversation of the bus in memory, and its claim is not about the bus."""
-    if not item.nodeid.startswith("tests/service/") or item.get_closest_marker("both_buses"):
+    """A conversation that another test has on the broker in memory, and whose claim is not about the broker."""
+    if not item.nodeid.startswith("tests/service/") or item.get_closest_marker("on_both"):
         return False
-    chosen = [mark for mark in item.iter_markers("parametrize") if mark.args[0] == "bus_kind"]
-    return not chosen and getattr(item, "callspec", None) is not None and item.callspec.params.get("bus_kind") == "nats"  # type: ignore[attr-defined]
+    chosen = [mark for mark in item.iter_markers("parametrize") if mark.args[0] == "broker_kind"]
+    call = getattr(item, "callspec", None)
+    return not chosen and call is not None and call.params.get("broker_kind") == "nats"

@@ -50,8 +50,8 @@ class Taker:
         return lambda: len(self.taken) >= count
 
 
-async def settled(bus: Ports, taker: Taker) -> None:
-    """Wait until all timers that were due before now have been handed over."""
+async def settled(ports: Ports, taker: Taker) -> None:
+    """What was due before now has been handed over by now."""
     last = empty("the-last-one", 0.3)
-    await bus.timers.arm(last)
+    await ports.timers.arm(last)
     await eventually(lambda: last.name in taker.names, "the last one is taken")

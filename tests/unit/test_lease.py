@@ -1,4 +1,4 @@
-"""The gateway's lease: kept while the broker answers, given up in time when it does not. In virtual time, on the bus in memory."""
+"""The gateway's lease: kept while the broker answers, given up in time when it does not. In virtual time, on the broker in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -68,7 +68,7 @@ def test_a_participant_changes_what_it_says_of_itself() -> None:
     assert room.seat("p_bob_1").epoch == 1
 
 
-def test_a_change_of_media_crosses_the_bus_as_it_was_given() -> None:
+def test_a_change_of_media_crosses_the_broker_as_it_was_given() -> None:
     """Between processes a kind that was not named stays unnamed: muting does not turn the camera off."""
     for given in ({"audio": {"state": "muted"}}, {"audio": {"state": "muted"}, "video": None}, {}):
         patch = MediaPatch.model_validate(given)

@@ -1,4 +1,4 @@
-"""The REST API over the real rooms and auth, on a bus in memory; and the words its tests are written in."""
+"""The REST API over the real rooms and auth, on a broker in memory; and the words its tests are written in."""
 
 import os
 from collections.abc import Callable, Mapping

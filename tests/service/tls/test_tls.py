@@ -13,7 +13,7 @@ import pytest
 
 from services.gateway.server import GatewayServer
 from services.gateway.transport.connection import Connection
-from tests.support.buses import in_memory
+from tests.support.broker_kind import in_memory
 from tests.support.client import Client
 from tests.support.raw import CLOSE, PING, PONG, Raw, frame, request
 from tests.support.sdp import offer
