@@ -26,6 +26,7 @@ from services.gateway.transport.tls import TlsServer
 from shared.runtime.ops import EmbeddedServer
 
 BACKLOG = 2048
+ENDING_SECONDS = 0.05  # for cancelled requests to end; only then rooms is told that a connection is gone
 FAREWELL_SECONDS = 3.0  # at the end, for telling rooms whose connections are gone
 
 
@@ -84,9 +85,7 @@ class GatewayServer:
 
     def gone(self, connection: Connection) -> None:
         """An admitted connection is gone."""
-        session = self._sessions.pop(connection, None)
-        if session is not None and session.entered:
-            metrics.SESSIONS.dec()
+        self._sessions.pop(connection, None)
         left = self._addresses.get(connection.address, 1) - 1
         if left:
             self._addresses[connection.address] = left
@@ -130,7 +129,7 @@ class GatewayServer:
         await drain(self._sessions.values, seconds)
         for connection in list(self._sessions):
             connection.abort()
-        await asyncio.sleep(0)
+        await asyncio.sleep(ENDING_SECONDS)
         await self.context.departures.finish(FAREWELL_SECONDS)
         self._uvicorn.should_exit = True
         port, *others = self._tasks

@@ -1,5 +1,6 @@
 """Which connection of this gateway has a session: the newest one that opened or resumed it."""
 
+import asyncio
 from typing import Protocol
 
 from shared.values.ids import RoomId, SessionKey
@@ -20,13 +21,21 @@ class SessionRegistry:
 
     def __init__(self) -> None:
         self._holders: dict[SessionKey, SessionOwner] = {}
+        self._handing_over: set[asyncio.Task[None]] = set()
 
     async def take(self, session: SessionKey, holder: SessionOwner, rooms: frozenset[RoomId]) -> None:
-        """Give the session, with these rooms, to this connection. An earlier connection here hands it over first."""
+        """Give the session, with these rooms, to this connection. An earlier connection here hands it over first.
+
+        The hand-over runs to its end also when this connection breaks off meanwhile: half of it would leave the earlier
+        connection open and deaf.
+        """
         before = self._holders.get(session)
         self._holders[session] = holder
         if before is not None and before is not holder:
-            await before.hand_over(rooms)
+            task = asyncio.create_task(before.hand_over(rooms), name="hand-over")
+            self._handing_over.add(task)
+            task.add_done_callback(self._handing_over.discard)
+            await asyncio.shield(task)
 
     def leave(self, session: SessionKey, holder: SessionOwner) -> None:
         """The connection is gone: forget it, unless another one has the session by now."""

@@ -6,7 +6,7 @@ from typing import cast
 from services.gateway.context import GatewayContext
 from services.gateway.drain import drain
 from services.gateway.features import FEATURES
-from services.gateway.server import FAREWELL_SECONDS
+from services.gateway.server import ENDING_SECONDS, FAREWELL_SECONDS
 from services.gateway.session.dispatcher import Dispatcher
 from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
@@ -76,7 +76,7 @@ class Gateway:
         await drain(self._sessions.values, seconds)
         for socket in list(self._sessions):
             socket.abort()
-        await asyncio.sleep(0)
+        await asyncio.sleep(ENDING_SECONDS)
         await self.context.departures.finish(FAREWELL_SECONDS)
         for task in self._tasks:
             task.cancel()

@@ -51,8 +51,17 @@ class Authentication:
         if resume is not None:
             metrics.RESUMES.labels("gone").inc()
         entered = self._opened(message.device_id, token)
-        await context.registry.take(entered.key, self._session, frozenset())
+        await self._take(entered, frozenset())
         return entered
+
+    async def _take(self, entered: Entered, rooms: frozenset[RoomId]) -> None:
+        """Have the registry know this connection as the session's, or not at all when it breaks off meanwhile."""
+        registry = self._context.registry
+        try:
+            await registry.take(entered.key, self._session, rooms)
+        except BaseException:
+            registry.leave(entered.key, self._session)
+            raise
 
     def _opened(self, device_id: str | None, token: str) -> Entered:
         context = self._context
@@ -70,9 +79,9 @@ class Authentication:
         """Resume the session. None when it is gone: the client named rooms, and came too late for all of them."""
         registry, session = self._context.registry, self._session
         entered = self._opened(device_id, token)
-        await registry.take(entered.key, session, frozenset(cursors))
         comebacks: list[Comeback] = []
         try:
+            await self._take(entered, frozenset(cursors))
             for part in entered.parts.values():
                 comebacks += await part.resume(cursors, self._login.agent)
         except BaseException:

@@ -51,15 +51,21 @@ class RequestQueue:
             await self._handle(request)
         self._worker = None
 
-    def break_off(self) -> None:
-        """Drop what waits, and cancel the request that is being handled."""
+    def break_off(self, then: Callable[[], None]) -> None:
+        """Drop what waits, and cancel the request that is being handled. Call `then` when that has ended.
+
+        The request may go on for a while, or to its end: in Python 3.11 `asyncio.wait_for`, with which NATS is asked,
+        loses a cancellation that comes together with the answer.
+        """
         self._waiting.clear()
-        if self._worker is not None:
-            self._worker.cancel()
+        if self._worker is None:
+            then()
+            return
+        self._worker.add_done_callback(lambda _worker: then())
+        self._worker.cancel()
 
     async def broken_off(self) -> None:
         """As `break_off`; returns when the cancelled request has ended."""
-        worker = self._worker
-        self.break_off()
-        if worker is not None:
-            await asyncio.wait({worker})
+        ended = asyncio.Event()
+        self.break_off(ended.set)
+        await ended.wait()

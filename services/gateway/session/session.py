@@ -106,13 +106,20 @@ class Session:
         self.connection.last_words(pushes.error(Refused(Code.BAD_MESSAGE, why), NOBODY))
 
     def closed(self) -> None:
-        """The connection is gone: its seats are held for the grace time, or given up when the session is over."""
+        """The connection is gone."""
         waiting = self._queue.waiting
-        self._queue.break_off()
+        if self._parts is not None:
+            for message in waiting:
+                self._dispatcher.unhandled(self, message)
+        self._queue.break_off(self._gone)
+
+    def _gone(self) -> None:
+        """The connection is gone, and no request of it is handled any more: its seats are held for the grace time, or
+        given up when the session is over.
+        """
         if self._parts is None:
             return
-        for message in waiting:
-            self._dispatcher.unhandled(self, message)
+        metrics.SESSIONS.dec()
         self.context.registry.leave(self._key, self)
         for part in self._parts.values():
             if self._over is not None:
