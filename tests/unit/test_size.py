@@ -25,7 +25,7 @@ def test_what_is_too_long_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert size.too_long(["short.py", "long.py", "file.py"]) == {"long.py:f": 46, "file.py": 301}
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js here")
+@pytest.mark.skipif(shutil.which("node") is None or not size.PARSER.exists(), reason="TypeScript is not installed here")
 def test_functions_of_javascript_are_measured() -> None:
     """Also those of classes, by TypeScript's parser."""
     found = {(name, function) for name, function, _ in size.all_functions(["clients/js/src/outgoing.js"])}

@@ -55,7 +55,7 @@ class NatsLog(Generic[Draft, Item]):
 
     async def read(self, subject: str, *, after: Position = NOWHERE, limit: int) -> list[Item]:
         """See Log. Asks for the first entry alone, since most reads find none or few."""
-        first = await self._get({"seq": after + 1, "next_by_subj": subject})
+        first = await self._first(subject, after)
         if first is None or limit == 1:
             return [] if first is None else [first]
         body = {"seq": first.position + 1, "batch": limit - 1, "next_by_subj": subject}
@@ -129,11 +129,17 @@ class NatsLog(Generic[Draft, Item]):
         if not answer.data or "error" in json.loads(answer.data):
             raise unavailable("the log")
 
-    async def _get(self, body: dict[str, Any]) -> Item | None:
-        answer = await self._replies.one(f"$JS.API.DIRECT.GET.{self._stream}", json.dumps(body).encode())
-        if status(answer.headers) == "503":
-            raise unavailable("the log")
-        return self._entry(answer)
+    async def _first(self, subject: str, after: Position) -> Item | None:
+        """The first entry above a position. What is stored there and is no entry hides none behind it."""
+        while True:
+            body = json.dumps({"seq": after + 1, "next_by_subj": subject}).encode()
+            answer = await self._replies.one(f"$JS.API.DIRECT.GET.{self._stream}", body)
+            if status(answer.headers) == "503":
+                raise unavailable("the log")
+            entry, stored = self._entry(answer), (answer.headers or {}).get("Nats-Sequence")
+            if entry is not None or stored is None:
+                return entry
+            after = Position(int(stored))
 
     async def _get_batch(self, body: dict[str, Any]) -> list[Item]:
         answers = await self._replies.batch(f"$JS.API.DIRECT.GET.{self._stream}", json.dumps(body).encode())
