@@ -118,12 +118,19 @@ class RoomLog:
         return fold
 
     async def _snapshot(self, room_id: RoomId) -> Snapshot | None:
-        """The room's snapshot, if this version of the fold made it: another one may have skipped unknown events."""
+        """The room's snapshot, if this version of the fold made it and the log goes as far. Raises Refused.
+
+        Another version may have skipped unknown events. A snapshot above the log's end is none of this log: no entry
+        would ever follow it, and the room would stay unavailable.
+        """
         try:
             snapshot = await self._snapshots.load(room_id)
         except ValueError:  # a newer version's snapshot, which cannot be parsed
             return None
-        return snapshot if snapshot is not None and snapshot.fold_version == Roster.fold_version else None
+        if snapshot is None or snapshot.fold_version != Roster.fold_version:
+            return None
+        end = await self._log.position(subjects.event_log(room_id))  # asked of the leader, since a read may lag
+        return snapshot if snapshot.sequence <= end else None
 
     def _keep(self, fold: Roster) -> None:
         self._folds[fold.room_id] = fold

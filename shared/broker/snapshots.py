@@ -13,7 +13,7 @@ class Snapshots(Protocol):
         """Keep this as the room's snapshot."""
 
     async def load(self, room_id: RoomId) -> Snapshot | None:
-        """The room's snapshot, if there is one of this incarnation of the log."""
+        """The room's snapshot, if there is one of this incarnation of the log. Raises ValueError when it cannot be read."""
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -21,7 +21,12 @@ def encode(snapshot: Snapshot) -> bytes:
     return snapshot.model_dump_json(by_alias=True).encode()
 
 
-def usable(stored: bytes | None, incarnation: str) -> Snapshot | None:
-    """The stored snapshot, if it belongs to the log of this incarnation. Raises ValueError when it cannot be read."""
+def usable(stored: bytes | None, room_id: RoomId, incarnation: str) -> Snapshot | None:
+    """The stored snapshot, if it is of this room and of this incarnation of the log.
+
+    Raises ValueError when it cannot be read.
+    """
     snapshot = Snapshot.model_validate_json(stored, extra="ignore") if stored else None
-    return snapshot if snapshot is not None and snapshot.incarnation == incarnation else None
+    if snapshot is None or (snapshot.room_id, snapshot.incarnation) != (room_id, incarnation):
+        return None
+    return snapshot

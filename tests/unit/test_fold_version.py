@@ -5,7 +5,8 @@ import json
 import pytest
 
 from services.rooms import log as rooms_log
-from services.rooms.decision import RoomInput
+from services.rooms.decision import RoomInput, Rules
+from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.ports import connect
@@ -14,7 +15,7 @@ from shared.broker.subjects import event_log
 from shared.rooms.events import Batch, Change, RoomEvent, Stamp
 from shared.rooms.roster import FOLD_VERSION, Roster, Snapshot
 from shared.values.position import NOWHERE, Position
-from tests.support.orders import ROOM, LoggedRoom, create, join
+from tests.support.orders import NOW, ROOM, LoggedRoom, create, join
 
 
 class NewerRoster(Roster):
@@ -110,6 +111,21 @@ async def test_snapshots_that_say_nothing_or_cannot_be_read(broker: MemoryBroker
         stored |= {"foldVersion": FOLD_VERSION + 1, "room": stored["room"] | {"type": "holographic"}}
     broker.snapshots[ROOM] = json.dumps(stored).encode()
     assert list((await rooms_of(ports).load(ROOM)).seats) == ["p_a_1", "p_b_1"]
+
+
+@pytest.mark.parametrize("wrong", [{"roomId": "another"}, {"sequence": 3}, {"sequence": 10**9}])
+async def test_a_snapshot_that_is_not_of_this_log(broker: MemoryBroker, ports: Ports, wrong: dict[str, object]) -> None:
+    """Another room's, or one from above the end of the room's log, is no snapshot of it: the log is read, and the room can
+    be changed. Believed, the one would change the other room, and the other would never find an entry to go on from.
+    """
+    room = await append(ports, create(), join("a"))
+    stored = json.loads(room.fold.snapshot(whole=True).model_dump_json(by_alias=True))
+    stored |= {"incarnation": ports.room_log.incarnation, "origin": "believed", "seats": [], **wrong}
+    broker.snapshots[ROOM] = json.dumps(stored).encode()
+    executor = RoomExecutor(rooms_of(ports), Rules(), lambda: NOW)
+    fold = await executor.execute(join("b"))
+    assert (fold.room_id, fold.sequence, list(fold.seats)) == (ROOM, 3, ["p_a_1", "p_b_1"])
+    assert fold.origin == "create-voice-1"
 
 
 async def test_ones_own_snapshot_is_taken(ports: Ports) -> None:

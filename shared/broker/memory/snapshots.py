@@ -21,4 +21,4 @@ class MemorySnapshots:
         """See Snapshots."""
         self._connection.reach()
         broker = self._connection.broker
-        return usable(broker.snapshots.get(room_id), broker.rooms.incarnation)
+        return usable(broker.snapshots.get(room_id), room_id, broker.rooms.incarnation)

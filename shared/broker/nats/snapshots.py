@@ -29,4 +29,4 @@ class NatsSnapshots:
         body = json.dumps({"last_by_subj": subjects.snapshot(room_id)}).encode()
         answer = await self._connection.replies.one(f"$JS.API.DIRECT.GET.{subjects.SNAPSHOT_STREAM}", body)
         stored = None if status(answer.headers) else answer.data
-        return usable(stored, self._connection.incarnation(subjects.LOG_STREAM))
+        return usable(stored, room_id, self._connection.incarnation(subjects.LOG_STREAM))
