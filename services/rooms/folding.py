@@ -11,7 +11,8 @@ from shared.broker.room_log import RoomsLog, StoredState
 from shared.broker.tail import read_up_to
 from shared.rooms.events import Checkpoint
 from shared.rooms.roster import Entry, Roster, Snapshot
-from shared.values.errors import Code, Refused
+from shared.rooms.unfoldable import unfoldable
+from shared.values.errors import Refused
 from shared.values.ids import RoomId
 from shared.values.position import Position
 
@@ -36,7 +37,7 @@ def obstacle(fold: Roster, entry: Entry) -> str | None:
 
 
 class Folding:
-    """Applies entries to folds. Raises Refused with `unavailable` when this version cannot do that."""
+    """Applies entries to folds. Raises `unfoldable` when this version cannot do that."""
 
     def __init__(self, log: RoomsLog) -> None:
         self._log = log
@@ -86,4 +87,4 @@ class Folding:
                 self._told.clear()
             self._told[fold.room_id] = why
             log.error("a room's log cannot be folded here", room_id=fold.room_id, why=why, after=fold.sequence)
-        return Refused(Code.UNAVAILABLE, "this version of the service cannot read the room; try again")
+        return unfoldable()

@@ -1,7 +1,8 @@
 """Takes due timers, each in one replica of rooms, and executes them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from shared.broker.following import Following
 from shared.broker.room_notes import RoomNotes
 from shared.broker.timers import Timers
 from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
+from shared.rooms.unfoldable import is_unfoldable
 from shared.values import pauses
 from shared.values.ids import GatewayId, RoomId
 
@@ -55,22 +57,49 @@ class Timekeeper:
         await self._handlers.get(type(timer), self._executor.execute)(timer)
 
     async def _lease_ended(self, timer: LeaseEnds) -> None:
+        """Look after the gateway's rooms, and arm the sweep, which looks again. Rooms that cannot be folded are left to it.
+
+        If this timer came again for those, it would arm the sweep again each time, and the sweep would never be due.
+        """
         log.info("a gateway's lease ended", gateway=timer.gateway)
         await self._timers.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
-        await self._lost(timer.gateway)
+        outcomes = await self._lost(timer.gateway)
+        _raise_first(error for error in outcomes.values() if not is_unfoldable(error))
 
     async def _sweep(self, timer: Sweep) -> None:
-        await self._lost(timer.gateway)
-        await self._notes.forget_rooms(timer.gateway)
+        """Look again, and forget the rooms that are done. The timer comes again for those that are left."""
+        outcomes = await self._lost(timer.gateway)
+        done = [room_id for room_id, error in outcomes.items() if error is None]
+        if len(done) == len(outcomes):
+            await self._notes.forget_rooms(timer.gateway)
+        else:
+            await self._each(done, partial(self._notes.forget_room, timer.gateway))
+        # A room that cannot be folded hides no other failure.
+        _raise_first(sorted(outcomes.values(), key=is_unfoldable))
 
     async def _trim(self, timer: LogKept) -> None:
         await self._executor.trim(timer.room_id)
 
-    async def _lost(self, gateway: GatewayId) -> None:
+    async def _lost(self, gateway: GatewayId) -> dict[RoomId, BaseException | None]:
+        """Tell every room noted of the gateway that it is lost: no room's failure keeps the others from it."""
+        rooms = await self._notes.noted_rooms(gateway)
+        return await self._each(rooms, lambda room_id: self._executor.execute(GatewayLost(room_id, gateway)))
+
+    async def _each(
+        self, rooms: Sequence[RoomId], act: Callable[[RoomId], Awaitable[object]]
+    ) -> dict[RoomId, BaseException | None]:
+        """Act on all of these rooms, some at a time. Returns the failure of each, or None."""
         turn = asyncio.Semaphore(ROOMS_AT_ONCE)
 
         async def one(room_id: RoomId) -> None:
             async with turn:
-                await self._executor.execute(GatewayLost(room_id, gateway))
+                await act(room_id)
 
-        await asyncio.gather(*(one(room_id) for room_id in await self._notes.noted_rooms(gateway)))
+        failures = await asyncio.gather(*(one(room_id) for room_id in rooms), return_exceptions=True)
+        return dict(zip(rooms, failures, strict=True))
+
+
+def _raise_first(errors: Iterable[BaseException | None]) -> None:
+    for error in errors:
+        if error is not None:
+            raise error

@@ -14,5 +14,8 @@ class RoomNotes(Protocol):
     async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """The rooms noted of a gateway. May lag."""
 
+    async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """Forget one room that was noted of a gateway."""
+
     async def forget_rooms(self, gateway: GatewayId) -> None:
         """Forget what was noted of a gateway."""

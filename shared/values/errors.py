@@ -98,17 +98,25 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
     """A request is refused, for a reason that its sender may know.
 
     `message` is one sentence for people, and never repeats tokens, SDP or candidates. `details` is JSON for machines.
-    `retry_after_ms` is in milliseconds, only with `rate_limited` and `throttled`.
+    `retry_after_ms` is in milliseconds, only with `rate_limited` and `throttled`. `cause` is for our own services: it
+    goes from one to the other with the refusal, and clients do not see it.
     """
 
     def __init__(
-        self, code: Code, message: str, *, details: dict[str, Any] | None = None, retry_after_ms: int | None = None
+        self,
+        code: Code,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after_ms: int | None = None,
+        cause: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = details or {}
         self.retry_after_ms = retry_after_ms
+        self.cause = cause
 
     @property
     def retryable(self) -> bool:

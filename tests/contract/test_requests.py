@@ -79,16 +79,17 @@ async def test_a_question_is_answered(connect: Connect) -> None:
 
 
 async def test_a_refusal_arrives_whole(connect: Connect) -> None:
-    """Code, sentence, details and the time to wait are the same for the caller as for the handler."""
+    """Code, sentence, details, the time to wait and the cause are the same for the caller as for the handler."""
     rooms, gateway = await connect("rooms"), await connect("gateway")
 
     async def answer(_: Ask) -> Told:
-        raise Refused(Code.RATE_LIMITED, "not so fast, Zoë", details={"limit": [1, {"a": None}]}, retry_after_ms=1500)
+        details = {"limit": [1, {"a": None}]}
+        raise Refused(Code.RATE_LIMITED, "not so fast, Zoë", details=details, retry_after_ms=1500, cause="haste")
 
     await rooms.requests.serve(service(answer))
     got = await refused(gateway.requests.request(ASK, Ask(how_many=1)))
     assert (got.code, got.message) == (Code.RATE_LIMITED, "not so fast, Zoë")
-    assert (got.details, got.retry_after_ms) == ({"limit": [1, {"a": None}]}, 1500)
+    assert (got.details, got.retry_after_ms, got.cause) == ({"limit": [1, {"a": None}]}, 1500, "haste")
 
 
 async def test_a_bug_is_told_as_internal(connect: Connect) -> None:

@@ -28,6 +28,22 @@ async def test_rooms_are_noted(connect: Connect) -> None:
     assert await rooms.notes.noted_rooms(one) == [A]
 
 
+async def test_one_room_is_forgotten(connect: Connect) -> None:
+    """The note of this pair and no other one, also when there is none; it can be made again."""
+    rooms = await connect("rooms")
+    one, two = GatewayId("g_1"), GatewayId("g_12")
+    for gateway in (one, two):
+        for room_id in (A, B):
+            await rooms.notes.note_room(gateway, room_id)
+    for _ in range(2):
+        await rooms.notes.forget_room(one, A)
+    assert await rooms.notes.noted_rooms(one) == [B]
+    assert sorted(await rooms.notes.noted_rooms(two)) == [A, B]
+    await rooms.notes.note_room(one, A)
+    assert sorted(await rooms.notes.noted_rooms(one)) == [A, B]
+    await rooms.notes.forget_room(GatewayId("g_3"), A)
+
+
 async def test_very_many_rooms_are_noted(connect: Connect) -> None:
     """More rooms than the server answers in one direct get (1,024), with the notes of others in between."""
     rooms = await connect("rooms")

@@ -42,6 +42,10 @@ class FaultyRoomNotes(MemoryRoomNotes):
         """See RoomNotes."""
         return await self._faulty.ask("noted", partial(super().noted_rooms, gateway))
 
+    async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See RoomNotes."""
+        await self._faulty.ask("forget", partial(super().forget_room, gateway, room_id))
+
     async def forget_rooms(self, gateway: GatewayId) -> None:
         """See RoomNotes."""
         await self._faulty.ask("forget", partial(super().forget_rooms, gateway))

@@ -25,6 +25,12 @@ class MemoryRoomNotes:
         self._connection.reach()
         return list(self._notes.get(gateway, {}))
 
+    async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See RoomNotes."""
+        await asyncio.sleep(0)
+        self._connection.reach()
+        self._notes.get(gateway, {}).pop(room_id, None)
+
     async def forget_rooms(self, gateway: GatewayId) -> None:
         """See RoomNotes."""
         await asyncio.sleep(0)

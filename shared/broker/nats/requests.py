@@ -73,4 +73,5 @@ def _refusal(answer: Msg) -> Refused:
         headers.get("Nats-Service-Error", code),
         details=body.get("details"),
         retry_after_ms=body.get("retryAfterMs"),
+        cause=body.get("cause"),
     )

@@ -40,9 +40,16 @@ class NatsRoomNotes:
                 return found
             after = int(notes[-1]["Nats-Sequence"])
 
+    async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
+        """See RoomNotes."""
+        await self._forget(subjects.noted_room(gateway, room_id))
+
     async def forget_rooms(self, gateway: GatewayId) -> None:
         """See RoomNotes."""
-        body = json.dumps({"filter": subjects.noted_rooms(gateway)}).encode()
+        await self._forget(subjects.noted_rooms(gateway))
+
+    async def _forget(self, notes: str) -> None:
+        body = json.dumps({"filter": notes}).encode()
         answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{STREAM}", body)
         if not answer.data or "error" in json.loads(answer.data):
             raise unavailable("the broker")

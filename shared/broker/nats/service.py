@@ -123,7 +123,7 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
 
 
 async def _refuse(request: MicroRequest, refused: Refused) -> None:
-    body = json.dumps({"details": refused.details, "retryAfterMs": refused.retry_after_ms}).encode()
+    more = {"details": refused.details, "retryAfterMs": refused.retry_after_ms, "cause": refused.cause}
     # Without a connection the answer cannot be sent, and the caller has stopped waiting anyway.
     with contextlib.suppress(nats.errors.Error, OSError):
-        await request.respond_error(str(refused.code), refused.message, data=body)
+        await request.respond_error(str(refused.code), refused.message, data=json.dumps(more).encode())
