@@ -128,7 +128,8 @@ export class Link {
       case "probe":
         return this.#current?.probe();
       case "release":
-        return this.#held.splice(0).forEach((message) => this.#heard(message));
+        for (const message of this.#held.splice(0)) if (this.#state !== "closed") this.#heard(message);
+        return;
       case "discard":
         return void this.#held.splice(0);
       case "drop_next":

@@ -178,7 +178,8 @@ class Link:
     def _do_release(self) -> None:
         held, self._held = self._held, []
         for message in held:
-            self._owner.received(message)
+            if self.state is not State.CLOSED:  # what was heard may have closed it
+                self._owner.received(message)
         self._owner.flush()
 
     def _do_discard(self) -> None:
