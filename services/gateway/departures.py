@@ -11,6 +11,7 @@ from services.gateway import metrics
 from shared.broker.requests import Requests
 from shared.broker.subjects import DROP_PARTICIPANT, REMOVE_PARTICIPANT
 from shared.rooms.commands import DropParticipant, RemoveParticipant
+from shared.rooms.unfoldable import is_unfoldable
 from shared.values import pauses
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId, SessionKey
@@ -19,19 +20,23 @@ log = structlog.get_logger()
 
 AT_ONCE = 64  # requests under way at a time: ten thousand dropped clients must not be ten thousand requests at once
 LATE_SECONDS = 15.0  # a request whose caller gave up may still reach the log within this time
+UNFOLDABLE_SECONDS = 120.0  # in which a replica of rooms that can fold the room may answer instead
 
 
 class PendingDeparture:
     """One session's departure from one room. The first of `commands` that succeeds ends it.
 
     `late`: it undoes a request without an answer, which may still happen. If rooms keeps answering `not_in_room`, it ends
-    after `LATE_SECONDS`; any other refusal starts that time again.
+    after `LATE_SECONDS`; any other refusal starts that time again. If rooms keeps answering that it cannot fold the room,
+    it ends after `UNFOLDABLE_SECONDS`: any client can name such a room, and their number must not grow for ever.
     """
 
     def __init__(self, commands: Sequence[RemoveParticipant | DropParticipant], *, late: bool = False) -> None:
         self.commands = commands
         self._late = late
-        self._until = asyncio.get_running_loop().time() + (LATE_SECONDS if late else 0.0)
+        began = asyncio.get_running_loop().time()
+        self._until = began + (LATE_SECONDS if late else 0.0)
+        self._foldable_by = began + UNFOLDABLE_SECONDS
         self._cancelled = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -69,11 +74,17 @@ class PendingDeparture:
                     await requests.request(DROP_PARTICIPANT, command)
             except Refused as refused:
                 if refused.code is not Code.NOT_IN_ROOM:
-                    self._until = now + LATE_SECONDS if self._late else self._until
-                    return False
+                    return self._late and self._hopeless(refused, now)
             else:
                 return True
         return now >= self._until
+
+    def _hopeless(self, refused: Refused, now: float) -> bool:
+        """Whether an undo that is refused otherwise than by `not_in_room` gives up."""
+        self._until = now + LATE_SECONDS
+        if not is_unfoldable(refused):
+            self._foldable_by = now + UNFOLDABLE_SECONDS
+        return now >= self._foldable_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,7 @@ class Departures:
 
     async def cancel(self, session: SessionKey, room_id: RoomId) -> CancelledDepartures:
         """Stop undoing: the session comes to the room again, and that must last. If it fails, call `reschedule`."""
-        found = self._late.pop((session, room_id), [])
+        found = [late for late in self._late.pop((session, room_id), []) if not late.over]
         for late in found:
             await late.cancel()
         return CancelledDepartures(self, session, room_id, [late.commands for late in found])
