@@ -6,7 +6,7 @@ from functools import partial
 
 from services.gateway.ice_servers import NOT_KNOWN, SessionIce
 from services.gateway.participation.participation import Participation
-from services.gateway.participation.resumption import Ended, Resumption, Returned
+from services.gateway.participation.resumption import Ended, Resumption, Returned, undo_resume
 from services.gateway.participation.room_users import room_users
 from services.gateway.session.feature import Comeback, OpenedSession, SessionHandle, SessionPart
 from shared.auth.commands import Identity
@@ -145,10 +145,7 @@ class Participations(SessionPart):
         """See SessionPart."""
         for room_id in cursors:
             self.room_left(room_id)
-            drop = DropParticipant(
-                room_id=room_id, session=self.opened.key, gateway=self.opened.gateway, since=self.opened.since
-            )
-            self._context.departures.undo(self.opened.key, room_id, [drop])
+            undo_resume(self._context, self.opened, room_id)
 
     def ended(self, reason: LeaveReason) -> None:
         """The session is over: give all its seats up, in the background."""

@@ -18,8 +18,9 @@ from services.gateway.session.feature import OpenedSession
 from services.gateway.transport.outbox import text_frame
 from shared.auth.commands import Identity
 from shared.broker.subjects import RESUME_PARTICIPANT
-from shared.rooms.commands import Resumed, ResumeParticipant
+from shared.rooms.commands import DropParticipant, Resumed, ResumeParticipant
 from shared.rooms.roster import Departure, Snapshot
+from shared.rooms.unfoldable import is_unfoldable
 from shared.values import moment
 from shared.values.cursor import Cursor
 from shared.values.errors import Code, Refused, unavailable
@@ -61,7 +62,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A room that the session is no longer in. `departure` says why, if rooms still knows."""
+    """A room that the session is no longer in, or that rooms cannot fold. `departure` says why, if rooms still knows."""
 
     room_id: RoomId
     incarnation: str
@@ -84,6 +85,12 @@ class Ended:
         return self.departure is None or self.departure.reason == "timeout"
 
 
+def undo_resume(context: GatewayContext, opened: OpenedSession, room_id: RoomId) -> None:
+    """Drop the session's seat, in the background: its resume may still happen, and the connection before let it go."""
+    drop = DropParticipant(room_id=room_id, session=opened.key, gateway=opened.gateway, since=opened.since)
+    context.departures.undo(opened.key, room_id, [drop])
+
+
 class Resumption:
     """Resumes one session. Calls `entered` for each room it is still in, and `left` for each that it had left itself."""
 
@@ -104,7 +111,10 @@ class Resumption:
         self._left = left
 
     async def run(self, cursors: Mapping[RoomId, str]) -> list[Returned | Ended]:
-        """Resume in all these rooms at once. Raises Refused when rooms cannot answer for one of them."""
+        """Resume in all these rooms at once. Raises Refused when rooms cannot answer for one of them.
+
+        A room that rooms cannot fold has ended for this session: it must not keep the others from it.
+        """
         asked = [self._one(room_id, cursor) for room_id, cursor in cursors.items()]
         results = await asyncio.gather(*asked, return_exceptions=True)
         for result in results:
@@ -116,9 +126,13 @@ class Resumption:
         cancelled = await self._context.departures.cancel(self._opened.key, room_id)
         try:
             returned = await self._return(room_id, cursor)
-        except BaseException:
+        except BaseException as error:
             cancelled.reschedule()
-            raise
+            if not is_unfoldable(error):
+                raise
+            if not cancelled.undoing:  # several for one seat would say the same
+                undo_resume(self._context, self._opened, room_id)
+            return Ended(room_id, self._context.ports.room_log.incarnation, None)
         if isinstance(returned, Ended):
             cancelled.reschedule()
         return returned
