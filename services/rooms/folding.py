@@ -44,7 +44,9 @@ class Folding:
         self._told: dict[RoomId, str] = {}
 
     async def apply(self, fold: Roster, entry: Entry) -> None:
-        """Apply the next entry."""
+        """Apply the next entry. One that cannot be read is left out: the next revision shows whether it was a change."""
+        if not entry.events:
+            return
         if (why := obstacle(fold, entry)) is not None:
             raise self._refused(fold, why)
         if entry.checkpoint is not None and fold.misses(entry):
@@ -56,6 +58,13 @@ class Folding:
         """Raises Refused when the log has entries and none of them gave a room: it must not be taken for empty."""
         if fold.room is None and fold.sequence:
             raise self._refused(fold, "none of its entries can be read")
+
+    def check_end(self, fold: Roster, newest: Entry) -> None:
+        """Raises Refused when the newest entry cannot be read. Nothing behind it shows that it was no change, and whoever
+        decided without it would give its revision to another one.
+        """
+        if not newest.events:
+            raise self._refused(fold, "its newest entry cannot be read")
 
     async def _state(self, fold: Roster, checkpoint: Checkpoint) -> Snapshot:
         """The whole state of a snapshot in the log, with sessions and operations."""

@@ -155,17 +155,22 @@ class RoomLog:
     async def _catch_up(self, fold: Roster, up_to: Position | None = None) -> None:
         """Apply the entries after the fold: those that a read shows, or at least up to `up_to`.
 
-        Raises Refused when `up_to` cannot be read.
+        Raises Refused when `up_to` cannot be read, and for a room that this version cannot fold.
         """
+        newest: Entry | None = None
 
         async def take(page: Sequence[RoomEntry]) -> None:
+            nonlocal newest
             for entry in page:
                 if isinstance(entry, StoredEvents):
-                    await self._apply(fold, entry.entry())
+                    newest = entry.entry()
+                    await self._apply(fold, newest)
 
         if not await read_on(self._log, subjects.event_log(fold.room_id), fold.sequence, take, up_to=up_to):
             self.forget(fold.room_id)
             raise unavailable("the log")
+        if newest is not None:
+            self._folding.check_end(fold, newest)
 
     async def append(self, fold: Roster, decision: Decision) -> bool:
         """Arm the timers of a decision, then append its events.

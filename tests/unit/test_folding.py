@@ -182,6 +182,39 @@ async def test_missing_changes_make_the_room_unavailable(broker: MemoryBroker) -
     assert await Replica(broker).refuses(join("d")) is Code.UNAVAILABLE
 
 
+# A change as a later release may write it: this one cannot read it.
+UNREAD = b'[{"type":"agentlink.room.locked","time":"2026-01-01T00:00:00Z","data":{"revision":6,"locked":true}}]'
+
+
+async def test_a_newest_entry_that_cannot_be_read_makes_the_room_unavailable(broker: MemoryBroker) -> None:
+    """Nothing shows that it was no change: a replica that decided without it would give its revision away again. That holds
+    for a replica that knew the room, for one that did not, and for one that only asks.
+    """
+    warm = Replica(broker)
+    await warm.do(create(), join("a"), join("b"))
+    broker.rooms.store(event_log(ROOM), {}, UNREAD)
+    for replica in (warm, Replica(broker)):
+        assert await replica.refuses(join("c")) is Code.UNAVAILABLE
+        assert await replica.refuses(leave("p_nobody_1")) is Code.UNAVAILABLE
+        with pytest.raises(Refused):
+            await replica.executor.read(ROOM)
+    assert broker.rooms.messages[-1].body == UNREAD
+
+
+async def test_what_was_no_change_is_left_out(broker: MemoryBroker) -> None:
+    """When the next entry has the next revision, the one that cannot be read was none: the room goes on."""
+    elsewhere = MemoryBroker()
+    expected = await Replica(elsewhere).do(create(), join("a"), join("b"))
+    *before, last = [one for one in elsewhere.rooms.messages if one.subject == event_log(ROOM)]
+    for one in before:
+        broker.rooms.store(one.subject, dict(one.headers), one.body)
+    broker.rooms.store(event_log(ROOM), {}, UNREAD)
+    broker.rooms.store(last.subject, dict(last.headers), last.body)
+    fold = await Replica(broker).do(join("c"))
+    assert fold.revision == expected.revision + 1
+    assert list(fold.seats) == ["p_a_1", "p_b_1", "p_c_1"]
+
+
 async def test_the_end_of_a_closed_room_is_enough(broker: MemoryBroker) -> None:
     """Of a room closed long ago only the last entry is kept: its id is still taken, and it is closed."""
     replica = Replica(broker)
