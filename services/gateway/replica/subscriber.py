@@ -89,24 +89,29 @@ class Subscriber:
 
     def seat(self, position: Position) -> None:
         """Rooms has answered that it has the seat, with a snapshot as of this position."""
-        self.phase = Phase.SEATED
+        self._advance(Phase.EXPECTING, Phase.SEATED)
         self.seated_at = self.told_up_to = position
 
     def catch_up(self, position: Position, frames: Iterable[bytes] = ()) -> None:
         """Entries up to this position were read. `frames` are sent before what was held."""
-        self.phase = Phase.CAUGHT_UP
+        self._advance(Phase.SEATED, Phase.CAUGHT_UP)
         self.told_up_to = position
         self._catch_up_frames = frames
 
     def go_live(self) -> None:
         """The snapshot was sent: send the frames of `catch_up`, then what was held."""
-        self.phase = Phase.LIVE
+        self._advance(Phase.CAUGHT_UP, Phase.LIVE)
         for frame in self._catch_up_frames:
             self.receiver.send_frame(frame)
         self._catch_up_frames = ()
         held, self._held = self._held or [], None
         for position, item in held:
             self.deliver(position, item)
+
+    def _advance(self, before: Phase, phase: Phase) -> None:
+        if self.phase is not before:
+            raise RuntimeError(f"a subscriber becomes {phase.value} when it is {before.value}, not {self.phase.value}")
+        self.phase = phase
 
     def deliver(self, position: Position, item: bytes | Delivery) -> None:
         """Send a push's frame or a signal, or hold it until `go_live`. Drops what the snapshot contains."""

@@ -19,14 +19,18 @@ class Dispatcher:
 
     def __init__(self, features: Sequence[Feature]) -> None:
         self.features = features
-        self._handled: dict[type[ClientMessage], Handled[Any] | Inline[Any]] = {}
+        self._queued: dict[type[ClientMessage], Handled[Any]] = {}
+        self._inline: dict[type[ClientMessage], Inline[Any]] = {}
         for feature in features:
-            for handled in feature.handled:
-                _check(feature, handled)
-                if handled.message in self._handled:
-                    raise ValueError(f"{feature.name}: {handled.message.__name__} is handled by another feature too")
-                self._handled[handled.message] = handled
-        self._decoder = Decoder(self._handled)
+            for row in feature.handled:
+                if row.message in self._queued or row.message in self._inline:
+                    raise ValueError(f"{feature.name}: {row.message.__name__} is handled by another feature too")
+                if isinstance(row, Inline):
+                    self._inline[row.message] = row
+                else:
+                    _check(feature, row)
+                    self._queued[row.message] = row
+        self._decoder = Decoder(row.message for feature in features for row in feature.handled)
 
     def decode(self, text: str) -> ClientMessage:
         """A client's message. Raises BadMessage."""
@@ -34,13 +38,11 @@ class Dispatcher:
 
     def of(self, message: ClientMessage) -> Handled[Any] | Inline[Any]:
         """The table's entry for a message."""
-        return self._handled[type(message)]
+        return self._inline.get(type(message)) or self._queued[type(message)]
 
     async def answer(self, session: SessionHandle, done: DoneRequests, request: Request[Any]) -> None:
         """Call the handler of a request, and send its reply. Raises Refused."""
-        handled, id_ = self._handled[type(request.message)], request.message.id
-        if isinstance(handled, Inline):
-            return session.push(handled.answer(session, request.message))
+        handled, id_ = self._queued[type(request.message)], request.message.id
         remembered = id_ is not None and handled.repeated is not Repeated.ANEW
         if remembered and _again(done, request) and handled.repeated is Repeated.OK:
             return session.send(pushes.ok(request.message.id))
@@ -53,16 +55,14 @@ class Dispatcher:
 
     def unhandled(self, session: SessionHandle, message: ClientMessage) -> None:
         """The connection is gone before this message was handled: call the handler's `unhandled`, if it has one."""
-        handled = self._handled[type(message)]
-        if isinstance(handled, Handled) and handled.unhandled is not None:
+        handled = self._queued.get(type(message))
+        if handled is not None and handled.unhandled is not None:
             handled.unhandled(session, message)
 
 
-def _check(feature: Feature, handled: Handled[Any] | Inline[Any]) -> None:
+def _check(feature: Feature, handled: Handled[Any]) -> None:
     """Refuse a row whose request, asked again, would be answered `ok` although its handler has a reply of its own."""
-    if not isinstance(handled, Handled) or handled.repeated is not Repeated.OK:
-        return
-    if get_type_hints(handled.handle).get("return") is not NoneType:
+    if handled.repeated is Repeated.OK and get_type_hints(handled.handle).get("return") is not NoneType:
         name = f"{feature.name}: {handled.message.__name__}"
         raise ValueError(f"{name} is answered by its handler: say `repeated=Repeated.REDO` (or ANEW) in its row")
 

@@ -61,7 +61,8 @@ async def follow(
             else:
                 receive(entry)
         except Exception:
-            log.exception("a follower failed", subject=message.subject)
+            # `room_id` is what 0.3.0 said; it goes with the release after this one.
+            log.exception("a follower failed", subject=message.subject, room_id=message.subject.split(".")[2])
 
     try:
         subscription = await connection.client.subscribe(

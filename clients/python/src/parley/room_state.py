@@ -39,7 +39,9 @@ class RoomState:
         self.cursor = None
 
     def take(self, message: Message) -> Taken | None:
-        """Take a push or a named reply. None: its change is known already."""
+        """Take a push or a named reply. None: its change is known already, or it is about a seat that was lost."""
+        if not self.seated and message["type"] != "room_users":
+            return None
         self.cursor = message.get("cursor", self.cursor)
         match message["type"]:
             case "room_users":
