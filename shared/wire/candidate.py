@@ -7,6 +7,9 @@ unless told otherwise, Pion sends fe80::/10 without its zone, and aiortc on Wind
 169.254.0.0/16. Losing a trickled candidate would do no harm, but an offer with such a candidate would be refused as a
 whole. The link-local addresses that are dangerous to a server-side agent are the clouds' metadata endpoints. Those are
 always refused, by address.
+
+The patterns are linear: what follows a repetition begins with a character that it cannot take. None is possessive, as
+Python before 3.11.5 gets those wrong (gh-106052).
 """
 
 import re
@@ -53,30 +56,30 @@ _NEVER = (
     | {str(first): "a reserved address" for first in range(240, 255)}
 )
 _MDNS = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\.local")
-_HEXTETS = "[0-9a-f]{1,4}+(?::[0-9a-f]{1,4}+)*+"
+_HEXTETS = "[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*"
 # Global and unique local addresses without 6to4 and the metadata endpoints' networks. `_address_fault` counts colons.
 _HARMLESS_V6 = re.compile(
-    f"(?!2002|fd00:0?ec2|fd20:0?0?ce)(?=[23][0-9a-f]{{3}}:|f[cd][0-9a-f]{{2}}:){_HEXTETS}(?:::(?:{_HEXTETS})?+)?+",
+    f"(?!2002|fd00:0?ec2|fd20:0?0?ce)(?=[23][0-9a-f]{{3}}:|f[cd][0-9a-f]{{2}}:){_HEXTETS}(?:::(?:{_HEXTETS})?)?",
     re.ASCII | re.IGNORECASE,
 )
 _V4_MAPPED, _NAT64 = 0xFFFF, 0x0064FF9B << 64  # the upper 96 bits of ::ffff:0:0/96 and 64:ff9b::/96
 
-_ADDRESS = "[0-9A-Za-z.:%-]{2,64}+"
+_ADDRESS = "[0-9A-Za-z.:%-]{2,64}"
 _EXTENSION = (
-    r"(?:generation|network-id|network-cost) [0-9]{1,10}+(?![^ ])"
-    r"|ufrag [0-9A-Za-z+/]{4,256}+(?![^ ])"
-    r"|(?!(?:generation|network-id|network-cost|ufrag|raddr|rport|tcptype) )[0-9A-Za-z!#$%&'*+\-.^_`{|}~]++ [!-~]++"
+    r"(?:generation|network-id|network-cost) [0-9]{1,10}(?![^ ])"
+    r"|ufrag [0-9A-Za-z+/]{4,256}(?![^ ])"
+    r"|(?!(?:generation|network-id|network-cost|ufrag|raddr|rport|tcptype) )[0-9A-Za-z!#$%&'*+\-.^_`{|}~]+ [!-~]+"
 )
 _FIELDS = (  # each pattern with the fault to report when the text matches up to there and no further
-    ("([0-9A-Za-z+/]{1,32}+)", "has a foundation that is not 1 to 32 ICE characters"),
-    (" ([1-9][0-9]{0,2}+)", "has a component that is not from 1 to 256"),
+    ("([0-9A-Za-z+/]{1,32})", "has a foundation that is not 1 to 32 ICE characters"),
+    (" ([1-9][0-9]{0,2})", "has a component that is not from 1 to 256"),
     (" (udp|tcp|UDP|TCP|(?i:udp|tcp))", "has a transport that is neither UDP nor TCP"),
-    (" ([1-9][0-9]{0,9}+)", "has a priority that is not from 1 to 2147483647"),
+    (" ([1-9][0-9]{0,9})", "has a priority that is not from 1 to 2147483647"),
     (f" ({_ADDRESS})", "names neither an IP address nor <uuid>.local"),
-    (" ([0-9]{1,5}+)", "has a port that is not from 0 to 65535"),
+    (" ([0-9]{1,5})", "has a port that is not from 0 to 65535"),
     (" typ (host|srflx|prflx|relay)", "has no type, or one that is not host, srflx, prflx or relay"),
     (
-        rf"(?: raddr ({_ADDRESS}) rport ([0-9]{{1,5}}+))?(?: tcptype (active|passive|so))?((?: (?:{_EXTENSION}))*+)\Z",
+        rf"(?: raddr ({_ADDRESS}) rport ([0-9]{{1,5}}))?(?: tcptype (active|passive|so))?((?: (?:{_EXTENSION}))*)\Z",
         "has an extension that is malformed, out of order (raddr, rport, tcptype, others) or occurs twice",
     ),
 )

@@ -5,7 +5,8 @@ names the rule and the line's number, never the line's text. Rules: RFC 8866 (li
 (DTLS), RFC 9143 (BUNDLE), RFC 8829 (what browsers write).
 
 It is fast, because one pattern steps over all lines that need no check (codecs, extensions) and stops at the next that
-does. It is linear, because no repetition backtracks: each is possessive, or has a fixed bound.
+does. It is linear, because a text can be read in one way only: what follows a repetition begins with a character that it
+cannot take. Possessive repetitions would be linear too, but Python before 3.11.5 gets them wrong (gh-106052).
 """
 
 import re
@@ -28,11 +29,12 @@ Scope = dict[str, str]  # attributes of the session or of one section: port, mid
 _FORBIDDEN = re.compile("[\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 
-_VALUE = rf"[^\x00-\x1f\x7f]{{0,{MAX_LINE}}}+"
-_TEXT = rf"[^\x00-\x1f\x7f]{{1,{MAX_LINE}}}+"
-_TOKEN = r"[0-9A-Za-z!#$%&'*+\-.^_`{|}~]{1,64}+"
-_WORD = rf"[!-~]{{1,{MAX_LINE}}}+"
-_NUMBER = r"[0-9]{1,20}+"
+_VISIBLE = r"[ -~\x80-\U0010ffff]"  # no control character; said by what it takes, as the first range takes nearly all
+_VALUE = rf"{_VISIBLE}{{0,{MAX_LINE}}}"
+_TEXT = rf"{_VISIBLE}{{1,{MAX_LINE}}}"
+_TOKEN = r"[0-9A-Za-z!#$%&'*+\-.^_`{|}~]{1,64}"
+_WORD = rf"[!-~]{{1,{MAX_LINE}}}"
+_NUMBER = r"[0-9]{1,20}"
 _ADDRESS = rf"IN IP[46] {_WORD}"
 _PROFILE = r"(?:(?:UDP/TLS|TCP/TLS|TCP/DTLS)/RTP/SAVPF?|(?:UDP/|TCP/)?DTLS/SCTP)"  # DTLS below, always
 _HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}  # strong enough; bytes
@@ -46,9 +48,9 @@ def _digests(hashes: dict[str, int]) -> str:
 
 _ATTRIBUTES = {  # the attributes that are checked; their group names are the keys of a Scope, or say how they are checked
     "mid": rf":(?P<mid>{_TOKEN})",
-    "group": rf":(?P<group>{_TOKEN}(?: {_TOKEN})*+)",
-    "ice-ufrag": r":(?P<ufrag>[0-9A-Za-z+/]{4,256}+)",
-    "ice-pwd": r":(?P<pwd>[0-9A-Za-z+/]{22,256}+)",
+    "group": rf":(?P<group>{_TOKEN}(?: {_TOKEN})*)",
+    "ice-ufrag": r":(?P<ufrag>[0-9A-Za-z+/]{4,256})",
+    "ice-pwd": r":(?P<pwd>[0-9A-Za-z+/]{22,256})",
     "fingerprint": rf":(?:(?P<strong>{_digests(_HASHES)})|(?P<weak>{_digests(_WEAK_HASHES)}))",
     "setup": r":(?P<setup>active|passive|actpass)",
     "candidate": rf":(?P<candidate>{_VALUE})",
@@ -79,18 +81,18 @@ class _Grammar(NamedTuple):
 
 
 def _grammar(end: str) -> _Grammar:
-    contact = rf"(?:i={_TEXT}{end})?+(?:u={_TEXT}{end})?+(?:e={_TEXT}{end})*+(?:p={_TEXT}{end})*+"
-    bandwidth = rf"(?:b={_TOKEN}:{_NUMBER}{end})*+"
-    times = rf"(?:t={_NUMBER} {_NUMBER}{end}(?:r={_TEXT}{end})*+)++()(?:z={_TEXT}{end})?+(?:k={_TEXT}{end})?+"
-    session = rf"{contact}(?:c={_ADDRESS}{end})?+{bandwidth}(?:{times})?"
+    contact = rf"(?:i={_TEXT}{end})?(?:u={_TEXT}{end})?(?:e={_TEXT}{end})*(?:p={_TEXT}{end})*"
+    bandwidth = rf"(?:b={_TOKEN}:{_NUMBER}{end})*"
+    times = rf"(?:t={_NUMBER} {_NUMBER}{end}(?:r={_TEXT}{end})*)+()(?:z={_TEXT}{end})?(?:k={_TEXT}{end})?"
+    session = rf"{contact}(?:c={_ADDRESS}{end})?{bandwidth}(?:{times})?"
     origin = rf"o={_WORD} {_NUMBER} {_NUMBER} {_ADDRESS}{end}()"
     head = rf"(?:v=0{end}()(?:{origin}(?:s={_TEXT}{end}(){session})?)?)?"
 
     names = "|".join([*_ATTRIBUTES, *_REFUSED_ATTRIBUTES])
-    others = rf"(?:a=(?!(?:{names})[:\r\n]){_TOKEN}(?::{_VALUE})?+{end})*+"
+    others = rf"(?:a=(?!(?:{names})[:\r\n]){_TOKEN}(?::{_VALUE}|){end})*"  # "|" is faster than "?"
     looked_at = "|".join(name + value for name, value in _ATTRIBUTES.items())
-    media = rf"m={_TOKEN} (?P<port>0|[1-9][0-9]{{0,4}}+) {_PROFILE}(?: {_TOKEN})++{end}"
-    described = rf"(?:i={_TEXT}{end})?+(?:c={_ADDRESS}{end})*+{bandwidth}(?:k={_TEXT}{end})?+"
+    media = rf"m={_TOKEN} (?P<port>0|[1-9][0-9]{{0,4}}) {_PROFILE}(?: {_TOKEN})+{end}"
+    described = rf"(?:i={_TEXT}{end})?(?:c={_ADDRESS}{end})*{bandwidth}(?:k={_TEXT}{end})?"
     line = rf"{others}(?:a=(?:{looked_at}){end}|{media}{described})?"
     return _Grammar(re.compile(head, re.ASCII), re.compile(line, re.ASCII))
 

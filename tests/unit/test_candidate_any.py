@@ -1,15 +1,11 @@
-"""Whatever a candidate says: only refusals come out, no address of a refused class passes, no pattern backtracks."""
+"""Whatever a candidate says: only refusals come out, no address of a refused class passes."""
 
-import importlib
-import re
-from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.values.errors import Code, Refused
-from shared.wire import candidate as module
 from shared.wire.candidate import check_candidate
 from tests.unit.test_candidate import host
 
@@ -55,21 +51,3 @@ def test_no_address_of_a_refused_class_passes(address: Any) -> None:
     except Refused:
         return
     assert not never
-
-
-def repeats(pattern: re.Pattern[str]) -> Iterable[tuple[str, int, int]]:
-    """Every repetition in a compiled pattern: its kind, least and most."""
-    parser = importlib.import_module("re._parser")
-    waiting: list[Any] = [parser.parse(pattern.pattern, pattern.flags)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, tuple) and len(node) == 2 and str(node[0]).endswith("REPEAT"):
-            yield str(node[0]), int(node[1][0]), int(node[1][1])
-        if isinstance(node, tuple | list | parser.SubPattern):
-            waiting.extend(node)
-
-
-def test_the_patterns_cannot_backtrack() -> None:
-    """Every repetition is possessive, of fixed length, or optional: each pattern reads a text once."""
-    for pattern in (value for value in vars(module).values() if isinstance(value, re.Pattern)):
-        assert all(kind == "POSSESSIVE_REPEAT" or least == most or most == 1 for kind, least, most in repeats(pattern))

@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.values.errors import Code, Refused
-from shared.wire import sdp as module
 from shared.wire.candidate import DEFAULT_POLICY, candidate_fault
 from shared.wire.sdp import Kind, check_sdp
-from tests.unit.test_candidate_any import repeats
 from tests.unit.test_sdp import NO_MEDIA, OFFER, SAMPLES, SHA_256, edited, kind_of
 
 CANARY = "203.0.113.222"
@@ -72,13 +70,6 @@ def test_work_is_linear(shape: str) -> None:
     """Twice as much hostile input takes no more than about twice the instructions, however it is shaped."""
     once, twice = (steps(HOSTILE[shape](length)) for length in (12_000, 24_000))
     assert twice <= 2.2 * once + 500
-
-
-@pytest.mark.parametrize("grammar", [module._CRLF, module._LF])
-def test_the_patterns_cannot_backtrack(grammar: module._Grammar) -> None:
-    """Every repetition is possessive, of fixed length, or optional: what instructions do not count is linear too."""
-    for pattern in grammar:
-        assert all(kind == "POSSESSIVE_REPEAT" or least == most or most == 1 for kind, least, most in repeats(pattern))
 
 
 @st.composite
