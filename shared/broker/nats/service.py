@@ -123,7 +123,9 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
 
 
 async def _refuse(request: MicroRequest, refused: Refused) -> None:
-    more = {"details": refused.details, "retryAfterMs": refused.retry_after_ms, "cause": refused.cause}
+    more: dict[str, Any] = {"details": refused.details, "retryAfterMs": refused.retry_after_ms}
+    if refused.cause is not None:
+        more["cause"] = refused.cause
     # Without a connection the answer cannot be sent, and the caller has stopped waiting anyway.
     with contextlib.suppress(nats.errors.Error, OSError):
         await request.respond_error(str(refused.code), refused.message, data=json.dumps(more).encode())
