@@ -20,24 +20,24 @@ class SessionRegistry:
     """Sessions by the fingerprint of their id."""
 
     def __init__(self) -> None:
-        self._holders: dict[SessionKey, SessionOwner] = {}
+        self._owners: dict[SessionKey, SessionOwner] = {}
         self._handing_over: set[asyncio.Task[None]] = set()
 
-    async def take(self, session: SessionKey, holder: SessionOwner, rooms: frozenset[RoomId]) -> None:
+    async def take(self, session: SessionKey, owner: SessionOwner, rooms: frozenset[RoomId]) -> None:
         """Give the session, with these rooms, to this connection. An earlier connection here hands it over first.
 
         The hand-over runs to its end also when this connection breaks off meanwhile: half of it would leave the earlier
         connection open and deaf.
         """
-        before = self._holders.get(session)
-        self._holders[session] = holder
-        if before is not None and before is not holder:
+        before = self._owners.get(session)
+        self._owners[session] = owner
+        if before is not None and before is not owner:
             task = asyncio.create_task(before.hand_over(rooms), name="hand-over")
             self._handing_over.add(task)
             task.add_done_callback(self._handing_over.discard)
             await asyncio.shield(task)
 
-    def leave(self, session: SessionKey, holder: SessionOwner) -> None:
+    def leave(self, session: SessionKey, owner: SessionOwner) -> None:
         """The connection is gone: forget it, unless another one has the session by now."""
-        if self._holders.get(session) is holder:
-            del self._holders[session]
+        if self._owners.get(session) is owner:
+            del self._owners[session]

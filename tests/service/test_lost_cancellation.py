@@ -67,4 +67,4 @@ async def test_a_login_that_goes_on(system: System, monkeypatch: pytest.MonkeyPa
     await eventually(lambda: not gateway._sessions, "the connection is gone")
     await asyncio.sleep(2 * SLOW)
     assert REGISTRY.get_sample_value("parley_sessions") == before
-    assert not gateway.context.registry._holders
+    assert not gateway.context.registry._owners
