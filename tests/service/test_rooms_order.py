@@ -64,7 +64,7 @@ async def test_nothing_before_the_snapshot(system: System, monkeypatch: pytest.M
     requests = system.ports[2].requests
     ask, held = requests.request, asyncio.Event()
 
-    async def late(asked, request):  # type: ignore[no-untyped-def]
+    async def late(asked, request):  # type: ignore[no-untyped-def]  # passes on what it is given
         reply = await ask(asked, request)
         if asked.name == "rooms.join":
             await held.wait()
@@ -93,7 +93,7 @@ async def test_a_gateway_that_hears_late(system: System, monkeypatch: pytest.Mon
     loop = asyncio.get_running_loop()
 
     async def late(subject: str, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]) -> Following:
-        return await follow(subject, lambda entry: loop.call_later(0.2, receive, entry), on_gap)  # type: ignore[arg-type]
+        return await follow(subject, lambda entry: loop.call_later(0.2, receive, entry), on_gap)  # type: ignore[arg-type]  # what it gives is not looked at
 
     monkeypatch.setattr(log, "follow", late)
     first, there, here = [await system.agent(name, gateway=n) for name, n in (("a", 0), ("b", 1), ("c", 0))]

@@ -102,7 +102,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, ports: Ports, endpoint: str, seconds: 
     """Make one endpoint answer late."""
     ask = ports.requests.request
 
-    async def late(asked, request):  # type: ignore[no-untyped-def]
+    async def late(asked, request):  # type: ignore[no-untyped-def]  # passes on what it is given
         if asked.name == endpoint:
             await asyncio.sleep(seconds)
         return await ask(asked, request)

@@ -88,7 +88,7 @@ class System(Services[Client]):
     def kill(self, gateway: int) -> None:
         """See Services."""
         killed = self.gateways[gateway]
-        killed.context.departures._say = lambda departure: None  # type: ignore[method-assign]
+        killed.context.departures._say = lambda departure: None  # type: ignore[method-assign]  # a killed process says nothing
         for task in killed._tasks:
             if task.get_name() != "port":
                 task.cancel()

@@ -41,7 +41,7 @@ class Keeper:
             self.tried.append(command.room_id)
             return await execute(command)
 
-        self.executor.execute = tried  # type: ignore[method-assign]
+        self.executor.execute = tried  # type: ignore[method-assign]  # to see what is tried
 
     async def fill(self) -> None:
         """Make the rooms; one gets a snapshot of a newer fold."""

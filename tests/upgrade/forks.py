@@ -46,7 +46,7 @@ def _become(service: str, environment: dict[str, str], log: str) -> None:
     for stream in (1, 2):
         os.dup2(written, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a file, in a process of its own
     for name in [name for name in os.environ if name.startswith("PARLEY_")]:
         del os.environ[name]
     os.environ.update(environment)

@@ -282,7 +282,7 @@ def pytest_load_initial_conftests() -> None:
     system.stop = stop_system
     old("tests.support.rooms").serve_rooms = serve_rooms
     world = old("tests.service.rest.world")
-    World.join = world.World.join  # type: ignore[attr-defined]
+    World.join = world.World.join  # type: ignore[attr-defined]  # of the release before, which is not typed here
     world.World = World
 
 

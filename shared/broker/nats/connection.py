@@ -77,7 +77,7 @@ class NatsConnection:
                 inbox_prefix=f"_INBOX.{user}" if user else "_INBOX",
                 # Never give up: /readyz shows Kubernetes that the broker is away, and the process recovers by itself.
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=pauses.BROKER,  # type: ignore[arg-type]
+                reconnect_time_wait=pauses.BROKER,  # type: ignore[arg-type]  # nats-py says int, and takes parts of a second
                 connect_timeout=2,
                 # This notices a server that hangs within four seconds, before a gateway loses its lease.
                 ping_interval=1,
