@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.transport.handshake import check, network_of, origin_allowed, source_address
+from services.gateway.transport.handshake import check, origin_allowed, source_address
 
 ALLOWED = ["https://app.example"]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
@@ -152,20 +152,3 @@ def test_whom_a_connection_is_counted_for(peer: str, forwarded: str | None, addr
 def test_nobody_is_believed_by_default() -> None:
     """Without trusted proxies the header means nothing."""
     assert source_address("127.0.0.1", "198.51.100.1", []) == "127.0.0.1"
-
-
-@pytest.mark.parametrize(
-    ("address", "network"),
-    [
-        ("198.51.100.7", "198.51.100.7"),
-        ("::ffff:198.51.100.7", "198.51.100.7"),
-        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::7", "2001:db8:1:3::/64"),
-        ("", ""),
-        ("a unix socket", "a unix socket"),
-    ],
-)
-def test_what_one_subscriber_has(address: str, network: str) -> None:
-    """One IPv4 address, however it is written, or a /64 of IPv6 ones; what is no address is itself."""
-    assert network_of(address) == network

@@ -8,10 +8,11 @@ from starlette.requests import Request
 from services.gateway.context import GatewayContext
 from services.gateway.participation.caller import caller_of
 from services.gateway.token_bucket import Buckets
-from services.gateway.transport.handshake import network_of, source_address
+from services.gateway.transport.handshake import source_address
 from shared.auth.commands import GuestIssued, IssueGuestToken, Validate
 from shared.broker.subjects import ISSUE_GUEST_TOKEN, VALIDATE
 from shared.rooms.commands import Caller
+from shared.values.address import network_of
 from shared.values.errors import Code, Refused
 
 TOKEN_CHARACTERS = 8 * 1024

@@ -63,17 +63,6 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
     return address
 
 
-def network_of(address: str) -> str:
-    """The unit that rate limits count: an IPv4 address, or the /64 of an IPv6 one, since one client has all of a /64."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ip.ipv4_mapped or ipaddress.ip_network((int(ip), 64), strict=False))
-    return str(ip)
-
-
 def _is_in(address: str, networks: Sequence[str]) -> bool:
     try:
         ip = ipaddress.ip_address(address)
