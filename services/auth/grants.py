@@ -4,6 +4,7 @@ Each purpose has its own audience and its own key, derived from one secret. So n
 an agent-link token, whatever its claims say. There is no leeway, since auth both issues and verifies them.
 """
 
+import base64
 import hmac
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -21,8 +22,9 @@ from shared.values.ids import AgentId, AgentIdField, RoomId, RoomIdField, Sessio
 from shared.values.moment import rfc3339
 
 JTI_BYTES = 16
-GUEST = "guest-"  # the prefix of guests' agent ids
+GUEST_PREFIX = "guest-"  # the prefix of guests' agent ids
 GUEST_NAME = "Guest"
+NETWORK_BYTES = 12  # of a network's fingerprint
 
 
 class _JoinClaims(SignedClaims):
@@ -53,6 +55,16 @@ class _GuestClaims(SignedClaims):
     iat: int
     exp: int
     jti: TokenId
+    net: str = ""  # the fingerprint of the network that got the token; 0.4.0 wrote none
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Whom a guest token names. `network` is a fingerprint (`Grants.network`), empty when it is not known."""
+
+    agent_id: AgentId
+    name: str
+    network: str = ""
 
 
 _Claims = TypeVar("_Claims", _JoinClaims, _ResumeClaims)
@@ -65,11 +77,12 @@ class Grants:
     _join: bytes = field(repr=False)
     _resume: bytes = field(repr=False)
     _guest: bytes = field(repr=False)
+    _network: bytes = field(repr=False)
 
     @classmethod
     def under(cls, secret: bytes) -> "Grants":
         """Grants with keys derived from this secret (at least 32 bytes)."""
-        return cls(*(_derived(secret, purpose) for purpose in ("join", "resume", "guest")))
+        return cls(*(_derived(secret, purpose) for purpose in ("join", "resume", "guest", "network")))
 
     def issue_join_token(self, order: IssueJoinToken, ttl: int, now: float, chance: bytes) -> Issued:
         """A join token that ends after `ttl` seconds. Raises Refused with `bad_message` for malformed ids."""
@@ -120,18 +133,24 @@ class Grants:
             raise Refused(Code.FORBIDDEN, "the resume token is for another agent")
         return SessionId(claims.session)
 
-    def issue_guest_token(self, guest: AgentId, name: str, life: int, now: float, chance: bytes) -> GuestIssued:
+    def network(self, network: str) -> str:
+        """The fingerprint of a network address: the same for the same network, and nobody without the key finds out which."""
+        digest = hmac.digest(self._network, network.encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:NETWORK_BYTES]).decode()
+
+    def issue_guest_token(self, guest: Guest, life: int, now: float, chance: bytes) -> GuestIssued:
         """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a malformed name."""
         start = int(now)
         try:
             claims = _GuestClaims(
                 iss="parley:auth",
                 aud="parley:guest",
-                sub=guest,
-                name=name,
+                sub=guest.agent_id,
+                name=guest.name,
                 iat=start,
                 exp=start + life,
                 jti=mint("guest_", chance),
+                net=guest.network,
             )
         except ValidationError:
             raise Refused(Code.BAD_MESSAGE, "a guest's name has 1 to 128 printable characters") from None
@@ -163,6 +182,7 @@ class Grants:
             permissions=permissions,
             expires_at=rfc3339(claims.exp),
             token_id=claims.jti,
+            guest_network=claims.net,
         )
 
 

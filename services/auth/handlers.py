@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 
 from services.auth import turn
-from services.auth.grants import GUEST, GUEST_NAME, JTI_BYTES, Grants
+from services.auth.grants import GUEST_NAME, GUEST_PREFIX, JTI_BYTES, Grants, Guest
 from services.auth.jwks import KeySource
 from services.auth.logins import LoginRules
 from services.auth.settings import AuthSettings
@@ -129,19 +129,19 @@ class AuthHandlers:
     async def issue_guest_token(self, request: IssueGuestToken) -> GuestIssued:
         """A token for a new guest, or another one for the guest whose token is renewed.
 
-        A new guest gets a new agent id. A renewal keeps the agent id, and the name unless the request has another. Raises
-        Refused with `forbidden`, `bad_message`, `invalid_token` or `expired_token`.
+        A new guest gets a new agent id. A renewal keeps the agent id, the network of the first token, and the name unless
+        the request has another. Raises Refused with `forbidden`, `bad_message`, `invalid_token` or `expired_token`.
         """
         if not self._settings.guests:
             raise Refused(Code.FORBIDDEN, "guests are not let in here (PARLEY_GUEST_ACCESS)")
         now = self._clock()
+        network = self._grants.network(request.network) if request.network else ""
         if request.renews is None:
-            guest, name = AgentId(mint(GUEST, self._chance(JTI_BYTES))), GUEST_NAME
+            guest = Guest(AgentId(mint(GUEST_PREFIX, self._chance(JTI_BYTES))), request.name or GUEST_NAME, network)
         else:
             known = self._logins.verify_guest(request.renews, now)
-            guest, name = known.agent_id, known.name
-        life, chance = self._settings.guest_seconds, self._chance(JTI_BYTES)
-        return self._grants.issue_guest_token(guest, request.name or name, life, now, chance)
+            guest = Guest(known.agent_id, request.name or known.name, known.guest_network or network)
+        return self._grants.issue_guest_token(guest, self._settings.guest_seconds, now, self._chance(JTI_BYTES))
 
     async def ice_servers(self, request: IssueIceServers) -> IceServersIssued:
         """The ICE servers of the settings; TURN servers with this agent's own credentials."""

@@ -13,7 +13,11 @@ class Validate(Tolerant):
 
 
 class Identity(Tolerant):
-    """An agent whose token was validated. `expires_at` is RFC 3339."""
+    """An agent whose token was validated. `expires_at` is RFC 3339.
+
+    `guest_network` is only there for guests: the fingerprint of the network that got the guest token, empty when that is
+    not known. A guest is a new agent with each token, so quotas of guests hang on it.
+    """
 
     agent_id: AgentId
     name: str
@@ -21,6 +25,7 @@ class Identity(Tolerant):
     permissions: tuple[str, ...]
     expires_at: str
     token_id: str
+    guest_network: str | None = None
 
 
 class OpenSession(Tolerant):
@@ -75,10 +80,14 @@ class IssueDevToken(Tolerant):
 
 
 class IssueGuestToken(Tolerant):
-    """Issue a guest token for a new guest, or for the same guest as the token `renews`, which must still be good."""
+    """Issue a guest token for a new guest, or for the same guest as the token `renews`, which must still be good.
+
+    `network` is where the request came from (shared/values/address.py). The token has a fingerprint of it.
+    """
 
     name: str | None = None
     renews: str | None = None
+    network: str | None = None
 
 
 class Issued(Tolerant):

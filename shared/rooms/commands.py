@@ -22,12 +22,13 @@ from shared.values.position import NOWHERE, Position
 
 
 class Caller(Tolerant):
-    """The agent on whose behalf a request is made, as auth identified it."""
+    """The agent on whose behalf a request is made, as auth identified it. `guest_network`: see `Identity`."""
 
     agent_id: AgentId
     name: str
     kind: Kind = "human"
     permissions: frozenset[str] = frozenset()
+    guest_network: str | None = None
 
 
 class Command(Tolerant):

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from services.auth.grants import Grants
+from services.auth.grants import Grants, Guest
 from services.auth.settings import AuthSettings
 from shared.values.ids import AgentId
 from shared.values.moment import unix
@@ -99,7 +99,7 @@ async def test_where_guests_are_not_let_in(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.url) as api:
         assert (await api.post(GUESTS)).status_code == 404
     grants = Grants.under(AuthSettings(mode="development").grant_key())
-    stray = grants.issue_guest_token(AgentId("guest-1"), "Sara", 600, time.time(), bytes(16))
+    stray = grants.issue_guest_token(Guest(AgentId("guest-1"), "Sara"), 600, time.time(), bytes(16))
     client = await system.client()
     refused = await client.ask("authenticate", token=stray.token)
     assert (refused["type"], refused["code"]) == ("auth_error", "invalid_token")

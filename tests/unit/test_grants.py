@@ -115,8 +115,8 @@ def test_no_token_passes_for_another() -> None:
 
 def test_audience_and_key_each_keep_purposes_apart() -> None:
     """Were the keys of join and resume tokens one, the audience would tell them apart, and the other way round."""
-    swapped = Grants(GRANTS._resume, GRANTS._join, GRANTS._guest)
-    one_key = Grants(GRANTS._join, GRANTS._join, GRANTS._join)
+    swapped = Grants(GRANTS._resume, GRANTS._join, GRANTS._guest, GRANTS._network)
+    one_key = Grants(GRANTS._join, GRANTS._join, GRANTS._join, GRANTS._join)
     assert one_key.check_join_token(join_token(), ROOM, FAWZI, NOW) == check(join_token())
     with pytest.raises(Refused):
         swapped.check_join_token(join_token(), ROOM, FAWZI, NOW)

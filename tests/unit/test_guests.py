@@ -3,7 +3,7 @@
 import jwt
 import pytest
 
-from services.auth.grants import Grants
+from services.auth.grants import Grants, Guest
 from services.auth.handlers import AuthHandlers
 from services.auth.settings import DEVELOPMENT_SECRET, AuthSettings
 from shared.auth.commands import (
@@ -90,6 +90,40 @@ async def test_a_guest_renews() -> None:
     assert (await refusal(late)).code is Code.EXPIRED_TOKEN
 
 
+async def test_a_guest_token_says_which_network_got_it() -> None:
+    """Guests of one network have one fingerprint, also after a renewal elsewhere; nobody can read the address from it."""
+    handlers = handlers_with(GUESTS)
+
+    async def network_of(network: str | None, renews: str | None = None) -> tuple[str, str]:
+        issued = await handlers.issue_guest_token(IssueGuestToken(network=network, renews=renews))
+        found = (await handlers.validate(Validate(token=issued.token))).guest_network
+        assert found is not None
+        return issued.token, found
+
+    token, here = await network_of("198.51.100.7")
+    assert here
+    assert (await network_of("198.51.100.7"))[1] == here
+    assert (await network_of("198.51.100.8"))[1] != here
+    assert (await network_of("203.0.113.1", renews=token))[1] == here
+    assert "198.51.100.7" not in str(jwt.decode(token, options={"verify_signature": False}))
+    assert Grants.under(b"y" * 32).network("198.51.100.7") != Grants.under(b"x" * 32).network("198.51.100.7")
+
+
+async def test_a_guest_token_of_the_release_before() -> None:
+    """It names no network. Its guest is one of all those of whom nothing is known; a renewal takes the network it came from."""
+    handlers = handlers_with(GUESTS)
+    old = await handlers.issue_guest_token(IssueGuestToken())
+    assert (await handlers.validate(Validate(token=old.token))).guest_network == ""
+    renewed = await handlers.issue_guest_token(IssueGuestToken(renews=old.token, network="198.51.100.7"))
+    assert (await handlers.validate(Validate(token=renewed.token))).guest_network
+
+
+async def test_an_agent_is_of_no_guest_network() -> None:
+    """Whatever its agent id looks like, an agent-link token makes no guest."""
+    token = agent_token(sub="guest-1", net="x", guestNetwork="x")
+    assert (await handlers_with(GUESTS).validate(Validate(token=token))).guest_network is None
+
+
 async def test_only_a_guest_token_renews() -> None:
     """An agent-link token, a join token and a resume token make nobody a guest, let alone that agent."""
     handlers = handlers_with(GUESTS)
@@ -153,7 +187,7 @@ def test_guests_cannot_be_more(permissions: str) -> None:
 
 def test_another_installations_guests_are_strangers() -> None:
     """The key comes from this installation's secret."""
-    issued = Grants.under(b"x" * 32).issue_guest_token(AgentId("guest-1"), "Sara", 60, NOW, bytes(16))
+    issued = Grants.under(b"x" * 32).issue_guest_token(Guest(AgentId("guest-1"), "Sara"), 60, NOW, bytes(16))
     ours = Grants.under(b"y" * 32)
     assert not ours.is_guest_token(issued.token)
     with pytest.raises(Refused):

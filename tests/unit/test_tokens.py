@@ -78,6 +78,7 @@ def test_a_good_token_names_its_agent() -> None:
         "permissions": ["rooms:join", "rooms:manage:r-1"],
         "expiresAt": "2026-02-11T10:10:00.000Z",
         "tokenId": "token-1",
+        "guestNetwork": None,
     }
 
 

@@ -11,4 +11,5 @@ def caller_of(identity: Identity) -> Caller:
         name=identity.name,
         kind=identity.kind,
         permissions=frozenset(identity.permissions),
+        guest_network=identity.guest_network,
     )

@@ -62,12 +62,14 @@ class Guests:
 
     async def issue(self, request: Request, name: str | None) -> GuestIssued:
         """A token for a new guest, or for the guest whose token the request has. Raises Refused."""
+        source = source_of(request, self._proxies)
+        issue = IssueGuestToken(name=name, network=network_of(source))
         if not request.headers.getlist("authorization"):
-            return await self._requests.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name))
-        renews, source = bearer_token(request), source_of(request, self._proxies)
+            return await self._requests.request(ISSUE_GUEST_TOKEN, issue)
+        renewal = issue.model_copy(update={"renews": bearer_token(request)})
         self._failed.check(source)
         try:
-            return await self._requests.request(ISSUE_GUEST_TOKEN, IssueGuestToken(name=name, renews=renews))
+            return await self._requests.request(ISSUE_GUEST_TOKEN, renewal)
         except Refused as refused:
             self._failed.count(source, refused)
             raise

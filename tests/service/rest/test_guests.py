@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.auth.commands import CheckJoinToken
-from shared.broker.subjects import CHECK_JOIN_TOKEN
+from shared.auth.commands import CheckJoinToken, Identity, Validate
+from shared.broker.subjects import CHECK_JOIN_TOKEN, VALIDATE
 from shared.values.errors import Code
 from shared.values.ids import AgentId, RoomId
 from shared.values.moment import unix
@@ -134,6 +134,23 @@ async def test_guests_of_one_address(start: Start) -> None:
     assert math.ceil(document["retryAfterMs"] / 1000) == 30
     world.now += 30
     assert await status("198.51.100.1") == 201
+
+
+async def test_guests_of_one_network_are_known_as_such(start: Start) -> None:
+    """The token carries which network got it, as auth's own fingerprint: one for an IPv4 address, one for an IPv6 /64."""
+    world = await start(trusted_proxies="127.0.0.1")
+    client = world.anyone()
+
+    async def network(source: str) -> str | None:
+        issued = await client.post(GUESTS, headers={"X-Forwarded-For": source})
+        identity: Identity = await world.ports.requests.request(VALIDATE, Validate(token=issued.json()["token"]))
+        return identity.guest_network
+
+    one = await network("198.51.100.1")
+    assert one
+    assert await network("::ffff:198.51.100.1") == one
+    assert await network("198.51.100.2") != one
+    assert await network("2001:db8::1") == await network("2001:db8::ffff:2") != await network("2001:db8:0:1::1")
 
 
 async def test_without_guest_access_the_path_does_not_exist(start: Start) -> None:
