@@ -9,6 +9,7 @@ from shared.auth.commands import Identity, OpenSession
 from shared.broker.requests import Requests
 from shared.broker.subjects import OPEN_SESSION
 from shared.values import moment
+from shared.values.address import network_of
 from shared.values.errors import TOKEN_CODES, Code, Refused
 from shared.values.ids import SessionId
 
@@ -16,7 +17,7 @@ EXPIRY_NOTICE_SECONDS = 60.0
 
 
 class FailedLogins:
-    """Counts refused tokens by source address, for the WebSocket and REST alike: guessing gets `throttled`."""
+    """Counts refused tokens by source address (address.py), for the WebSocket and REST alike: guessing gets `throttled`."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._buckets = Buckets(per_minute / 60, per_minute)
@@ -24,7 +25,7 @@ class FailedLogins:
 
     def check(self, address: str) -> None:
         """Raises Refused with `throttled` while this address has had too many refused tokens."""
-        bucket = self._buckets.of(address)
+        bucket = self._buckets.of(network_of(address))
         if bucket.level(self._clock()) < 1:
             sentence = "too many refused tokens from this address; try again later"
             raise Refused(Code.THROTTLED, sentence, retry_after_ms=math.ceil(1000 / bucket.rate))
@@ -32,7 +33,7 @@ class FailedLogins:
     def count(self, address: str, refused: Refused) -> None:
         """Count a refused login, if its token was the reason. Other refusals are not the client's fault."""
         if refused.code in TOKEN_CODES:
-            self._buckets.of(address).take(self._clock())
+            self._buckets.of(network_of(address)).take(self._clock())
 
 
 class Due(Enum):

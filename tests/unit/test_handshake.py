@@ -142,6 +142,10 @@ PROXIES = ["10.0.0.0/8", "192.0.2.1"]
         ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),  # a socket that listens on both families
         ("2001:db8::1", "198.51.100.1", "2001:db8::1"),
         ("", "198.51.100.1", ""),
+        ("10.0.0.1", "198.51.100.1:4711, 10.3.3.3:80", "198.51.100.1:4711"),  # proxies may write ports
+        ("10.0.0.1", "[2001:db8::1]:4711, [::ffff:10.3.3.3]:80", "[2001:db8::1]:4711"),
+        ("10.0.0.1", "198.51.100.1, junk", "junk"),
+        ("10.0.0.1", "198.51.100.1, unknown, 10.3.3.3", "unknown"),
     ],
 )
 def test_whom_a_connection_is_counted_for(peer: str, forwarded: str | None, address: str) -> None:
@@ -152,3 +156,9 @@ def test_whom_a_connection_is_counted_for(peer: str, forwarded: str | None, addr
 def test_nobody_is_believed_by_default() -> None:
     """Without trusted proxies the header means nothing."""
     assert source_address("127.0.0.1", "198.51.100.1", []) == "127.0.0.1"
+
+
+def test_a_proxy_that_is_no_network_is_believed_by_nobody() -> None:
+    """What is no address in the settings' list trusts nobody, and does not keep the others from being trusted."""
+    assert source_address("10.0.0.1", "198.51.100.1", ["nginx", "10.0.0.0/8"]) == "198.51.100.1"
+    assert source_address("nginx", "198.51.100.1", ["nginx"]) == "nginx"

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.identity import FailedLogins
 from services.gateway.token_bucket import Bucket, MessageRate, Verdict
+from shared.values.errors import Code, Refused
 
 STEPS = st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 20)), max_size=60)
 
@@ -86,3 +88,15 @@ def test_large_rooms_are_no_source_of_tokens(bursts: list[float]) -> None:
     while rate.rule(0).verdict is Verdict.PASS:
         passed += 1
     assert passed <= 5000
+
+
+def test_a_subscriber_guesses_from_all_its_addresses_at_once() -> None:
+    """Refused tokens count for the /64 network of IPv6, however the address is written; other networks are not affected."""
+    failed = FailedLogins(3, lambda: 0.0)
+    for address in ("2001:db8::1", "[2001:db8::2]:4711", "2001:db8:0:0:ffff::3"):
+        failed.check(address)
+        failed.count(address, Refused(Code.INVALID_TOKEN, "no"))
+    with pytest.raises(Refused) as refused:
+        failed.check("2001:db8::4")
+    assert refused.value.code is Code.THROTTLED
+    failed.check("2001:db8:0:1::1")

@@ -1,11 +1,17 @@
 """Which upgrade requests the gateway accepts: path, origin, no secrets in the URL. Pure."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from shared.values.address import parsed
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WEBSOCKET_PATH = "/ws"
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.")  # under any name: the start of `{"` in base64url, and a dot
@@ -58,16 +64,22 @@ def source_address(peer: str, forwarded_for: str | None, trusted: Sequence[str])
     """The client's address. Behind trusted proxies: the last hop of `X-Forwarded-For` that is none of them."""
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
     address = peer
-    while hops and _is_in(address, trusted):
+    while hops and is_in(address, trusted):
         address = hops.pop()
     return address
 
 
-def _is_in(address: str, networks: Sequence[str]) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:  # a socket that listens on both
-            ip = ip.ipv4_mapped
-        return any(ip in ipaddress.ip_network(network, strict=False) for network in networks)
-    except ValueError:
-        return False
+def is_in(address: str, networks: Sequence[str]) -> bool:
+    """Whether an address, however it is written, is in one of these networks. What is no address is in none."""
+    ip = parsed(address)
+    return ip is not None and any(ip in network for network in _networks(tuple(networks)))
+
+
+@lru_cache(maxsize=16)
+def _networks(texts: tuple[str, ...]) -> list[Network]:
+    """The networks in the settings; what is none is left out."""
+    found = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.ip_network(text, strict=False))
+    return found
