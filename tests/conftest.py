@@ -73,6 +73,12 @@ def _shared_nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedNat
 
 
 @pytest.fixture
+def shared_nats(_shared_nats: SharedNats) -> SharedNats:
+    """Where the server of `make_ports` is, for tests that take something from it."""
+    return _shared_nats
+
+
+@pytest.fixture
 async def empty_nats(_shared_nats: SharedNats) -> EmbeddedNats | ContainerNats:
     """A real NATS server with nothing in it, to be left running."""
     return await _shared_nats.empty()

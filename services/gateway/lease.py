@@ -44,6 +44,7 @@ class Lease:
         self._clock = clock
         self._chance = chance
         self._position = NOWHERE
+        self._incarnation = ""  # of the timers among which the lease waits
         self._fence_at = 0.0
         self._fencing: asyncio.TimerHandle | None = None
         self._acquired = asyncio.Event()
@@ -96,6 +97,8 @@ class Lease:
         try:
             async with asyncio.timeout(self._seconds * PATIENCE):
                 try:
+                    if position == NOWHERE:  # the first time, and among timers that were made anew
+                        self._incarnation = await self._timers.incarnation()
                     self._position = await self._timers.arm(timer, after=position)
                 except Conflict:
                     await self._look(timer)
@@ -110,12 +113,18 @@ class Lease:
         return True
 
     async def _look(self, timer: LeaseEnds) -> None:
-        """After a conflict: find our own unacknowledged renewal, or fence if the lease has ended."""
+        """After a conflict: find our own unacknowledged renewal, or arm anew where the timers were lost.
+
+        Fences if the lease is not where it was armed: it has ended.
+        """
         found = await self._timers.armed(timer)
-        if found is None:
-            self._fence()
-        else:
+        if found is not None:
             self._position = found
+        elif await self._timers.incarnation() != self._incarnation:
+            log.warning("the broker lost its timers; this gateway's lease is armed anew", gateway=timer.gateway)
+            self._position = NOWHERE
+        else:
+            self._fence()
 
     def _fence(self) -> None:
         """Give the lease up and call `lost`, once for each lease."""

@@ -11,11 +11,13 @@ from services.gateway.replica.room_feed import RoomFeed
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.following import Following
 from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
+from shared.rooms.timers import LeaseEnds
 from shared.values.ids import RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
 from tests.support.broker_kind import on_both
 from tests.support.client import Client
+from tests.support.patience import eventually_async
 from tests.support.sdp import candidate, offer
 from tests.support.system import System, token
 from tests.support.view import View
@@ -219,10 +221,15 @@ async def test_nats_restarted(nats_server: EmbeddedNats) -> None:
 
 
 async def test_nats_replaced_by_an_empty_one(nats_server: EmbeddedNats) -> None:
-    """The rooms are gone with it: clients are told to come back, and can join anew. Who is in no room stays."""
+    """The rooms are gone with it: clients are told to come back, and can join anew. Who is in no room stays.
+
+    So does the gateway: its lease is gone too, and waits in the new NATS before its own time to give up has come. That
+    time is long here, since a busy machine needs seconds to start NATS.
+    """
     system = System(connector(nats_server.url, nats_server.passwords, timeout=2))
     try:
-        await system.start()
+        await system.start(lease_seconds=40, signal_seconds=200)
+        gateway = system.gateways[0].context.lease.gateway
         alice, idle = await system.agent("alice"), await system.agent("idle")
         await alice.join("voice-1")
         await nats_server.stop()
@@ -232,6 +239,11 @@ async def test_nats_replaced_by_an_empty_one(nats_server: EmbeddedNats) -> None:
         notice = await alice.hear("go_away", within=15)
         assert notice["reason"] == "room_lost"
         assert await alice.closed() == 1012
+
+        async def armed() -> bool:
+            return await system.ports[0].timers.armed(LeaseEnds(due=0, gateway=gateway)) is not None
+
+        await eventually_async(armed, "the gateway's lease waits in the new NATS", within=30)
         await idle.join("voice-1")
         again = await system.client()
         await again.login(token("alice"))

@@ -33,6 +33,10 @@ class FaultyTimers(MemoryTimers):
         """See Timers."""
         return await self._faulty.ask("armed", partial(super().armed, timer))
 
+    async def incarnation(self) -> str:
+        """See Timers."""
+        return await self._faulty.ask("incarnation", super().incarnation)
+
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """See Timers."""
 

@@ -56,6 +56,12 @@ class SharedNats:
         await self._server.start()
         return self._server
 
+    @property
+    def running(self) -> EmbeddedNats | ContainerNats:
+        """The server that `empty` returned last."""
+        assert self._server is not None
+        return self._server
+
     async def stop(self) -> None:
         """End it."""
         if self._server is not None:

@@ -196,6 +196,30 @@ async def test_a_lease_that_ended_behind_its_back() -> None:
 
 
 @in_virtual_time
+async def test_lost_timers() -> None:
+    """The broker loses its timers, the lease among them: it is armed anew and kept, and rooms is told when it does end."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        kept.broker.lose_timers()
+        await asyncio.sleep(2 * SECONDS)
+        assert (kept.lease.gateway, kept.lease.held, kept.history) == (gateway, True, [])
+        kept.running.cancel()
+        await eventually(kept.ended_is(gateway), "rooms is told")
+
+
+@in_virtual_time
+async def test_lost_timers_that_come_too_late() -> None:
+    """While they are away the lease is not prolonged: it is lost in time."""
+    async with a_lease() as kept:
+        gateway = kept.lease.gateway
+        kept.broker.lose_timers()
+        kept.timers.mood = "refuses"
+        await eventually(lambda: bool(kept.history), "it is lost")
+        assert kept.history == [("lost", gateway)]
+        assert kept.lost_at - kept.timers.renewed[-1] == pytest.approx(FENCE * SECONDS)
+
+
+@in_virtual_time
 async def test_a_process_that_stood_still() -> None:
     """Stopped for longer than it may, it knows so before it does anything else, and does not renew as if nothing were."""
     async with a_lease() as kept:

@@ -41,6 +41,11 @@ class MemoryBroker:
     def _new_stream(self, log_format: LogFormat[Draft, Item]) -> MemoryStream[Draft, Item]:
         return MemoryStream(log_format, self.incarnation)
 
+    def lose_timers(self) -> None:
+        """Timers and notes are gone, as with NATS' stream, which is made anew."""
+        self.timers.lose()
+        self.notes.clear()
+
     @property
     def rooms(self) -> MemoryStream[Batch, RoomEntry]:
         """The stream of the log of rooms."""

@@ -30,6 +30,7 @@ class TimerQueue:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.takers: list[_Taker] = []
+        self.incarnation = "1"
         self._clock = clock
         self._newest = NOWHERE
         self._waiting: dict[str, tuple[Position, Timer]] = {}
@@ -41,9 +42,9 @@ class TimerQueue:
         if after is not None and after != now_there:
             raise Conflict
         position = self._newest = Position(self._newest + 1)
-        self._waiting[timer.name] = (position, timer)
+        waiting = self._waiting[timer.name] = (position, timer)
         delay = max(0.0, timer.due - self._clock())
-        asyncio.get_running_loop().call_later(delay, self._fire, timer.name, position)
+        asyncio.get_running_loop().call_later(delay, self._fire, waiting)
         return position
 
     def armed(self, timer: Timer) -> Position | None:
@@ -57,11 +58,17 @@ class TimerQueue:
         self.takers.append(taker)
         return taker
 
-    def _fire(self, name: str, position: Position) -> None:
-        waiting = self._waiting.get(name)
-        if waiting is not None and waiting[0] == position:
-            del self._waiting[name]
-            self._hand_over(waiting[1])
+    def lose(self) -> None:
+        """Forget everything, as when NATS' stream was lost and made anew. Those who take go on taking."""
+        self.incarnation = str(int(self.incarnation) + 1)
+        self._waiting.clear()
+        self._newest = NOWHERE
+
+    def _fire(self, waiting: tuple[Position, Timer]) -> None:
+        _, timer = waiting
+        if self._waiting.get(timer.name) is waiting:  # not replaced, and not lost
+            del self._waiting[timer.name]
+            self._hand_over(timer)
 
     def _hand_over(self, timer: Timer) -> None:
         task = asyncio.get_running_loop().create_task(self._try(timer), name=f"timer {timer.name}")

@@ -19,6 +19,7 @@ from nats.aio.subscription import Subscription
 from shared.broker import subjects
 from shared.broker.following import Following
 from shared.broker.headers import EXPECTED_LAST
+from shared.broker.nats import streams
 from shared.broker.nats.connection import NatsConnection
 from shared.broker.nats.replies import Replies, status
 from shared.broker.timers import TimerHandler
@@ -45,6 +46,7 @@ class NatsTimers:
         self._client = connection.client
         self._replies = connection.replies
         self._store = connection.store
+        self._timeout = connection.broker.timeout
 
     async def arm(self, timer: Timer, *, after: Position | None = None) -> Position:
         """See Timers."""
@@ -62,6 +64,13 @@ class NatsTimers:
         if not answer.headers or status(answer.headers):
             return None
         return Position(int(answer.headers["Nats-Sequence"]))
+
+    async def incarnation(self) -> str:
+        """See Timers."""
+        found = await streams.incarnation(self._client, STREAM, self._timeout)
+        if found is None:
+            raise unavailable("the broker")
+        return found
 
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """See Timers."""
