@@ -7,7 +7,7 @@ an agent-link token, whatever its claims say. There is no leeway, since auth bot
 import base64
 import hmac
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import jwt
 from pydantic import ValidationError
@@ -16,7 +16,8 @@ from services.auth.keys import KeyRing
 from services.auth.tokens import SignedClaims, TokenId, signed_claims
 from shared.auth.commands import GuestIssued, Identity, Issued, IssueJoinToken
 from shared.rooms.grant import Grant
-from shared.rooms.model import Name, Role
+from shared.rooms.model import Role
+from shared.values import names
 from shared.values.errors import Code, Refused
 from shared.values.ids import AgentId, AgentIdField, RoomId, RoomIdField, SessionId, fingerprint, mint
 from shared.values.moment import rfc3339
@@ -51,7 +52,7 @@ class _GuestClaims(SignedClaims):
     iss: Literal["parley:auth"]
     aud: Literal["parley:guest"]
     sub: AgentIdField
-    name: Name
+    name: Any  # shown to people, and no reason to refuse a token
     iat: int
     exp: int
     jti: TokenId
@@ -140,6 +141,8 @@ class Grants:
 
     def issue_guest_token(self, guest: Guest, life: int, now: float, chance: bytes) -> GuestIssued:
         """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a malformed name."""
+        if len(name) > names.NAME_CHARACTERS or names.fault(name):
+            raise Refused(Code.BAD_MESSAGE, "a guest's name has 1 to 128 printable characters")
         start = int(now)
         try:
             claims = _GuestClaims(
@@ -153,7 +156,7 @@ class Grants:
                 net=guest.network,
             )
         except ValidationError:
-            raise Refused(Code.BAD_MESSAGE, "a guest's name has 1 to 128 printable characters") from None
+            raise Refused(Code.BAD_MESSAGE, "a guest needs a well-formed agent id") from None
         return GuestIssued(token=_sign(claims, self._guest), expires_at=rfc3339(claims.exp), agent_id=claims.sub)
 
     def is_guest_token(self, token: str) -> bool:
@@ -177,7 +180,7 @@ class Grants:
             raise Refused(Code.EXPIRED_TOKEN, "the guest token has expired")
         return Identity(
             agent_id=claims.sub,
-            name=claims.name,
+            name=names.mended(claims.name, GUEST_NAME),
             kind="human",
             permissions=permissions,
             expires_at=rfc3339(claims.exp),

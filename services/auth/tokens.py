@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from services.auth.keys import KID_CHARACTERS, KeyRing
 from shared.auth.commands import Identity
-from shared.rooms.model import Kind, Name
+from shared.rooms.model import Kind
+from shared.values import names
 from shared.values.errors import Code, Refused
 from shared.values.ids import AgentIdField
 from shared.values.moment import rfc3339
@@ -64,7 +65,7 @@ class _AgentClaims(SignedClaims):
     exp: Seconds
     jti: TokenId
     nbf: Seconds = 0.0
-    name: Name = ""
+    name: Any = None  # shown to people, and no reason to refuse a token
     kind: Kind = "human"
     permissions: Annotated[
         list[Annotated[str, StringConstraints(max_length=PERMISSION_CHARACTERS)]], Field(max_length=PERMISSIONS)
@@ -87,7 +88,7 @@ def check_token(token: str, keys: KeyRing, rules: TokenRules, now: float) -> Ide
     given = claims.permissions if "permissions" in claims.model_fields_set else rules.default_permissions
     return Identity(
         agent_id=claims.sub,
-        name=claims.name or claims.sub,
+        name=names.mended(claims.name, claims.sub),
         kind=claims.kind,
         permissions=tuple(dict.fromkeys(p for p in given if is_permission(p))),
         expires_at=rfc3339(claims.exp),

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from shared.rooms.events import Change, EventType, RoomEvent, Stamp
-from shared.rooms.model import NAME_CHARACTERS, Participant
+from shared.rooms.model import Participant
 from shared.rooms.roster import Roster
 from shared.rooms.timers import Timer
 from shared.values import moment
 from shared.values.ids import AgentId, RoomId
+from shared.values.names import NAME_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)

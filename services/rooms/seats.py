@@ -7,6 +7,7 @@ from services.rooms.decision import Context, Decision, EntryBuilder, Rule, Rules
 from services.rooms.room import new_room
 from shared.rooms.commands import (
     AddParticipant,
+    Caller,
     CreateRoom,
     DropParticipant,
     RemoveParticipant,
@@ -16,7 +17,7 @@ from shared.rooms.commands import (
 from shared.rooms.events import Stamp
 from shared.rooms.model import Participant, Role, Room, json_bytes, merge_patch
 from shared.rooms.roster import Roster, Seat
-from shared.values import moment
+from shared.values import moment, names
 from shared.values.errors import Code, Refused
 from shared.values.position import NOWHERE, Position
 
@@ -102,7 +103,7 @@ def _newcomer(roster: Roster, command: AddParticipant, room: Room, context: Cont
         id=command.participant_id,
         agent_id=caller.agent_id,
         device_id=command.device_id,
-        name=_name(command.name or caller.name, context.rules),
+        name=_name(command.name, context.rules) if command.name else _of_token(caller, context.rules),
         kind=caller.kind,
         role=role,
         order=roster.last_order + 1,
@@ -110,6 +111,11 @@ def _newcomer(roster: Roster, command: AddParticipant, room: Room, context: Cont
         media=media,
         metadata=_metadata({}, command.metadata, context.rules),
     )
+
+
+def _of_token(caller: Caller, rules: Rules) -> str:
+    """The name that the caller's token says, which is no reason to refuse anybody."""
+    return names.mended(caller.name, caller.agent_id, rules.name_characters)[: rules.name_characters]
 
 
 def _name(name: str, rules: Rules) -> str:

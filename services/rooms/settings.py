@@ -3,8 +3,9 @@
 from pydantic import Field
 
 from services.rooms.decision import Rules
-from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS
+from shared.rooms.model import ROOM_SEATS
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
+from shared.values.names import NAME_CHARACTERS
 
 
 class RoomsSettings(ServiceSettings):

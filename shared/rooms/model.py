@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, StringConstraints, model_serializer
 
+from shared.values import names
 from shared.values.ids import AgentId, DeviceIdField, ParticipantId, RoomId
 from shared.values.model import Strict, Tolerant
 
-NAME_CHARACTERS = 128
 ROOM_SEATS = 250
 
 Kind = Literal["human", "agent", "service"]
@@ -22,14 +22,13 @@ LeaveReason = Literal["left", "timeout", "replaced", "kicked", "banned", "room_c
 CloseReason = Literal["deleted", "max_duration", "empty"]
 
 
-def _printable(text: str) -> str:
-    """Refuse what would garble a log line or a page: control characters, and the marks that reorder text."""
-    if not text.strip() or any(not c.isprintable() and c != "\u200d" for c in text):
-        raise ValueError("must have visible characters and no control or formatting characters")
-    return text
+def _shown(name: str) -> str:
+    if fault := names.fault(name):
+        raise ValueError(fault)
+    return name
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_CHARACTERS), AfterValidator(_printable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=names.NAME_CHARACTERS), AfterValidator(_shown)]
 Seats = Annotated[int, Field(ge=1, le=ROOM_SEATS)]
 Minutes = Annotated[int, Field(ge=1, le=7 * 24 * 60)]
 

@@ -3,9 +3,10 @@
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.rules import decide
 from shared.rooms.commands import Caller
-from shared.rooms.model import NAME_CHARACTERS, ROOM_SEATS, Media, RoomSettings, Track
+from shared.rooms.model import ROOM_SEATS, Media, RoomSettings, Track
 from shared.rooms.roster import Entry, Roster
 from shared.values.ids import GatewayId, ParticipantId, RoomId, SessionKey
+from shared.values.names import NAME_CHARACTERS
 from shared.values.position import Position
 from tests.support.orders import NOW, caller, create, join
 

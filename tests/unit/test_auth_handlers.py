@@ -147,9 +147,7 @@ async def test_development_tokens_exist_in_development_only() -> None:
     assert (await refusal(handlers_with(DEVELOPMENT | public, source).issue_dev_token(request))).code is Code.FORBIDDEN
 
 
-@pytest.mark.parametrize(
-    "changes", [{"agent_id": "a b"}, {"agent_id": ""}, {"name": "\a"}, {"ttl": 0}, {"ttl": 86_401}]
-)
+@pytest.mark.parametrize("changes", [{"agent_id": "a b"}, {"agent_id": ""}, {"ttl": 0}, {"ttl": 86_401}])
 async def test_development_tokens_that_would_be_refused_are_not_issued(changes: dict[str, Any]) -> None:
     """A development token that `validate` would refuse is a bad message, with the reason."""
     request = IssueDevToken(agent_id=FAWZI).model_copy(update=changes)

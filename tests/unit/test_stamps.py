@@ -14,7 +14,20 @@ from shared.values import moment
 from shared.values.errors import Code
 from shared.values.ids import GatewayId, ParticipantId, SessionKey
 from tests.support.absence import G1, G2, RULES, drop, grace, refusal, resume
-from tests.support.orders import NOW, ROOM, LoggedRoom, close, create, grant, join, leave, told, update, update_room
+from tests.support.orders import (
+    NOW,
+    ROOM,
+    LoggedRoom,
+    caller,
+    close,
+    create,
+    grant,
+    join,
+    leave,
+    told,
+    update,
+    update_room,
+)
 
 P, S = ParticipantId("p_ann_1"), SessionKey("s_ann_1")
 IN = (create(settings=RoomSettings(max_duration=10)), join("ann", since=5.0))
@@ -159,3 +172,13 @@ def test_a_name_has_its_length() -> None:
     assert told(room.do(update(P, name="54321")))
     for command in (join("bob", name="123456"), update(P, "u2", name="123456")):
         assert refusal(room, command).code is Code.TOO_LARGE
+
+
+def test_a_tokens_name_is_cut_to_the_length() -> None:
+    """A token's name that is longer than the setting allows, or cannot be shown, keeps nobody out."""
+    room = LoggedRoom(create(), rules=replace(RULES, name_characters=5))
+    told(room.do(join(caller("ann", name="Annabella"))))
+    assert room.seat(P).participant.name == "Annab"
+    room = LoggedRoom(create(), rules=replace(RULES, name_characters=5))
+    told(room.do(join(caller("annabella", name="\u3164"))))
+    assert room.seat(ParticipantId("p_annabella_1")).participant.name == "annab"

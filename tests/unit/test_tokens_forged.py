@@ -128,9 +128,7 @@ def test_a_refusal_repeats_nothing_of_the_token() -> None:
     """Neither the sentence nor the exception's text holds a part of what was sent."""
     canary = "canary-7f3a"
     texts = [canary, token({"alg": canary}), token({"alg": "HS256", canary: canary}), token({"alg": "HS256", "kid": 1})]
-    texts += [
-        token(payload=claims(**{name: canary + "\n"})) for name in [*claims(), "nbf", "name", "kind", "permissions"]
-    ]
+    texts += [token(payload=claims(**{name: canary + "\n"})) for name in [*claims(), "nbf", "kind", "permissions"]]
     for text in texts:
         with pytest.raises(Refused) as caught:
             check_token(text, RING, RULES, NOW)
