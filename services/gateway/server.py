@@ -22,6 +22,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import Connection
 from services.gateway.transport.handshake import Rejection
 from services.gateway.transport.http_protocol import HttpPort
+from services.gateway.transport.outbox import OutboxTotal
 from services.gateway.transport.tls import TlsServer
 from shared.runtime.ops import EmbeddedServer
 
@@ -37,6 +38,7 @@ class GatewayServer:
         self, context: GatewayContext, app: ASGIApp, listening: socket.socket, tls: ssl.SSLContext | None = None
     ) -> None:
         self.settings: GatewaySettings = context.settings
+        self.outboxes = OutboxTotal(context.settings.outboxes_bytes)
         self.context = context
         self._dispatcher = Dispatcher(FEATURES)
         self._sessions: dict[Connection, Session] = {}

@@ -37,14 +37,23 @@ class GatewaySettings(ServiceSettings):
         description="Keys that seal signals, the same for all gateways: `id:base64 of 32 bytes`, with commas; the first seals, all open.",
     )
 
-    frame_bytes: int = Field(65536, ge=4096, le=1 << 20, description="Largest WebSocket message, in bytes.")
-    sdp_bytes: int = Field(32768, ge=1024, description="Largest SDP, in bytes.")
+    frame_bytes: int = Field(
+        655360, ge=4096, le=1 << 20, description="Largest WebSocket message of a session, in bytes."
+    )
+    login_bytes: int = Field(32768, ge=4096, description="Largest WebSocket message before `auth_ok`, in bytes.")
+    sdp_bytes: int = Field(524288, ge=1024, description="Largest SDP, in bytes.")
+    sdp_lines: int = Field(16384, ge=64, description="Most lines of an SDP.")
     candidate_bytes: int = Field(1024, ge=128, description="Largest ICE candidate, in bytes.")
     candidate_loopback: bool | None = Field(
         None, description="Whether candidates with loopback addresses pass. Unset: in development mode only."
     )
     outbox_messages: int = Field(512, ge=16, description="Messages waiting for a client before it is cut off.")
-    outbox_bytes: int = Field(1 << 20, ge=65536, description="Bytes waiting for a client before it is cut off.")
+    outbox_bytes: int = Field(8 << 20, ge=65536, description="Bytes waiting for a client before it is cut off.")
+    outboxes_bytes: int = Field(
+        256 << 20,
+        ge=1 << 20,
+        description="Bytes waiting for all clients, above which an eighth of `PARLEY_OUTBOX_BYTES` is each one's limit.",
+    )
     stall_seconds: float = Field(
         8.0, gt=0, le=60, description="Seconds a client may take nothing from a full socket before it is cut off."
     )
@@ -62,7 +71,7 @@ class GatewaySettings(ServiceSettings):
     signal_byte_rate: int = Field(
         262144, ge=1024, description="Bytes of signals a second per connection, counted per receiver."
     )
-    signal_byte_burst: int = Field(4 << 20, ge=65536, description="Bytes of signals at once per connection.")
+    signal_byte_burst: int = Field(8 << 20, ge=65536, description="Bytes of signals at once per connection.")
     broadcast_receivers: int = Field(16, ge=1, le=250, description="Receivers of a signal without `to`.")
     bad_messages: int = Field(20, ge=1, description="Bad messages in a row before the connection is closed.")
     authenticate_seconds: float = Field(5.0, gt=0, le=60, description="Seconds until `authenticate` must have arrived.")

@@ -18,11 +18,15 @@ class Conflict(Exception):  # noqa: N818 - an outcome to act on, not a failure
 
 
 class Stored(Protocol):
-    """An entry read from a log. Every one has a position."""
+    """An entry read from a log. Every one has a position and a body."""
 
     @property
     def position(self) -> Position:
         """The entry's position in its stream."""
+
+    @property
+    def body(self) -> bytes:
+        """What is stored, as it is stored."""
 
 
 Draft = TypeVar("Draft")

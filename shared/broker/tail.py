@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from shared.broker.log import Item, Log
+from shared.broker.log import Item, Log, Stored
 from shared.values import pauses
 from shared.values.position import Position
 
-PAGE = 500  # entries read at once
+FIRST_PAGE = 64  # entries read at once, before anything is known of their size
+PAGE = 500  # entries read at once, of ordinary size
+PAGE_BYTES = 8 << 20  # of larger entries, such as offers of many tracks, about so much is read at once
 
 
 async def read_on(
@@ -26,13 +28,14 @@ async def read_on(
     waits `waits` seconds between reads. False when `up_to` has not come after all of them. Raises `Refused(unavailable)`,
     and what `take` raises.
     """
-    left = iter(waits)
+    left, limit = iter(waits), FIRST_PAGE
     while up_to is None or after < up_to:
-        page = await log.read(subject, after=after, limit=PAGE)
+        page = await log.read(subject, after=after, limit=limit)
         if page:
             await take(page)
             after = page[-1].position
-        if len(page) == PAGE:
+        if len(page) == limit:
+            limit = max(1, min(PAGE, limit * PAGE_BYTES // (_size(page) or 1)))
             continue
         if up_to is None or after >= up_to:
             return True
@@ -43,8 +46,12 @@ async def read_on(
     return True
 
 
+def _size(page: Sequence[Stored]) -> int:
+    return sum(len(item.body) for item in page)
+
+
 class _TooMany(Exception):  # noqa: N818 - an outcome
-    """There are more entries than `most`."""
+    """There are more entries than `most`, or more bytes than `most_bytes`."""
 
 
 async def read_up_to(
@@ -54,17 +61,21 @@ async def read_up_to(
     up_to: Position,
     *,
     most: int | None = None,
+    most_bytes: int | None = None,
     waits: Sequence[float] = pauses.LAGGING_READ,
 ) -> list[Item] | None:
     """The entries above `after`, `up_to` included; there may be later ones too. See `read_on`.
 
-    None when `up_to` does not come, or when there are more than `most`.
+    None when `up_to` does not come, when there are more than `most`, or when they have more than `most_bytes` in all.
     """
     found: list[Item] = []
+    size = 0
 
     async def take(page: Sequence[Item]) -> None:
+        nonlocal size
         found.extend(page)
-        if most is not None and len(found) > most:
+        size += _size(page)
+        if (most is not None and len(found) > most) or (most_bytes is not None and size > most_bytes):
             raise _TooMany
 
     try:

@@ -9,6 +9,8 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.values import field_faults
+
 PREFIX = "PARLEY_"
 # Variables of the command line and clients, which may be set in the same shell. Services ignore them.
 OF_CLIENTS = frozenset({PREFIX + "URL", PREFIX + "TOKEN", PREFIX + "TOKEN_FILE"})
@@ -97,7 +99,7 @@ class ServiceSettings(BaseSettings):
         except ValidationError as error:
             problem = error.errors(include_input=False, include_url=False)[0]
             where = f"{PREFIX}{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
-            raise SettingsError(where + problem["msg"].removeprefix("Value error, ")) from None
+            raise SettingsError(where + field_faults.sentence(problem)) from None
 
 
 def _parsed(cls: type[BaseSettings], values: dict[str, Any]) -> dict[str, Any]:

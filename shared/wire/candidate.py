@@ -71,7 +71,8 @@ _EXTENSION = (
     r"|(?!(?:generation|network-id|network-cost|ufrag|raddr|rport|tcptype) )[0-9A-Za-z!#$%&'*+\-.^_`{|}~]+ [!-~]+"
 )
 _FIELDS = (  # each pattern with the fault to report when the text matches up to there and no further
-    ("([0-9A-Za-z+/]{1,32})", "has a foundation that is not 1 to 32 ICE characters"),
+    # Empty ones are on the wire of real media servers, and browsers take them.
+    (r"(?=[0-9A-Za-z+/]{0,32}(?: |\Z))([0-9A-Za-z+/]*)", "has a foundation that is not up to 32 ICE characters"),
     (" ([1-9][0-9]{0,2})", "has a component that is not from 1 to 256"),
     (" (udp|tcp|UDP|TCP|(?i:udp|tcp))", "has a transport that is neither UDP nor TCP"),
     (" ([1-9][0-9]{0,9})", "has a priority that is not from 1 to 2147483647"),
@@ -99,15 +100,18 @@ def check_candidate(
 ) -> None:
     """Check a value of `RTCIceCandidate.candidate`. `""` (no more candidates of a generation) passes.
 
+    So does the whole line of a description, beginning with `a=`: libdatachannel sends that, and browsers read it.
+
     Raises `Refused` with `too_large` or `invalid_candidate`.
     """
     if candidate == "":  # W3C webrtc-pc, RTCIceCandidate
         return
     if len(candidate) > max_bytes:
         raise Refused(Code.TOO_LARGE, f"a candidate is at most {max_bytes} bytes")
-    if not candidate.startswith("candidate:"):
+    text = candidate.removeprefix("a=")
+    if not text.startswith("candidate:"):
         raise Refused(Code.INVALID_CANDIDATE, 'the candidate must start with "candidate:"')
-    if fault := candidate_fault(candidate[10:], policy):
+    if fault := candidate_fault(text[10:], policy):
         raise Refused(Code.INVALID_CANDIDATE, f"the candidate {fault}")
 
 

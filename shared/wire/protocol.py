@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from shared.values import field_faults
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomIdField
 from shared.values.model import Strict
@@ -65,7 +66,7 @@ class Decoder:
     def decode(self, text: str) -> ClientMessage:
         """A client's message. Raises BadMessage, with as much of the message's address as could be read."""
         try:
-            value = strict_json.loads(text)
+            value = strict_json.loads_exact(text)
         except strict_json.InvalidJson as error:
             raise BadMessage(str(error), NOBODY) from None
         if not isinstance(value, dict):
@@ -97,11 +98,12 @@ def address_of(message: ClientMessage) -> Address:
 
 
 def _sentence(error: ValidationError) -> str:
-    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    problem = error.errors(include_input=False, include_url=False)[0]
     if problem["type"].startswith("union_tag"):
         return "the type is missing or unknown"
     # The first part of the location is the message's type. Never repeat a key that the client made up.
     where = ".".join(str(part) for part in problem["loc"][1:])
     if problem["type"] == "extra_forbidden":
         return "there is a field that this message does not have"
-    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    fault = field_faults.sentence(problem)
+    return f"{where}: {fault}" if where else f"the message {fault}"

@@ -30,7 +30,7 @@ class Line:
 
     position: Position
     author: str
-    text: str
+    body: bytes
 
 
 def _encode(said: tuple[str, str]) -> tuple[dict[str, str], bytes]:
@@ -40,7 +40,7 @@ def _encode(said: tuple[str, str]) -> tuple[dict[str, str], bytes]:
 
 def _decode(_subject: str, position: Position, headers: Mapping[str, str], body: bytes) -> Line | None:
     author = headers.get("Test-Author")
-    return None if author is None else Line(position, author, body.decode())
+    return None if author is None else Line(position, author, body)
 
 
 LINES: LogFormat[tuple[str, str], Line] = LogFormat(
@@ -89,11 +89,11 @@ async def test_it_is_appended_followed_and_read(logs: Logs) -> None:
             await logs.lines.append(A, ("bob", "me too"), after=wrong)
     await logs.lines.append(B, ("eve", "elsewhere"), after=NOWHERE)
     last = await logs.lines.append(A, ("bob", "ä 😀"), after=first)
-    said = [Line(first, "ann", "hello"), Line(last, "bob", "ä 😀")]
+    said = [Line(first, "ann", b"hello"), Line(last, "bob", "ä 😀".encode())]
     await eventually(lambda: heard == said, "what was said is heard")
     await following.stop()
     assert await read_up_to(logs.lines, A, NOWHERE, await logs.lines.position(A)) == said
-    assert await logs.lines.last([A, B]) == [Line(Position(2), "eve", "elsewhere"), said[-1]]
+    assert await logs.lines.last([A, B]) == [Line(Position(2), "eve", b"elsewhere"), said[-1]]
     assert [line.author for line in await logs.lines.newest_of_each(LINES.subjects)] == ["eve", "bob"]
     await logs.lines.trim(A)
     assert await logs.lines.read(A, limit=10) == said[-1:]
@@ -110,7 +110,7 @@ async def test_the_two_know_nothing_of_each_other(logs: Logs) -> None:
         await logs.rooms.append(subject, Batch(decision.events, decision.stamp), after=after)
     assert await logs.lines.position(LINES.subjects) == NOWHERE
     assert await logs.lines.append(A, ("ann", "hello"), after=NOWHERE) == 1
-    await eventually(lambda: heard == [Line(Position(1), "ann", "hello")], "the line is heard, and nothing else")
+    await eventually(lambda: heard == [Line(Position(1), "ann", b"hello")], "the line is heard, and nothing else")
     assert await logs.rooms.position(subject) == 3
     assert logs.lines.incarnation
     assert logs.rooms.incarnation

@@ -29,8 +29,8 @@ MALFORMED: list[tuple[bytes, int]] = [
     (frame(b"\xff\xfe"), 1007),
     (frame(b'{"type":"\xed\xa0\x80"}'), 1007),
     (frame(b"\xc3", fin=False) + frame(b"(", CONTINUATION), 1007),
-    (frame(b"x" * 65537), 1009),
-    (frame(b"x" * 60_000, fin=False) + frame(b"x" * 6_000, CONTINUATION), 1009),
+    (frame(b"x" * 655361), 1009),
+    (frame(b"x" * 600_000, fin=False) + frame(b"x" * 60_000, CONTINUATION), 1009),
     (frame(b"x" * 5_000_000), 1009),
     (b"\x81\xff\x7f" + b"\xff" * 7 + b"mask", 1009),
     (frame(b"", fin=False) + frame(b"", CONTINUATION, fin=False) * 5000, 1009),
@@ -63,6 +63,49 @@ async def test_malformed_frames(system: System) -> None:
         assert await raw.next_frame() is None, "nothing after a close"
         await raw.close()
     assert (await (await system.client()).login(token("b")))["type"] == "auth_ok"
+
+
+async def test_a_stranger_sends_little(system: System) -> None:
+    """Before `auth_ok` a message has at most 32 KiB, in one piece or several; after it, as much as `limits` says."""
+    await system.start()
+    for sent in (frame(b"x" * 32769), frame(b"x" * 30_000, fin=False) + frame(b"x" * 3_000, CONTINUATION)):
+        raw = await Raw.open(system.url)
+        await raw.send(sent)
+        assert await raw.close_code() == 1009
+        await raw.close()
+    raw = await Raw.open(system.url)
+    await raw.say("authenticate", token=token("a"))
+    await raw.hear("auth_ok")
+    await raw.send(frame(b"x" * 655360))
+    assert (await raw.hear("error"))["code"] == "bad_message"
+    await raw.close()
+
+
+async def test_the_engines_words_are_not_told(system: System) -> None:
+    """What the client is told of a broken frame or handshake are our sentences, not those of an installed library."""
+    await system.start()
+    for sent, reason in (
+        (frame(MASKED_PING, masked=False), b"a frame breaks the WebSocket protocol"),
+        (frame(b"x" * 5_000_000), b"a message is too large"),
+        (frame(b"\x03\xe8\xff", CLOSE), b"a message is UTF-8"),
+    ):
+        raw = await Raw.open(system.url)
+        await raw.send(sent)
+        while (got := await raw.next_frame()) is not None and got[0] != CLOSE:
+            pass
+        assert got is not None
+        assert got[1][2:] == reason
+        await raw.close()
+    for changed in ({"Sec_WebSocket_Key": ""}, {"Sec_WebSocket_Version": "12"}, {"Sec_WebSocket_Key": "x"}):
+        raw = await Raw.connect(system.url)
+        await raw.send(request(**changed))
+        status, headers = await raw.response()
+        body = await raw.reader.readexactly(int(headers["content-length"]))
+        assert (status, body) in (
+            (400, b"the WebSocket handshake is malformed\n"),
+            (426, b"only a WebSocket can be opened at this path\n"),
+        )
+        await raw.close()
 
 
 async def test_a_client_that_closes(system: System) -> None:

@@ -23,8 +23,8 @@ async def test_who_one_is(system: System) -> None:
     assert reply["expiresAt"] == time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(expires))
     assert reply["heartbeatMs"] == 10_000
     assert isinstance(reply["features"], list)
-    assert reply["limits"]["maxMessageBytes"] == 65536
-    assert reply["limits"]["maxSdpBytes"] == 32768
+    assert reply["limits"]["maxMessageBytes"] == 655360
+    assert reply["limits"]["maxSdpBytes"] == 524288
     other = await second.login(token("agent-fawzi"))
     assert other["sessionId"] != reply["sessionId"]
     assert other["resumeToken"] != reply["resumeToken"]

@@ -142,7 +142,7 @@ async def test_what_the_validator_refuses(system: System) -> None:
         refused = await alice.ask("candidate", to=at(bob), candidate={"candidate": bad})
         assert (refused["code"], secret in str(refused)) == ("invalid_candidate", False)
     assert (await alice.ask("candidate", to=at(bob), candidate={"candidate": "x" * 1025}))["code"] == "too_large"
-    assert (await alice.ask("offer", to=at(bob), sdp="v" * 32769))["code"] == "too_large"
+    assert (await alice.ask("offer", to=at(bob), sdp="v" * 524289))["code"] == "too_large"
     await bob.silence("offer")
     assert not [m for m in bob.inbox if m["type"] == "candidate"]
 

@@ -12,6 +12,7 @@ from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import Connection
+from services.gateway.transport.outbox import OutboxTotal
 from shared.broker.ports import Ports
 from tests.simulation.network import Network
 from tests.simulation.process import Process
@@ -23,6 +24,7 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings, network: Network, process: Process, ports: Ports) -> None:
         self.settings = settings
+        self.outboxes = OutboxTotal(settings.outboxes_bytes)
         self.process = process
         self.ports = ports
         self.stopping = False

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.connection import CLOSE_SECONDS
 from services.gateway.transport.listener import Listener
-from services.gateway.transport.outbox import Outbox, text_frame
+from services.gateway.transport.outbox import Outbox, OutboxTotal, text_frame
 from shared.values.errors import CloseCode
 from tests.simulation.network import Network, Wire
 from tests.simulation.process import Process
@@ -30,6 +30,7 @@ class Host(Protocol):
     """The gateway's end."""
 
     settings: GatewaySettings
+    outboxes: OutboxTotal
     process: Process
 
     def opened(self, socket: "VirtualWebSocket") -> Listener:
@@ -53,7 +54,8 @@ class VirtualWebSocket:
         self._deaf = False  # the client has hung up, or nothing reaches it any more
         self._down = Wire(network, network.context, self._at_client)
         self._up = Wire(network, host.process.context, self._at_gateway)
-        self.outbox = Outbox(self, host.settings.outbox_messages, host.settings.outbox_bytes, self._overflow)
+        limits = host.settings.outbox_messages, host.settings.outbox_bytes
+        self.outbox = Outbox(self, *limits, self._overflow, host.outboxes)
         self.address = address
         self.opened_at = self.next_ping = network.loop.time()
         self.pinged_at: float | None = None
@@ -83,6 +85,9 @@ class VirtualWebSocket:
         """As the transport below the outbox."""
         if not self._process.dead:
             self._down.send(data, 0)
+
+    def trust(self) -> None:
+        """See Connection. Sizes are not simulated."""
 
     def stop_reading(self) -> None:
         """See Connection."""

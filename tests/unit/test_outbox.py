@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.transport.outbox import Outbox, text_frame
+from services.gateway.transport.outbox import Outbox, OutboxTotal, text_frame
 
 
 class Socket:
@@ -35,10 +35,12 @@ class Socket:
             self.outbox.resume()
 
 
-def outbox(room: int = 1 << 30, messages: int = 4, size: int = 100) -> tuple[Outbox, Socket, list[str]]:
+def outbox(
+    room: int = 1 << 30, messages: int = 4, size: int = 100, total: OutboxTotal | None = None
+) -> tuple[Outbox, Socket, list[str]]:
     """An outbox, its socket, and how often it overflowed."""
     sock, overflows = Socket(room), list[str]()
-    sock.outbox = Outbox(sock, messages, size, lambda: overflows.append("!"))
+    sock.outbox = Outbox(sock, messages, size, lambda: overflows.append("!"), total or OutboxTotal(1 << 30))
     return sock.outbox, sock, overflows
 
 
@@ -88,6 +90,26 @@ async def test_snapshots_are_not_counted_but_paced() -> None:
     await asyncio.sleep(0)
     box.clear()
     await waiting
+
+
+async def test_many_slow_clients_together() -> None:
+    """While too much waits in all outboxes, one takes an eighth of its limit; what a client that is gone waited for counts
+    no more."""
+    total = OutboxTotal(150)
+    (first, sock, overflows), (second, _, later) = outbox(size=160, total=total), outbox(size=160, total=total)
+    first.pause()
+    second.pause()
+    first.push(b"x" * 140)
+    second.push(b"x" * 10)
+    assert (total.waiting, overflows, later) == (150, [], [])
+    second.push(b"x" * 10)
+    assert (overflows, later) == ([], [])
+    second.push(b"x")
+    assert later == ["!"]
+    second.clear()
+    assert total.waiting == 140
+    sock.drain()
+    assert total.waiting == 0
 
 
 async def test_since_when_it_is_stuck() -> None:

@@ -111,8 +111,10 @@ CASES = {
     "negative o= number": (re.sub("o=- [0-9]+", "o=- -1", OFFER), "line 2: o="),
     "session lines out of order": (edited("t=0 0\r\n", "b=AS:1\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"), "line 5: t="),
     "t= after a=": (edited("t=0 0\r\n", "a=x\r\nt=0 0\r\n"), "line 4: t="),
-    "media lines out of order": (edited("c=IN IP4 0.0.0.0\r\n", "b=AS:1\r\nc=IN IP4 0.0.0.0\r\n"), "line 10: c="),
-    "c= after a=": (OFFER + "c=IN IP4 0.0.0.0\r\n", "line 18: c="),
+    "c= after the session's a=": (edited("a=extmap-allow-mixed", "c=IN IP4 0.0.0.0"), "line 6: i=, c="),
+    "b= after the session's a=": (edited("a=extmap-allow-mixed", "b=AS:1"), "line 6: i=, c="),
+    "malformed c= after a=": (OFFER + "c=IN IP5 0.0.0.0\r\n", "line 18: c="),
+    "a control character in c= after a=": (OFFER + "c=IN IP4 0.0.0.0\x00\r\n", "line 18: a control"),
     "malformed c=": (edited("c=IN IP4", "c=IN IP5"), "line 9: c="),
     "no kind of line": (OFFER + "x=1\r\n", "line 18: not one of the lines"),
     "no equals sign": (OFFER + "a\r\n", "line 18: not one of the lines"),
@@ -223,16 +225,36 @@ def test_media_sections_are_bounded() -> None:
 
 
 def test_size_is_counted_in_bytes() -> None:
-    """32 KiB of UTF-8 pass, one byte more is too large, however few characters it is."""
+    """So many bytes of UTF-8 as the limit says pass, one more is too large, however few characters it is."""
     line = "a=x:" + "é" * 2000 + "\r\n"
     sdp = OFFER + line * 7
     sdp += "a=x:\r\n" * 50
     sdp += "a=x:" + "y" * (32768 - len(sdp.encode()) - 6) + "\r\n"
-    check_sdp(sdp, "offer")
+    check_sdp(sdp, "offer", max_bytes=32768)
     for larger in (edited("s=-", "s=--", sdp), OFFER + line * 8 + line[:-400] + "\r\n", "é" * 10**6):
         with pytest.raises(Refused) as refused:
-            check_sdp(larger, "offer")
+            check_sdp(larger, "offer", max_bytes=32768)
         assert refused.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_lines_of_a_section_in_any_order(end: str) -> None:
+    """Media servers and cameras write `c=`, `b=`, `i=` and `k=` behind a section's attributes, as browsers read them."""
+    late = "c=IN IP4 0.0.0.0\r\nb=AS:300\r\na=x-more\r\ni=camera\r\nb=TIAS:300000\r\nk=prompt\r\nc=IN IP6 ::\r\n"
+    for sdp in (OFFER + late, edited("c=IN IP4 0.0.0.0\r\n", "", OFFER) + late, OFFER + late + "a=sendrecv\r\n"):
+        check_sdp(sdp.replace("\r\n", end), "offer")
+
+
+def test_sections_without_foundations() -> None:
+    """A description whose candidates have empty foundations passes, like such a candidate alone."""
+    check_sdp(OFFER + "a=candidate: 1 udp 2113937151 192.0.2.1 50000 typ host\r\n", "offer")
+
+
+def test_lines_are_bounded() -> None:
+    """As many lines as the limit says pass, and not one more."""
+    lines = OFFER.count("\n") + 3000
+    check_sdp(OFFER + "a=x:y\r\n" * 3000, "offer", max_lines=lines)
+    assert f"more than {lines - 1} lines" in why_not(OFFER + "a=x:y\r\n" * 3000, max_lines=lines - 1)
 
 
 def test_candidates_follow_the_policy() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from shared.broker.log import Log
-from shared.broker.tail import PAGE, read_on, read_up_to
+from shared.broker.tail import FIRST_PAGE, PAGE, read_on, read_up_to
 from shared.values.position import NOWHERE, Position
 
 WAITS = (0.0, 0.0)
@@ -16,6 +16,7 @@ class Stored:
     """An entry."""
 
     position: Position
+    body: bytes = b""
 
 
 class Lagging:
@@ -66,4 +67,28 @@ async def test_pages_are_handed_over_one_by_one() -> None:
         pages.append(len(page))
 
     assert await read_on(cast("Log[Any, Any]", Lagging(2 * PAGE + 1)), "s", NOWHERE, take, waits=WAITS)
-    assert pages == [PAGE, PAGE, 1]
+    assert pages == [FIRST_PAGE, PAGE, PAGE + 1 - FIRST_PAGE]
+
+
+class Heavy(Lagging):
+    """A log whose entries have 1 MiB each."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__(end)
+        self.limits: list[int] = []
+
+    async def read(self, _subject: str, *, after: Position, limit: int) -> list[Stored]:
+        """See Log."""
+        self.limits.append(limit)
+        return [Stored(one.position, bytes(1 << 20)) for one in await super().read(_subject, after=after, limit=limit)]
+
+
+async def test_large_entries_are_read_a_few_at_a_time() -> None:
+    """After the first page, about 8 MiB at once; and not at all where they are more than may be in memory."""
+    log = Heavy(100)
+    assert len(await up_to(log, 100) or []) == 100
+    assert log.limits == [64, 8, 8, 8, 8, 8]
+    found = await read_up_to(
+        cast("Log[Any, Any]", Heavy(100)), "s", NOWHERE, Position(100), most_bytes=70 << 20, waits=WAITS
+    )
+    assert found is None

@@ -12,6 +12,7 @@ from shared.values.ids import ParticipantId
 from shared.values.position import Position
 
 MOST_ENTRIES = 5000  # when a client missed more, a snapshot of the room is smaller
+MOST_BYTES = 64 << 20  # the same, by size: it is all in memory at once
 
 
 async def read_undelivered(log: RoomsLog, own: Seat, snapshot: Snapshot) -> list[Delivery]:
@@ -25,7 +26,7 @@ async def read_undelivered(log: RoomsLog, own: Seat, snapshot: Snapshot) -> list
     out: list[Delivery] = []
     log_subject = subjects.signal_log(snapshot.room_id, to)
     newest = await log.position(log_subject)
-    entries = await read_up_to(log, log_subject, own.unheard_from, newest, most=MOST_ENTRIES)
+    entries = await read_up_to(log, log_subject, own.unheard_from, newest, most=MOST_ENTRIES, most_bytes=MOST_BYTES)
     if entries is None:
         raise unavailable("the log")
     for signal in entries:
@@ -45,8 +46,9 @@ async def read_backlog(
     """What came after `cursor` for this participant, up to `end`. `snapshot` is a state of the room not after `end`.
 
     Direct reads may lag the log, so this reads until `end` is there. None when `end` does not come, when there are more
-    than `MOST_ENTRIES`, when entries were deleted, or when the cursor is older than the participant's join.
+    than `MOST_ENTRIES` or `MOST_BYTES`, when entries were deleted, or when the cursor is older than the participant's join.
     """
     after = Position(first_missed(cursor) - 1)
-    entries = await read_up_to(log, subjects.room_log(snapshot.room_id), after, end, most=MOST_ENTRIES)
+    everything = subjects.room_log(snapshot.room_id)
+    entries = await read_up_to(log, everything, after, end, most=MOST_ENTRIES, most_bytes=MOST_BYTES)
     return None if entries is None else replay(entries, cursor, own, snapshot, end)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from shared.values import field_faults
 from shared.values.errors import HTTP_STATUS, Code, Refused, internal_error
 from shared.values.model import Tolerant
 
@@ -143,8 +144,7 @@ def _field_problem(found: Mapping[str, Any]) -> FieldProblem:
     unknown = found["type"] == "extra_forbidden"
     if unknown and not _NAME.fullmatch(path[-1]):
         path[-1] = "(unknown)"
-    detail = "there is no such field" if unknown else str(found["msg"]).removeprefix("Value error, ")
-    return FieldProblem(place=place, field=".".join(path), detail=detail)
+    return FieldProblem(place=place, field=".".join(path), detail=field_faults.sentence(found))
 
 
 def documented(*codes: Code, bad_request: bool = False) -> dict[int | str, dict[str, Any]]:

@@ -140,6 +140,6 @@ def _parse(request: Request, body: bytes) -> Any:
     if content_type.get_content_type() != "application/json":
         raise BadRequest("send the body as `Content-Type: application/json`", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     try:
-        return strict_json.loads(body)
+        return strict_json.loads_exact(body)
     except strict_json.InvalidJson as error:
         raise BadRequest(str(error)) from None

@@ -1,4 +1,7 @@
-"""A client's requests, handled one at a time in the order they came. When it is full, the socket is not read."""
+"""A client's requests, handled one at a time in the order they came. When it is full, the socket is not read.
+
+It is full by number or by length.
+"""
 
 import asyncio
 from collections import deque
@@ -10,6 +13,7 @@ from services.gateway.transport.connection import Connection
 from shared.wire.protocol import ClientMessage
 
 WAITING_REQUESTS = 64  # of one client; beyond that its socket is not read
+WAITING_CHARACTERS = 1 << 20  # the same, by the length of their texts
 
 
 class RequestQueue:
@@ -19,6 +23,7 @@ class RequestQueue:
         self._connection = connection
         self._handle = handle
         self._waiting: deque[Request[Any]] = deque()
+        self._length = 0
         self._worker: asyncio.Task[None] | None = None
         self._held_back = False
 
@@ -33,9 +38,10 @@ class RequestQueue:
         return [request.message for request in self._waiting]
 
     def put(self, request: Request[Any]) -> None:
-        """Append a request. Stops reading the socket when `WAITING_REQUESTS` wait."""
+        """Append a request. Stops reading the socket when the queue is full."""
         self._waiting.append(request)
-        if len(self._waiting) >= WAITING_REQUESTS and not self._held_back:
+        self._length += len(request.text)
+        if self._filled(1) and not self._held_back:
             self._held_back = True
             self._connection.stop_reading()
         if self._worker is None:
@@ -45,11 +51,15 @@ class RequestQueue:
         """Handle what waits, then end, so that an idle client costs no task."""
         while self._waiting:
             request = self._waiting.popleft()
-            if self._held_back and len(self._waiting) < WAITING_REQUESTS // 2:
+            self._length -= len(request.text)
+            if self._held_back and not self._filled(0.5):
                 self._held_back = False
                 self._connection.go_on_reading()
             await self._handle(request)
         self._worker = None
+
+    def _filled(self, share: float) -> bool:
+        return len(self._waiting) >= WAITING_REQUESTS * share or self._length >= WAITING_CHARACTERS * share
 
     def break_off(self, then: Callable[[], None]) -> None:
         """Drop what waits, and cancel the request that is being handled. Call `then` when that has ended.
@@ -58,6 +68,7 @@ class RequestQueue:
         loses a cancellation that comes together with the answer.
         """
         self._waiting.clear()
+        self._length = 0
         if self._worker is None:
             then()
             return

@@ -158,6 +158,7 @@ class Session:
         """Let the session in, with the parts that its features keep for it."""
         metrics.SESSIONS.inc()
         self._key, self._parts = key, parts
+        self.connection.trust()
 
     def part(self, kind: type[P]) -> P:
         """See SessionHandle."""

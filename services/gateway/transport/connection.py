@@ -4,7 +4,6 @@ uvicorn makes one for each upgrade request (its `ws` setting), and feeds it the 
 """
 
 import asyncio
-import logging
 from collections import deque
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -13,32 +12,31 @@ import structlog
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from services.gateway import metrics
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport import handshake, socket_options
 from services.gateway.transport.listener import Listener
-from services.gateway.transport.outbox import Outbox, text_frame
+from services.gateway.transport.outbox import Outbox, OutboxTotal, text_frame
 from services.gateway.transport.reassembly import Assembly, Unreadable
+from services.gateway.transport.websocket import WebSocket
 from shared.values.errors import CloseCode
-from shared.version import PROTOCOL
 
 WRITE_HIGH_WATER = 65536
 CLOSE_SECONDS = 2.0  # for the client to answer a close
 WAITING_FRAMES = 64  # messages read but not handed up; beyond that the socket is not read
+WAITING_CHARACTERS = 1 << 20  # the same, by their length
+
+STRANGERS = 8  # the part of an outbox's limit for who has not been let in yet
 
 log = structlog.get_logger()
-
-# A malformed frame is counted, and never logged.
-_silent = logging.Logger("websockets", logging.CRITICAL + 1)
 
 
 class Host(Protocol):
     """What a connection needs from the server."""
 
     settings: GatewaySettings
+    outboxes: OutboxTotal
 
     def admit(self, address: str) -> handshake.Rejection | None:
         """Count a connection in, or reject it."""
@@ -71,13 +69,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._protocol = ServerProtocol(
-            subprotocols=[Subprotocol(PROTOCOL)],
-            # The subprotocol is optional, and others that a client offers are ignored.
-            select_subprotocol=lambda _, offered: Subprotocol(PROTOCOL) if PROTOCOL in offered else None,
-            max_size=host.settings.frame_bytes,
-            logger=_silent,
-        )
+        self._protocol = WebSocket(min(host.settings.login_bytes, host.settings.frame_bytes))
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
         self._frames: deque[str] = deque()
@@ -98,7 +90,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         settings = self._host.settings
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
-        self.outbox = Outbox(transport, settings.outbox_messages, settings.outbox_bytes, self._overflow)
+        limits = settings.outbox_messages, settings.outbox_bytes // STRANGERS
+        self.outbox = Outbox(transport, *limits, self._overflow, self._host.outboxes)
         self.opened_at = asyncio.get_running_loop().time()
         socket_options.tune(transport)
 
@@ -195,11 +188,18 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self._stops and len(self._frames) >= WAITING_FRAMES:
+        waits = len(self._frames) >= WAITING_FRAMES or sum(map(len, self._frames)) >= WAITING_CHARACTERS
+        if self._stops and waits:
             if transport.is_reading():
                 transport.pause_reading()
         elif not transport.is_reading():
             transport.resume_reading()
+
+    def trust(self) -> None:
+        """Who is let in may send larger messages than a stranger, and may have more waiting."""
+        settings = self._host.settings
+        self._protocol.read_messages_of(settings.frame_bytes)
+        self.outbox.max_bytes = settings.outbox_bytes
 
     def stop_reading(self) -> None:
         """Hand no more messages up until `go_on_reading` was called as often."""

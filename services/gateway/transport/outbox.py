@@ -7,6 +7,8 @@ from typing import Protocol
 
 from websockets.frames import Frame, Opcode
 
+CROWDED = 8  # the part of its limit that an outbox has while too much waits in all of them
+
 
 class Sink(Protocol):
     """The part of an asyncio transport an outbox needs."""
@@ -20,6 +22,20 @@ def text_frame(payload: bytes) -> bytes:
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
+class OutboxTotal:
+    """The bytes that wait in all outboxes of a gateway together. Above `max_bytes` each outbox has a smaller limit."""
+
+    __slots__ = ("_max_bytes", "waiting")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.waiting = 0
+
+    def limit(self, max_bytes: int) -> int:
+        """How many bytes may wait in one outbox now, that otherwise takes `max_bytes`."""
+        return max_bytes if self.waiting <= self._max_bytes else max_bytes // CROWDED
+
+
 class Outbox:
     """Frames go straight to the socket while it takes them, and wait here while it does not.
 
@@ -30,21 +46,25 @@ class Outbox:
     __slots__ = (
         "_bytes",
         "_counted",
-        "_max_bytes",
         "_max_messages",
         "_overflow",
         "_overflowed",
         "_paused",
         "_pausing",
         "_sink",
+        "_total",
         "_waiting",
+        "max_bytes",
         "stuck_since",
     )
 
-    def __init__(self, sink: Sink, max_messages: int, max_bytes: int, overflow: Callable[[], None]) -> None:
+    def __init__(
+        self, sink: Sink, max_messages: int, max_bytes: int, overflow: Callable[[], None], total: OutboxTotal
+    ) -> None:
         self._sink = sink
+        self._total = total
         self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._overflow = overflow
         self._waiting: deque[tuple[bytes, bool]] | None = None  # most clients never need one
         self._counted = 0
@@ -72,9 +92,13 @@ class Outbox:
         if counted:
             self._counted += 1
             self._bytes += len(frame)
-            if not self._overflowed and (self._counted > self._max_messages or self._bytes > self._max_bytes):
+            self._total.waiting += len(frame)
+            if not self._overflowed and self._is_too_full():
                 self._overflowed = True
                 self._overflow()
+
+    def _is_too_full(self) -> bool:
+        return self._counted > self._max_messages or self._bytes > self._total.limit(self.max_bytes)
 
     def pause(self) -> None:
         """The socket takes no more (asyncio's `pause_writing`)."""
@@ -90,12 +114,15 @@ class Outbox:
             if counted:
                 self._counted -= 1
                 self._bytes -= len(frame)
+                self._total.waiting -= len(frame)
             self._sink.write(frame)
         self._go_on()
 
     def clear(self) -> None:
         """Drop what waits: the connection is gone."""
         self._waiting = None
+        self._total.waiting -= self._bytes
+        self._counted = self._bytes = 0
         self._paused = False
         self.stuck_since = None
         self._go_on()

@@ -13,6 +13,8 @@ from parley.rtc.remote_track import RemoteTrack
 from parley.rtc.sections import sections, ufrags
 from parley.rtc.source import Source, Tap
 
+FOUNDATION = "0"  # for candidates that have none, which browsers take, and aiortc does not
+
 
 @dataclass(slots=True)
 class Incoming:
@@ -117,7 +119,7 @@ class PeerConnection:
         if raw is None or not raw.get("candidate"):
             await self.pc.addIceCandidate(None)
             return
-        candidate = candidate_from_sdp(raw["candidate"].partition(":")[2])
+        candidate = candidate_from_sdp(_with_foundation(raw["candidate"].partition("candidate:")[2]))
         candidate.sdpMid, candidate.sdpMLineIndex = raw.get("sdpMid"), raw.get("sdpMLineIndex")
         if candidate.sdpMid is None and candidate.sdpMLineIndex is None:
             candidate.sdpMLineIndex = 0
@@ -181,8 +183,14 @@ class PeerConnection:
             )
 
     async def _take_remote(self, sdp: str, type_: str) -> None:
-        await self.pc.setRemoteDescription(RTCSessionDescription(sdp, type_))
+        readable = sdp.replace("a=candidate: ", f"a=candidate:{FOUNDATION} ")
+        await self.pc.setRemoteDescription(RTCSessionDescription(readable, type_))
         self._remote_ufrags = ufrags(sdp)
 
     def _note_agreed(self) -> None:
         self._agreed = {one: one.direction for one in self.pc.getTransceivers() if one.mid is not None}
+
+
+def _with_foundation(candidate: str) -> str:
+    """What follows `candidate:`, so that aiortc can read it."""
+    return FOUNDATION + candidate if candidate.startswith(" ") else candidate
