@@ -8,6 +8,7 @@ from services.gateway.ice_servers import IceServers
 from services.gateway.identity import FailedLogins
 from services.gateway.lease import Lease
 from services.gateway.replica.room_feeds import RoomFeeds
+from services.gateway.reserve import SignalReserve
 from services.gateway.sealing import Sealer
 from services.gateway.session_registry import SessionRegistry
 from services.gateway.settings import GatewaySettings
@@ -31,6 +32,7 @@ class GatewayContext:
     lease: Lease
     ice: IceServers
     sealer: Sealer
+    reserve: SignalReserve
     failed_logins: FailedLogins
     clock: Clock
     ticks: Clock
@@ -54,6 +56,7 @@ class GatewayContext:
             lease=lease,
             ice=IceServers(ports.requests, clock),
             sealer=sealer,
+            reserve=SignalReserve(ports.requests, settings.signal_seconds, ticks),
             failed_logins=FailedLogins(settings.failed_logins, ticks),
             clock=clock,
             ticks=ticks,

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.telemetry.metrics import LATENCY_BUCKETS
+from shared.telemetry.metrics import LATENCY_BUCKETS, RESERVE_REFUSED
 
 CONNECTIONS = Gauge("parley_connections", "Open WebSocket connections.")
 SESSIONS = Gauge("parley_sessions", "Authenticated sessions.")
@@ -16,6 +16,8 @@ LOGINS = Counter("parley_logins_total", "authenticate messages, by result.", ["r
 REFUSALS = Counter("parley_refusals_total", "Errors sent to clients, by code.", ["code"])
 SIGNALS = Counter("parley_signals_relayed_total", "Signals stored for a receiver.", ["type"])
 DELIVERED = Counter("parley_signals_delivered_total", "Signals handed to a local participant.")
+SIGNALS_SLOWED = Counter("parley_signals_slowed_total", "Signals that waited because storage is running out.")
+SIGNALS_REFUSED = RESERVE_REFUSED.labels("signal")
 DROPPED = Counter("parley_signals_dropped_total", "Signals not handed over, by reason.", ["reason"])
 RELAY_SECONDS = Histogram(
     "parley_relay_seconds", "Seconds from reading a signal to its being stored.", buckets=LATENCY_BUCKETS

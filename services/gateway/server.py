@@ -114,6 +114,7 @@ class GatewayServer:
             asyncio.create_task(context.lease.run(), name="lease"),
             asyncio.create_task(self._heartbeat.run(), name="heartbeat"),
             asyncio.create_task(context.feeds.compare(), name="compare"),
+            asyncio.create_task(context.reserve.run(), name="reserve"),
         ]
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)

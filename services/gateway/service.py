@@ -45,16 +45,18 @@ class Gateway:
         await self._context.ports.requests.serve(Service("gateway", DESCRIPTION, []))
         self._serving = True
 
-    async def ready(self) -> None:
-        """Raises Refused unless the gateway serves and its lease is held."""
+    async def ready(self) -> str | None:
+        """Raises Refused unless the gateway serves and its lease is held. Full storage is no reason: who is in stays in."""
         if not self._serving:
             raise unavailable("gateway")
         await self.server.check()
+        return self._context.reserve.notice()
 
-    async def _public_ready(self) -> None:
+    async def _public_ready(self) -> str | None:
         """The same check as the internal port's: the gateway and its connection to the broker."""
-        await self.ready()
+        notice = await self.ready()
         await self._context.ports.connection.check()
+        return notice
 
     async def stop(self) -> None:
         """Send the clients to other gateways, and close."""

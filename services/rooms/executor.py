@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import Histogram
 
+from services.rooms.admission import Admission
 from services.rooms.decision import Context, RoomInput, Rules
 from services.rooms.log import RoomLog
 from services.rooms.rules import decide, rule_of
@@ -22,8 +23,11 @@ ATTEMPTS = Histogram(
 class RoomExecutor:
     """The one way in which rooms change. `clock` gives Unix seconds."""
 
-    def __init__(self, log: RoomLog, rules: Rules, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, log: RoomLog, rules: Rules, clock: Callable[[], float], admission: Admission | None = None
+    ) -> None:
         self._log = log
+        self._admission = admission or Admission()
         self._rules = rules
         self._clock = clock
 
@@ -44,6 +48,7 @@ class RoomExecutor:
                     raise
                 if not decision.events and await self._log.refresh(roster):
                     continue
+                self._admission.check(command, decision.events)
                 attempts += 1
                 if await self._log.append(roster, decision):
                     if decision.events:

@@ -3,15 +3,18 @@
 import time
 from collections.abc import Callable
 
+from services.rooms.admission import Admission
 from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
 from services.rooms.settings import RoomsSettings
+from services.rooms.storage_watch import StorageWatch
 from services.rooms.timekeeper import Timekeeper
 from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
 from shared.broker.requests import Service
+from shared.broker.subjects import READ_RESERVE
 
 DESCRIPTION = "Owns membership and capacity; the only writer of room events."
 
@@ -26,7 +29,9 @@ class Rooms:
             snapshot_every=settings.snapshot_every,
             waiting=settings.waiting_commands,
         )
-        executor = RoomExecutor(self.log, settings.rules(), clock)
+        admission = Admission()
+        self.storage = StorageWatch(ports.storage, admission, settings.thresholds(), settings.store_folder)
+        executor = RoomExecutor(self.log, settings.rules(), clock, admission)
         self.directory = Directory(ports.room_log)
         self.timekeeper = Timekeeper(ports.timers, ports.notes, executor, clock)
         self.handlers = RoomsHandlers(executor, self.directory)
@@ -34,17 +39,21 @@ class Rooms:
 
     async def start(self) -> None:
         """Begin to answer requests and to take timers."""
+        await self.storage.start()
         await self.directory.start()
-        await self._requests.serve(Service("rooms", DESCRIPTION, self.handlers.endpoints()))
+        endpoints = [*self.handlers.endpoints(), (READ_RESERVE, self.storage.told)]
+        await self._requests.serve(Service("rooms", DESCRIPTION, endpoints))
         await self.timekeeper.start()
 
-    async def ready(self) -> None:
-        """Rooms is ready as soon as it serves: it needs only the broker."""
+    async def ready(self) -> str | None:
+        """Rooms is ready as soon as it serves: it needs only the broker. Says when storage runs out."""
+        return self.storage.notice()
 
     async def stop(self) -> None:
         """Stop taking timers. The process finishes open requests when it disconnects."""
         await self.timekeeper.stop()
         await self.directory.stop()
+        await self.storage.stop()
 
 
 def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] = time.time) -> Rooms:

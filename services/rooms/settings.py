@@ -1,9 +1,12 @@
 """Settings of rooms. docs/configuration.md is made from them."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from services.rooms.decision import Rules
 from shared.rooms.model import ROOM_SEATS
+from shared.rooms.reserve import Thresholds
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 from shared.values.names import NAME_CHARACTERS
 
@@ -46,6 +49,25 @@ class RoomsSettings(ServiceSettings):
         ge=1 << 16,
         description="Size of the stream with all rooms' logs; when it is full, new entries are refused.",
     )
+    reserve_slows_signals: float = Field(
+        Thresholds.slow,
+        gt=0,
+        le=1,
+        description="Share of the log, of NATS' store or of its disk, whichever is fullest, from which signals are slowed.",
+    )
+    reserve_refuses_joins: float = Field(
+        Thresholds.newcomers, gt=0, le=1, description="Share from which joins and new rooms are refused."
+    )
+    reserve_refuses_signals: float = Field(
+        Thresholds.signals,
+        gt=0,
+        le=1,
+        description="Share from which signals and changes are refused. The rest is for those who are in.",
+    )
+    store_folder: str | None = Field(
+        None,
+        description="Folder of NATS' store, if it is on this machine: then its disk is watched too. `make run` sets it.",
+    )
     log_replicas: int = Field(1, ge=1, le=5, description="NATS servers that keep a copy of the streams.")
     cached_rooms: int = Field(10000, ge=1, description="Rooms kept folded in memory.")
     snapshot_every: int = Field(100, ge=1, description="Entries of a room after which a snapshot is written.")
@@ -55,6 +77,18 @@ class RoomsSettings(ServiceSettings):
     def creates_on_join(self) -> bool:
         """Whether joining an unknown room creates it."""
         return self.development if self.auto_create_rooms is None else self.auto_create_rooms
+
+    @model_validator(mode="after")
+    def _thresholds_ascend(self) -> Self:
+        if not self.reserve_slows_signals <= self.reserve_refuses_joins <= self.reserve_refuses_signals:
+            raise ValueError(
+                "PARLEY_RESERVE_SLOWS_SIGNALS, PARLEY_RESERVE_REFUSES_JOINS and PARLEY_RESERVE_REFUSES_SIGNALS must ascend"
+            )
+        return self
+
+    def thresholds(self) -> Thresholds:
+        """From which shares on the reserve is kept."""
+        return Thresholds(self.reserve_slows_signals, self.reserve_refuses_joins, self.reserve_refuses_signals)
 
     def rules(self) -> Rules:
         """The settings that the rules need."""

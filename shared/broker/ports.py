@@ -8,6 +8,7 @@ from shared.broker.room_log import RoomsLog
 from shared.broker.room_notes import RoomNotes
 from shared.broker.signals import Signals
 from shared.broker.snapshots import Snapshots
+from shared.broker.storage import Storage
 from shared.broker.timers import Timers
 
 
@@ -40,3 +41,4 @@ class Ports:
     timers: Timers
     notes: RoomNotes
     snapshots: Snapshots
+    storage: Storage

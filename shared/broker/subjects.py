@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from shared.auth import commands as a
 from shared.rooms import commands as c
 from shared.rooms.grant import Grant
+from shared.rooms.reserve import ReadReserve, Reserve
 from shared.rooms.roster import Snapshot
 from shared.rooms.timers import Timer
 from shared.values.ids import GatewayId, ParticipantId, RoomId
@@ -20,6 +21,7 @@ LOG_STREAM = "ROOMS"
 LOG_PREFIX = f"{ROOT}.log."
 LIVE_PREFIX = f"{ROOT}.room."  # of the subjects on which the stream republishes, for followers
 ALL_EVENTS = f"{LOG_PREFIX}*.event"
+NO_ROOM_EVENTS = f"{LOG_PREFIX}~.event"  # no room can have this id
 SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
 TIMER_STREAM = "TIMERS"
@@ -69,6 +71,7 @@ CLOSE_ROOM = Endpoint("rooms.close", c.CloseRoom, c.Done)
 READ_ROOM = Endpoint("rooms.read", c.ReadRoom, c.RoomState)
 READ_SNAPSHOT = Endpoint("rooms.snapshot", c.ReadSnapshot, Snapshot)
 LIST_ROOMS = Endpoint("rooms.list", c.ListRooms, c.RoomList)
+READ_RESERVE = Endpoint("rooms.reserve", ReadReserve, Reserve)
 CHECK_GRANT = Endpoint("rooms.check_grant", c.CheckGrant, c.Done)
 
 

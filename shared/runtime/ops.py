@@ -17,8 +17,8 @@ from shared.version import __version__
 
 log = structlog.get_logger()
 
-Ready = Callable[[], Awaitable[None]]
-"""Raises Refused with the reason while the process cannot serve."""
+Ready = Callable[[], Awaitable[str | None]]
+"""Raises Refused with the reason while the process cannot serve. Returns what is worth a sentence although it does."""
 
 
 async def healthz(_request: Request) -> Response:
@@ -27,14 +27,14 @@ async def healthz(_request: Request) -> Response:
 
 
 def readyz(ready: Ready) -> Callable[[Request], Awaitable[Response]]:
-    """Status 200 when the process can serve, else 503 with the reason."""
+    """Status 200 when the process can serve, else 503 with the reason. `notice` is what to look after although it serves."""
 
     async def answer(_request: Request) -> Response:
         try:
-            await ready()
+            notice = await ready()
         except Refused as refused:
             return JSONResponse({"status": "unavailable", "reason": refused.message}, status_code=503)
-        return JSONResponse({"status": "ok", "version": __version__})
+        return JSONResponse({"status": "ok", "version": __version__} | ({"notice": notice} if notice else {}))
 
     return answer
 

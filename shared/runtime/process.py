@@ -82,14 +82,15 @@ class Process:
             lag.cancel()
             await ops.stop()
 
-    async def ready(self) -> None:
-        """Raises Refused while the process cannot serve."""
+    async def ready(self) -> str | None:
+        """See Ready."""
         if self._connection is None:
             raise unavailable("the broker")
         if self._serving is None:
             raise unavailable(self._name)
-        await self._serving.ready()
+        notice = await self._serving.ready()
         await self._connection.check()
+        return notice
 
     async def _connect(self, broker: Broker) -> NatsConnection:
         connecting = asyncio.ensure_future(connected(broker, f"parley-{self._name}"))

@@ -9,8 +9,11 @@ class ServiceInstance(Protocol):
     async def start(self) -> None:
         """Begin to answer, listen or take timers. The broker is connected. Raises Refused, or Failed for good."""
 
-    async def ready(self) -> None:
-        """Raises Refused while the service cannot serve. The process itself checks whether the broker answers."""
+    async def ready(self) -> str | None:
+        """Raises Refused while the service cannot serve. The process itself checks whether the broker answers.
+
+        Returns what whoever looks should know although it serves, in one sentence; None when there is nothing.
+        """
 
     async def stop(self) -> None:
         """Finish what was begun. The broker is still connected; the process disconnects afterwards."""

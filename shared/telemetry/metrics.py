@@ -14,7 +14,9 @@ BROKER_ERRORS = Counter("parley_broker_errors_total", "Errors the NATS client re
 LOG_REFUSED = Counter(
     "parley_log_refused_total", "Entries the log did not take.", ["reason"]
 )  # reason: full, unavailable, timeout
-
+RESERVE_REFUSED = Counter(
+    "parley_reserve_refused_total", "What was refused because storage is nearly full.", ["what"]
+)  # what: join, create, change (rooms), signal (gateway)
 TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
 LOOP_LAG = Histogram(
     "parley_loop_lag_seconds",

@@ -10,6 +10,8 @@ GAP_REPAIR = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.5, 1.0)
 DEPARTURE = (0.1, 0.5, 1.0, 2.0, 5.0)
 # Before asking the broker again for streams, timers or a lease, after it did not answer.
 BROKER = 0.25
+# Between looks at the broker's storage.
+STORAGE = 1.0
 # Before the list of rooms is read again, after that failed.
 DIRECTORY = 1.0
 # Before auth is asked for ICE servers again, after that failed.

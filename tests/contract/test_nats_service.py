@@ -12,12 +12,15 @@ import pytest
 from services.auth.handlers import AuthHandlers, endpoints
 from services.auth.jwks import key_source
 from services.auth.settings import AuthSettings
+from services.rooms.admission import Admission
+from services.rooms.storage_watch import StorageWatch
 from shared.broker import subjects
 from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
 from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
 from shared.broker.requests import Service
+from shared.rooms.reserve import Thresholds
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
 from shared.version import __version__
@@ -34,7 +37,9 @@ async def ports(tmp_path: Path) -> AsyncIterator[Ports]:
     await server.start()
     ports = await nats_ports.connect(Broker(server.url, None, None, 5.0, streams=Streams(1 << 26)), "test")
     handlers, directory = await rooms_handlers(ports)
-    await ports.requests.serve(Service("rooms", "Owns membership.", handlers.endpoints()))
+    watch = StorageWatch(ports.storage, Admission(), Thresholds(), None)
+    answered = [*handlers.endpoints(), (subjects.READ_RESERVE, watch.told)]
+    await ports.requests.serve(Service("rooms", "Owns membership.", answered))
     settings = AuthSettings(mode="development")
     auth = AuthHandlers(settings, key_source(settings), clock=lambda: 0.0, chance=bytes)
     await ports.requests.serve(Service("auth", "Owns keys.", endpoints(auth)))

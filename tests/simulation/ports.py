@@ -5,6 +5,7 @@ from functools import partial
 from shared.broker.memory.room_notes import MemoryRoomNotes
 from shared.broker.memory.signals import MemorySignals
 from shared.broker.memory.snapshots import MemorySnapshots
+from shared.broker.memory.storage import MemoryStorage
 from shared.broker.ports import Ports
 from shared.broker.signals import Posted, Signal
 from shared.rooms.roster import Snapshot
@@ -77,4 +78,5 @@ def ports_over(connection: FaultyConnection) -> Ports:
         timers=FaultyTimers(connection),
         notes=FaultyRoomNotes(connection),
         snapshots=FaultySnapshots(connection),
+        storage=MemoryStorage(connection),
     )

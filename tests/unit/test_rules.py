@@ -26,9 +26,9 @@ ABOUT_ROOMS = {
 
 
 def test_every_endpoint_has_an_answer() -> None:
-    """What gateways may ask of rooms is in the table once; only the list of rooms is answered otherwise."""
+    """What gateways may ask of rooms is in the table once; only the list of rooms and the reserve are about no room."""
     assert [row.endpoint.name for row in ANSWERED] == [*{row.endpoint.name: 0 for row in ANSWERED}]
-    assert {row.endpoint for row in ANSWERED} == ABOUT_ROOMS - {subjects.LIST_ROOMS}
+    assert {row.endpoint for row in ANSWERED} == ABOUT_ROOMS - {subjects.LIST_ROOMS, subjects.READ_RESERVE}
 
 
 def test_every_command_has_a_rule() -> None:

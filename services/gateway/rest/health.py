@@ -11,7 +11,12 @@ from shared.version import __version__
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process alive?", response_description="It is.")
+@router.get(
+    "/healthz",
+    summary="Is the process alive?",
+    response_model_exclude_none=True,
+    response_description="It is.",
+)
 async def healthz() -> Health:
     """Answers as long as the process does, whatever else is broken."""
     return Health(version=__version__)
@@ -20,10 +25,10 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Can it serve?",
+    response_model_exclude_none=True,
     response_description="The broker is reachable and answers.",
     responses=documented(Code.UNAVAILABLE),
 )
 async def readyz(rest: RestOf) -> Health:
-    """503 with the reason while requests would fail."""
-    await rest.ready()
-    return Health(version=__version__)
+    """503 with the reason while requests would fail. `notice` is what to look after although they do not."""
+    return Health(version=__version__, notice=await rest.ready())

@@ -156,3 +156,4 @@ class Health(Tolerant):
 
     status: Literal["ok"] = "ok"
     version: str
+    notice: str | None = Field(None, description="What to look after although it serves, in one sentence.")

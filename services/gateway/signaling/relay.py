@@ -34,6 +34,7 @@ class Relay(SessionPart):
         self._signals = context.ports.signals
         self._log = context.ports.room_log
         self._sealer = context.sealer
+        self._reserve = context.reserve
         self._validator = SignalValidator(settings)
         self._session = opened.key
         self._seconds = settings.signal_seconds
@@ -63,6 +64,7 @@ class Relay(SessionPart):
             raise Refused(
                 Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
             )
+        await self._reserve.admit(len(receivers), len(body))
         if len(receivers) == 1:
             await self._post(message, sender, receivers[0], body)
             return

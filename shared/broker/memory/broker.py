@@ -17,7 +17,8 @@ from shared.values.ids import GatewayId, RoomId
 class MemoryBroker:
     """The services, streams, notes, snapshots and timers of a test. `clock` gives Unix seconds.
 
-    `down`: no process reaches the broker. `full`: its logs refuse appends and signals.
+    `down`: no process reaches the broker. `full`: its logs refuse appends and signals. `size`: how many bytes of
+    bodies the log of rooms takes; 0 is without a limit.
     """
 
     def __init__(self, incarnation: str = "memory", clock: Callable[[], float] = time.time) -> None:
@@ -30,7 +31,17 @@ class MemoryBroker:
         self.answering: dict[str, dict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
         self.down = False
         self.full = False
+        self.size = 0
         self._streams: dict[str, MemoryStream[Any, Any]] = {}
+
+    @property
+    def stored(self) -> int:
+        """The bytes in the log of rooms."""
+        return sum(len(message.body) for message in self.rooms.messages)
+
+    def takes(self, body: bytes) -> bool:
+        """Whether the log of rooms has space for this."""
+        return not self.full and (not self.size or self.stored + len(body) <= self.size)
 
     def stream(self, log_format: LogFormat[Draft, Item]) -> MemoryStream[Draft, Item]:
         """The stream of a log. It is made when it is first asked for."""

@@ -30,11 +30,12 @@ class MemoryLog(Generic[Draft, Item]):
         """See Log."""
         await asyncio.sleep(0)
         self._connection.reach()
-        if self._connection.broker.full:
-            raise unavailable("the log")
         if self._stream.last_of(subject) != after:
             raise Conflict
-        position = self._stream.store(subject, *self._format.encode(draft))
+        headers, body = self._format.encode(draft)
+        if not self._connection.broker.takes(body):
+            raise unavailable("the log")
+        position = self._stream.store(subject, headers, body)
         await asyncio.sleep(0)
         return position
 

@@ -7,6 +7,7 @@ from shared.broker.memory.requests import MemoryRequests
 from shared.broker.memory.room_notes import MemoryRoomNotes
 from shared.broker.memory.signals import MemorySignals
 from shared.broker.memory.snapshots import MemorySnapshots
+from shared.broker.memory.storage import MemoryStorage
 from shared.broker.memory.timers import MemoryTimers
 from shared.broker.ports import Ports
 from shared.broker.room_log import ROOM_LOG
@@ -22,6 +23,7 @@ def ports_over(connection: MemoryConnection) -> Ports:
         timers=MemoryTimers(connection),
         notes=MemoryRoomNotes(connection),
         snapshots=MemorySnapshots(connection),
+        storage=MemoryStorage(connection),
     )
 
 

@@ -19,7 +19,7 @@ class MemorySignals:
         """See Signals."""
         await asyncio.sleep(0)
         self._connection.reach()
-        if self._connection.broker.full:
+        if not self._connection.broker.takes(signal.body):
             raise unavailable("the log")
         stream = self._connection.broker.rooms
         if signal.key is not None and signal.key in stream.keys:

@@ -8,6 +8,7 @@ from shared.broker.nats.requests import NatsRequests
 from shared.broker.nats.room_notes import NatsRoomNotes
 from shared.broker.nats.signals import NatsSignals
 from shared.broker.nats.snapshots import NatsSnapshots
+from shared.broker.nats.storage import NatsStorage
 from shared.broker.nats.timers import NatsTimers
 from shared.broker.ports import Ports
 from shared.broker.room_log import ROOM_LOG
@@ -30,6 +31,7 @@ def ports_over(connection: NatsConnection) -> Ports:
         timers=NatsTimers(connection),
         notes=NatsRoomNotes(connection),
         snapshots=NatsSnapshots(connection),
+        storage=NatsStorage(connection),
     )
 
 
