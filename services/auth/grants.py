@@ -141,7 +141,7 @@ class Grants:
 
     def issue_guest_token(self, guest: Guest, life: int, now: float, chance: bytes) -> GuestIssued:
         """A token that names this guest for `life` seconds. Raises Refused with `bad_message` for a malformed name."""
-        if len(name) > names.NAME_CHARACTERS or names.fault(name):
+        if len(guest.name) > names.NAME_CHARACTERS or names.fault(guest.name):
             raise Refused(Code.BAD_MESSAGE, "a guest's name has 1 to 128 printable characters")
         start = int(now)
         try:
