@@ -36,7 +36,7 @@ class Directory:
         self._refilling: asyncio.Task[None] | None = None
         self._gap = False
         self._filling = 0
-        self._incarnation = ""
+        self._generation = log.generation
         self._position = NOWHERE
         self._seen: dict[RoomId, Position] = {}  # the newest event of each open room (while filling: of each room)
         self._rooms: dict[RoomId, Room] = {}
@@ -71,8 +71,8 @@ class Directory:
                 await asyncio.sleep(pauses.DIRECTORY)
 
     async def _fill(self) -> None:
-        if self._incarnation != self._log.incarnation:  # another log: the rooms known so far do not exist in it
-            self._incarnation = self._log.incarnation
+        if self._generation != self._log.generation:  # another log: the rooms known so far may not exist in it
+            self._generation = self._log.generation
             self._position, self._participants = NOWHERE, 0
             self._seen.clear()
             self._rooms.clear()

@@ -62,6 +62,7 @@ class RoomLog:
         self._turns: dict[RoomId, tuple[asyncio.Lock, int]] = {}
         self._give_way: dict[RoomId, float] = {}  # the pause in seconds, if the command before in the queue appended
         self._since_snapshot: dict[RoomId, int] = {}
+        self._generation = self._log.generation
         self._noted: LRUCache[tuple[GatewayId, RoomId], bool] = LRUCache(NOTED_ROOMS)  # with the broker
 
     @contextlib.asynccontextmanager
@@ -104,6 +105,10 @@ class RoomLog:
 
         Raises Refused.
         """
+        if self._generation != self._log.generation:  # the log is another one: nothing that was read holds any more
+            self._generation = self._log.generation
+            self._folds.clear()
+            self._noted.clear()
         fold = self._folds.get(room_id)
         if fold is None or fold.incarnation != self._log.incarnation:
             snapshot = await self._snapshot(room_id)
@@ -130,7 +135,15 @@ class RoomLog:
         if snapshot is None or snapshot.fold_version != Roster.fold_version:
             return None
         end = await self._log.position(subjects.event_log(room_id))  # asked of the leader, since a read may lag
-        return snapshot if snapshot.sequence <= end else None
+        if snapshot.sequence <= end:
+            return snapshot
+        log.error(
+            "a room's log ends before its snapshot: entries are lost",
+            room_id=room_id,
+            snapshot_at=snapshot.sequence,
+            ends_at=end,
+        )
+        return None
 
     def _keep(self, fold: Roster) -> None:
         self._folds[fold.room_id] = fold
@@ -147,7 +160,16 @@ class RoomLog:
         Direct reads may lag acknowledged appends, so this asks the log's leader how far to read.
         """
         position = await self._log.position(subjects.event_log(fold.room_id))
-        if position <= fold.sequence:
+        if position < fold.sequence:
+            self.forget(fold.room_id)
+            log.error(
+                "a room's log ends before what was read of it: entries are lost",
+                room_id=fold.room_id,
+                read_up_to=fold.sequence,
+                ends_at=position,
+            )
+            raise unavailable("the log")
+        if position == fold.sequence:
             return False
         await self._catch_up(fold, position)
         return True

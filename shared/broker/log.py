@@ -75,6 +75,10 @@ class Log(Protocol[Draft_contra, Item_co]):
     def incarnation(self) -> str:
         """Identifies this log (by the stream's creation time). Positions of another incarnation mean nothing here."""
 
+    @property
+    def generation(self) -> int:
+        """How often this process has found that the log is another one. Entries read before the last time are of none."""
+
     async def append(self, subject: str, draft: Draft_contra, *, after: Position) -> Position:
         """Append if `after` is still the last position of the subject (NOWHERE: if the subject is empty).
 

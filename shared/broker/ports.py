@@ -10,6 +10,7 @@ from shared.broker.signals import Signals
 from shared.broker.snapshots import Snapshots
 from shared.broker.storage import Storage
 from shared.broker.timers import Timers
+from shared.broker.watch import Watch
 
 
 class Connection(Protocol):
@@ -42,3 +43,4 @@ class Ports:
     notes: RoomNotes
     snapshots: Snapshots
     storage: Storage
+    watch: Watch

@@ -1,16 +1,11 @@
 """What the table of services says is backed up: taken from one NATS server as `nats stream backup` does, and restored."""
 
-import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from services.registry import REGISTRY
 from shared.broker import subjects
@@ -20,48 +15,12 @@ from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
 from shared.rooms.timers import LeaseEnds, Timer
 from shared.values.ids import GatewayId, RoomId
+from tests.support.backup import Backup
 from tests.support.logs import begin
 from tests.support.open_nats import OpenNats
 from tests.support.patience import eventually
 
 KEPT = [store.name for service in REGISTRY for store in service.stores if store.backed_up]
-
-
-@dataclass
-class Backup:
-    """A stream as JetStream's snapshot API gives it: what it is, and pieces of an archive."""
-
-    about: dict[str, Any]
-    pieces: list[bytes]
-
-    @classmethod
-    async def take(cls, client: Client, stream: str) -> "Backup":
-        inbox, pieces, whole = client.new_inbox(), [], asyncio.Event()
-
-        async def receive(message: Msg) -> None:
-            if not message.data:
-                whole.set()
-                return
-            pieces.append(message.data)
-            if message.reply:
-                await client.publish(message.reply, b"")
-
-        await client.subscribe(inbox, cb=receive)
-        about = await asked(client, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox})
-        await asyncio.wait_for(whole.wait(), 10)
-        return cls({"config": about["config"], "state": about["state"]}, pieces)
-
-    async def restore(self, client: Client, stream: str) -> None:
-        told = await asked(client, f"$JS.API.STREAM.RESTORE.{stream}", self.about)
-        for piece in (*self.pieces, b""):
-            answer = await client.request(told["deliver_subject"], piece, timeout=5)
-        assert json.loads(answer.data)["state"]["messages"] == self.about["state"]["messages"]
-
-
-async def asked(client: Client, subject: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads((await client.request(subject, json.dumps(body).encode(), timeout=5)).data)
-    assert "error" not in answer, answer
-    return answer
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
 from shared.broker.room_log import StoredEvents
 from shared.broker.subjects import event_log, room_log
+from shared.broker.watch import StreamState
 from shared.telemetry import metrics
 from shared.values.errors import Code, Refused
 from shared.values.ids import RoomId
@@ -132,13 +133,13 @@ async def test_who_does_not_own_the_streams_waits_for_them(
     embedded: EmbeddedNats, connect_to: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gateway that starts first is connected as soon as rooms has made the streams."""
-    look, seen = nats_streams.incarnation, []
+    look, seen = nats_streams.state, []
 
-    async def looked(client: Client, stream: str, seconds: float) -> str | None:
+    async def looked(client: Client, stream: str, seconds: float) -> StreamState | None:
         seen.append(await look(client, stream, seconds))
         return seen[-1]
 
-    monkeypatch.setattr(nats_streams, "incarnation", looked)
+    monkeypatch.setattr(nats_streams, "state", looked)
     waiting = asyncio.ensure_future(connect_to("gateway"))
     await eventually(lambda: len(seen) >= 2, "it has looked for them, and looked again")
     assert not any(seen)

@@ -6,6 +6,7 @@ from shared.broker.memory.room_notes import MemoryRoomNotes
 from shared.broker.memory.signals import MemorySignals
 from shared.broker.memory.snapshots import MemorySnapshots
 from shared.broker.memory.storage import MemoryStorage
+from shared.broker.memory.watch import MemoryWatch
 from shared.broker.ports import Ports
 from shared.broker.signals import Posted, Signal
 from shared.rooms.roster import Snapshot
@@ -79,4 +80,5 @@ def ports_over(connection: FaultyConnection) -> Ports:
         notes=FaultyRoomNotes(connection),
         snapshots=FaultySnapshots(connection),
         storage=MemoryStorage(connection),
+        watch=MemoryWatch(connection.broker),
     )

@@ -22,7 +22,7 @@ from shared.broker.room_log import RoomEntry, RoomsLog
 from shared.broker.subjects import READ_SNAPSHOT
 from shared.broker.tail import read_up_to
 from shared.rooms.commands import ReadSnapshot
-from shared.rooms.roster import Snapshot
+from shared.rooms.roster import Roster, Snapshot
 from shared.values import pauses
 from shared.values.cursor import Cursor
 from shared.values.errors import Code, Refused, unavailable
@@ -50,6 +50,7 @@ class RoomFeed:
         self._requests = requests
         self._sealer = sealer
         self._reading: asyncio.Task[None] | None = None
+        self._generation = log.generation  # of the log whose entries the replica has
         self._resyncs = 0  # how often `resync` was called
         self._awaited: list[tuple[Position, asyncio.Future[None]]] = []
 
@@ -105,6 +106,7 @@ class RoomFeed:
     def start(self, snapshot: Snapshot) -> None:
         """Start the replica with the snapshot of a join, unless it has started already."""
         if self.replica.state is State.STARTING:
+            self._generation = self._log.generation
             self._hand_out(self.replica.start(snapshot))
             self._repair_gap()
 
@@ -196,7 +198,7 @@ class RoomFeed:
             attempt += 1
             roster, position = self.replica.roster, self.replica.position
             try:
-                if fruitless >= len(pauses.GAP_REPAIR) or roster is None or roster.incarnation != self._log.incarnation:
+                if fruitless >= len(pauses.GAP_REPAIR) or roster is None or self._log_is_another(roster):
                     await self._start_again()
                 else:
                     resyncs = self._resyncs
@@ -215,11 +217,16 @@ class RoomFeed:
         end = await self._log.position(log_subject)
         return await read_up_to(self._log, log_subject, self.replica.read_from, end, waits=())
 
+    def _log_is_another(self, roster: Roster) -> bool:
+        """Whether the log was made anew or went back since the replica began."""
+        return roster.incarnation != self._log.incarnation or self._generation != self._log.generation
+
     async def _start_again(self) -> None:
         """The gap cannot be filled from the log, or the log is another one: begin with a snapshot, or give the room up.
 
         Live subscribers lose the room, since they cannot be told what they missed.
         """
+        generation = self._log.generation
         try:
             snapshot = await self._requests.request(READ_SNAPSHOT, ReadSnapshot(room_id=self.room_id))
         except Refused as refused:
@@ -227,6 +234,9 @@ class RoomFeed:
                 raise
             self._lose(list(self.subscribers.values()))
             return
+        if snapshot.incarnation != self._log.incarnation:  # of the log before: rooms has not noticed yet
+            raise unavailable("the room")
+        self._generation = generation
         self._lose([subscriber for subscriber in self.subscribers.values() if subscriber.is_live])
         self._hand_out(self.replica.start(snapshot))
 

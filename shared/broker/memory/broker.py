@@ -9,9 +9,11 @@ from shared.broker.memory.stream import MemoryStream
 from shared.broker.memory.timer_queue import TimerQueue
 from shared.broker.requests import Handler
 from shared.broker.room_log import ROOM_LOG, RoomEntry
-from shared.broker.subjects import Endpoint
+from shared.broker.subjects import LOG_STREAM, TIMER_STREAM, Endpoint
+from shared.broker.watch import Change
 from shared.rooms.events import Batch
 from shared.values.ids import GatewayId, RoomId
+from shared.values.position import NOWHERE, Position
 
 
 class MemoryBroker:
@@ -29,9 +31,11 @@ class MemoryBroker:
         self.notes: dict[GatewayId, dict[RoomId, None]] = {}
         # by subject, then by the process that answers; the one that was asked longest ago comes first
         self.answering: dict[str, dict[int, tuple[Endpoint[Any, Any], Handler]]] = {}
+        self.watching: list[Callable[[str, Change], None]] = []
         self.down = False
         self.full = False
         self.size = 0
+        self._logs = 0  # how often the log of rooms became another one
         self._streams: dict[str, MemoryStream[Any, Any]] = {}
 
     @property
@@ -56,6 +60,17 @@ class MemoryBroker:
         """Timers and notes are gone, as with NATS' stream, which is made anew."""
         self.timers.lose()
         self.notes.clear()
+        self._tell(TIMER_STREAM, Change.ANEW)
+
+    def lose_log(self, back_to: Position = NOWHERE) -> None:
+        """The log of rooms was put back to this position, or is gone and made anew, as NATS' stream may be."""
+        self._logs += 1
+        self.rooms.go_back(back_to, f"{self.incarnation}-{self._logs}")
+        self._tell(LOG_STREAM, Change.BACK if back_to else Change.ANEW)
+
+    def _tell(self, stream: str, change: Change) -> None:
+        for heard in self.watching:
+            heard(stream, change)
 
     @property
     def rooms(self) -> MemoryStream[Batch, RoomEntry]:

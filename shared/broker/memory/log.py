@@ -26,6 +26,11 @@ class MemoryLog(Generic[Draft, Item]):
         """See Log."""
         return self._stream.incarnation
 
+    @property
+    def generation(self) -> int:
+        """See Log."""
+        return self._stream.generation
+
     async def append(self, subject: str, draft: Draft, *, after: Position) -> Position:
         """See Log."""
         await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from shared.broker.memory.signals import MemorySignals
 from shared.broker.memory.snapshots import MemorySnapshots
 from shared.broker.memory.storage import MemoryStorage
 from shared.broker.memory.timers import MemoryTimers
+from shared.broker.memory.watch import MemoryWatch
 from shared.broker.ports import Ports
 from shared.broker.room_log import ROOM_LOG
 
@@ -24,6 +25,7 @@ def ports_over(connection: MemoryConnection) -> Ports:
         notes=MemoryRoomNotes(connection),
         snapshots=MemorySnapshots(connection),
         storage=MemoryStorage(connection),
+        watch=MemoryWatch(connection.broker),
     )
 
 

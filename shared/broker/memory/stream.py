@@ -52,6 +52,7 @@ class MemoryStream(Generic[Draft, Item]):
     def __init__(self, log_format: LogFormat[Draft, Item], incarnation: str) -> None:
         self.format = log_format
         self.incarnation = incarnation
+        self.generation = 0
         self.messages: list[Message[Item]] = []
         self.keys: dict[str, Position] = {}
         self.followers: list[MemoryFollower[Draft, Item]] = []
@@ -71,6 +72,17 @@ class MemoryStream(Generic[Draft, Item]):
             if matches(follower.subject, subject):
                 asyncio.get_running_loop().call_soon(self._tell, follower, entry)
         return entry.position
+
+    def go_back(self, to: Position, incarnation: str) -> None:
+        """Be another log: this one as it was at `to`, from where positions are given anew. NOWHERE: an empty one."""
+        self.incarnation = incarnation
+        self.generation += 1
+        self.position = to
+        self.messages = [one for one in self.messages if one.entry.position <= to]
+        self.keys = {key: position for key, position in self.keys.items() if position <= to}
+        self._newest = {one.subject: one.entry for one in self.messages}
+        for follower in self.followers:
+            asyncio.get_running_loop().call_soon(follower.on_gap)
 
     def _tell(self, follower: MemoryFollower[Draft, Item], entry: Item) -> None:
         if follower in self.followers:

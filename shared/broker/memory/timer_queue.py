@@ -30,11 +30,26 @@ class TimerQueue:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.takers: list[_Taker] = []
-        self.incarnation = "1"
+        self.generation = 0
         self._clock = clock
         self._newest = NOWHERE
         self._waiting: dict[str, tuple[Position, Timer]] = {}
         self._handing: set[asyncio.Task[None]] = set()
+
+    @property
+    def incarnation(self) -> str:
+        """Identifies this queue, until everything in it is lost."""
+        return f"timers-{self.generation}"
+
+    @property
+    def newest(self) -> Position:
+        """The position given last."""
+        return self._newest
+
+    @property
+    def waiting(self) -> int:
+        """How many timers wait."""
+        return len(self._waiting)
 
     def arm(self, timer: Timer, after: Position | None) -> Position:
         """See Timers."""
@@ -60,7 +75,7 @@ class TimerQueue:
 
     def lose(self) -> None:
         """Forget everything, as when NATS' stream was lost and made anew. Those who take go on taking."""
-        self.incarnation = str(int(self.incarnation) + 1)
+        self.generation += 1
         self._waiting.clear()
         self._newest = NOWHERE
 

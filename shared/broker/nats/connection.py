@@ -4,6 +4,7 @@ The workarounds for nats-py are here, and tests/contract/test_nats.py tests them
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from nats.aio.client import Client
 
 from shared.broker import subjects
 from shared.broker.nats import streams as nats_streams
+from shared.broker.nats import watch as nats_watch
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
 from shared.telemetry import metrics
@@ -58,9 +60,10 @@ class NatsConnection:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gap = False  # entries may have been lost, and the followers were not told yet
         self.broker = broker
-        self._incarnations: dict[str, str] = {}  # by stream
+        self.watch = nats_watch.NatsWatch(client, broker.logs, broker.streams, broker.timeout)
         self._name = name
         self._repairing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._closing = False
         self._let_in = False
         self._losses = 0  # how often the connection was lost
@@ -100,6 +103,7 @@ class NatsConnection:
         await self.replies.start()
         if self.broker.logs:
             await self._find_streams()
+            self._looking = asyncio.create_task(self._look_on(), name="look at the streams")
 
     async def _connected(self, connecting: asyncio.Future[None]) -> None:
         """Wait for the first connection. Raises BrokerError when the server refuses us, where nats-py would try for ever."""
@@ -125,9 +129,8 @@ class NatsConnection:
         said = False
         while not self._closing:
             try:
-                if self.broker.streams is not None:
-                    await nats_streams.ensure(self.client, self.broker.streams, self.broker.timeout)
-                if await self._found_streams():
+                await self.watch.look()
+                if self.watch.complete:
                     return
             except Refused as refused:
                 if not said:
@@ -135,19 +138,19 @@ class NatsConnection:
             said = True
             await asyncio.sleep(pauses.BROKER)
 
-    async def _found_streams(self) -> bool:
-        found = {
-            name: await nats_streams.incarnation(self.client, name, self.broker.timeout) for name in self.broker.logs
-        }
-        there = {name: incarnation for name, incarnation in found.items() if incarnation is not None}
-        if len(there) < len(found):
-            return False
-        self._incarnations = there
-        return True
+    async def _look_on(self) -> None:
+        """Look at the streams for as long as the connection lives; `repair` does it after a loss of the connection."""
+        while True:
+            await asyncio.sleep(nats_watch.LOOK_SECONDS)
+            if self.gap or (self._repairing is not None and not self._repairing.done()):
+                continue
+            with contextlib.suppress(Refused):
+                if await self.watch.look():
+                    self.repair()
 
     def incarnation(self, stream: str) -> str:
-        """Identifies the stream of this name: a fingerprint of its creation time. Empty when it is none of `logs`."""
-        return self._incarnations.get(stream, "")
+        """Identifies the stream of this name. Empty when this process does not look at it."""
+        return self.watch.incarnation(stream)
 
     async def _on_error(self, error: Exception) -> None:
         """Count the error, and note what follows from it. Runs inside nats-py's read loop, so it must not wait."""
@@ -211,7 +214,7 @@ class NatsConnection:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 for stream in self.broker.logs:
-                    if await nats_streams.incarnation(self.client, stream, CHECK_SECONDS) is None:
+                    if await nats_streams.state(self.client, stream, CHECK_SECONDS) is None:
                         self.repair()
                         raise unavailable("the log")
                 await self.store.store(subjects.PROBE, b"", {"Nats-Rollup": "sub"})  # only the last one is kept
@@ -223,8 +226,9 @@ class NatsConnection:
         self._closing = True
         for finish in self.before_close:
             await finish()
-        if self._repairing is not None:
-            self._repairing.cancel()
+        for task in (self._repairing, self._looking):
+            if task is not None:
+                task.cancel()
         await self.replies.stop()
         try:
             # Draining raises while reconnecting, and skips the close when its flush times out. So close in any case.

@@ -42,6 +42,11 @@ class NatsLog(Generic[Draft, Item]):
         """See Log."""
         return self._connection.incarnation(self._stream)
 
+    @property
+    def generation(self) -> int:
+        """See Log."""
+        return self._connection.watch.generation(self._stream)
+
     async def append(self, subject: str, draft: Draft, *, after: Position) -> Position:
         """See Log."""
         headers, body = self._format.encode(draft)

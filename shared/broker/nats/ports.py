@@ -32,6 +32,7 @@ def ports_over(connection: NatsConnection) -> Ports:
         notes=NatsRoomNotes(connection),
         snapshots=NatsSnapshots(connection),
         storage=NatsStorage(connection),
+        watch=connection.watch,
     )
 
 

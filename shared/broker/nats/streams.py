@@ -1,6 +1,7 @@
 """The configuration of the streams, and how they are made and identified."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ from nats.aio.client import Client
 from shared.broker import subjects
 from shared.broker.log import LogFormat
 from shared.broker.room_log import ROOM_LOG
+from shared.broker.watch import StreamState
 from shared.values.errors import unavailable
 from shared.values.ids import fingerprint
+from shared.values.position import Position
 
 NOT_FOUND = 10059  # JetStream API error: stream not found
 NANOSECONDS = 1_000_000_000
+NAME = "parley-incarnation"  # of the metadata of a stream that went back
 SNAPSHOT_DAYS = 7
 DUPLICATE_WINDOW_SECONDS = 120
 
@@ -45,6 +49,11 @@ class Streams:
     max_bytes: int
     replicas: int = 1
     logs: tuple[LogFormat[Any, Any], ...] = (ROOM_LOG,)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all streams."""
+        return [wanted["name"] for wanted in self.configurations()]
 
     def configurations(self) -> list[dict[str, Any]]:
         """Stream configurations as the JetStream API takes them (durations in nanoseconds)."""
@@ -87,23 +96,57 @@ async def _api(client: Client, subject: str, body: dict[str, Any] | None, second
     return result
 
 
-async def ensure(client: Client, streams: Streams, seconds: float) -> None:
-    """Make the streams, or bring them to these settings. Raises `Refused(unavailable)` when the broker will not."""
+async def ensure(client: Client, streams: Streams, seconds: float) -> list[str]:
+    """Make the streams, or bring them to these settings. Returns which were missing.
+
+    Raises `Refused(unavailable)` when the broker will not.
+    """
+    made = []
     for wanted in streams.configurations():
         name = wanted["name"]
         there = await _api(client, f"STREAM.INFO.{name}", None, seconds)
         missing = there.get("error", {}).get("err_code") == NOT_FOUND
         if not missing and all(there.get("config", {}).get(key) == value for key, value in wanted.items()):
             continue
-        result = await _api(client, f"STREAM.{'CREATE' if missing else 'UPDATE'}.{name}", wanted, seconds)
-        if "error" in result and result["error"].get("err_code") != 10058:  # another process made it meanwhile
+        metadata = there.get("config", {}).get("metadata")  # the log's name is in there
+        settled = {**wanted, "metadata": metadata} if metadata else wanted
+        result = await _api(client, f"STREAM.{'CREATE' if missing else 'UPDATE'}.{name}", settled, seconds)
+        if "error" not in result:
+            made += [name] if missing else []
+        elif result["error"].get("err_code") != 10058:  # another process made it meanwhile
             raise unavailable(f"stream {name} ({result['error'].get('description', 'refused')}): the broker")
+    return made
 
 
-async def incarnation(client: Client, stream: str, seconds: float) -> str | None:
-    """Identifies the stream of this name: a fingerprint of its creation time. None while there is no stream.
+async def state(client: Client, stream: str, seconds: float) -> StreamState | None:
+    """The stream of this name now. None while there is no stream. Raises `Refused(unavailable)`."""
+    return _state(stream, await _api(client, f"STREAM.INFO.{stream}", None, seconds))
 
-    Raises `Refused(unavailable)`.
-    """
+
+def _state(stream: str, there: dict[str, Any]) -> StreamState | None:
+    if "created" not in there:
+        return None
+    config, held = there["config"], there["state"]
+    # A log that went back has the creation time that it had before. So the time is not all of its name.
+    name = there["created"] + (config.get("metadata") or {}).get(NAME, "")
+    return StreamState(
+        name=stream,
+        incarnation=fingerprint(name)[:10],
+        created=there["created"],
+        first=Position(held["first_seq"]),
+        last=Position(held["last_seq"]),
+        messages=held["messages"],
+        bytes=held["bytes"],
+        max_bytes=max(0, config.get("max_bytes", 0)),
+    )
+
+
+async def rename(client: Client, stream: str, seconds: float) -> None:
+    """Give the stream a name that no stream had before. Raises `Refused(unavailable)`."""
     there = await _api(client, f"STREAM.INFO.{stream}", None, seconds)
-    return fingerprint(there["created"])[:10] if "created" in there else None
+    if "config" not in there:
+        return
+    metadata = {**(there["config"].get("metadata") or {}), NAME: secrets.token_hex(8)}
+    result = await _api(client, f"STREAM.UPDATE.{stream}", {**there["config"], "metadata": metadata}, seconds)
+    if "error" in result:
+        raise unavailable(f"stream {stream} ({result['error'].get('description', 'refused')}): the broker")

@@ -67,10 +67,10 @@ class NatsTimers:
 
     async def incarnation(self) -> str:
         """See Timers."""
-        found = await streams.incarnation(self._client, STREAM, self._timeout)
+        found = await streams.state(self._client, STREAM, self._timeout)
         if found is None:
             raise unavailable("the broker")
-        return found
+        return found.incarnation
 
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """See Timers."""

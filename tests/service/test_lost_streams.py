@@ -1,0 +1,116 @@
+"""The broker loses a stream, or is given back an older one, and runs on: who is told what, and that things go on."""
+
+import asyncio
+import shutil
+from typing import Any
+
+from services.launcher.embedded_nats import EmbeddedNats
+from shared.broker.memory.connection import MemoryConnection
+from shared.broker.subjects import LOG_STREAM, SNAPSHOT_STREAM
+from shared.values.position import Position
+from tests.support.backup import Backup
+from tests.support.broker import connector
+from tests.support.broker_kind import on_both, on_nats
+from tests.support.client import Client
+from tests.support.lost import lose_log, taker
+from tests.support.patience import eventually_async
+from tests.support.shared_nats import SharedNats
+from tests.support.system import System, token
+
+SOON = 10.0  # seconds in which clients are told, and in which rooms can be joined again
+
+
+async def lost_and_back(system: System, client: Client, agent: str) -> dict[str, Any]:
+    """The client is told that its room is lost; it comes again, and into the room. What it then sees."""
+    notice = await client.hear("go_away", within=SOON)
+    assert notice["reason"] == "room_lost"
+    assert await client.closed() == 1012
+    again = await system.client()
+    await again.login(token(agent))
+    async with asyncio.timeout(SOON):
+        while (seen := await again.ask("join_room", roomId="voice-1"))["type"] != "room_users":
+            assert seen["code"] == "unavailable"
+            await asyncio.sleep(0.1)
+    return seen
+
+
+@on_both
+async def test_the_log_is_deleted(system: System, shared_nats: SharedNats) -> None:
+    """Clients are told that their room is lost within ten seconds, and ten seconds later they can join it again."""
+    await system.start()
+    alice, idle = await system.agent("alice"), await system.agent("idle")
+    await alice.join("voice-1")
+    await lose_log(system.ports[0], shared_nats)
+    seen = await lost_and_back(system, alice, "alice")
+    assert seen["revision"] == 2
+    assert (await idle.ask("ping"))["type"] == "pong"
+
+
+@on_both
+async def test_the_log_is_restored(system: System, shared_nats: SharedNats) -> None:
+    """What happened after the backup did not happen, for clients and for rooms that had it in memory or in a snapshot."""
+    await system.start(rooms=2, snapshot_every=1)
+    alice, bob = await system.agent("alice"), await system.agent("bob")
+    await alice.join("voice-1")
+    if isinstance(system.ports[0].connection, MemoryConnection):
+        back_to: Position | Backup = system.memory.rooms.position
+    else:
+        async with taker(shared_nats) as one:
+            back_to = await one.backup(LOG_STREAM)
+    await bob.join("voice-1")
+    for name in ("1", "2", "3"):
+        await bob.ask("update_self", name=name)
+    await lose_log(system.ports[0], shared_nats, back_to)
+    seen = await lost_and_back(system, bob, "bob")
+    assert [p["agentId"] for p in seen["participants"]] == ["alice", "bob"]
+    assert seen["revision"] in (3, 4)  # the 4th: alice's connection was found gone
+    assert await alice.closed() == 1012
+
+
+@on_nats
+async def test_snapshots_are_deleted(system: System, shared_nats: SharedNats) -> None:
+    """Nobody notices; the stream is there again within ten seconds, and is filled by what happens next."""
+    await system.start(snapshot_every=1)
+    alice = await system.agent("alice")
+    await alice.join("voice-1")
+    async with taker(shared_nats) as one:
+        await one.delete(SNAPSHOT_STREAM)
+        await alice.ask("update_self", name="first")
+
+        async def filled() -> bool:
+            await alice.ask("update_self", name=f"{asyncio.get_running_loop().time():.2f}")
+            await asyncio.sleep(0.2)
+            return await one.messages(SNAPSHOT_STREAM) == 1
+
+        await eventually_async(filled, "there are snapshots again", within=SOON)
+    assert not [m for m in alice.everything if m["type"] in ("user_left", "go_away")]
+
+
+async def test_the_volume_is_rolled_back(nats_server: EmbeddedNats) -> None:
+    """The stream has the creation time that it had, and an older end: that is another log too, for rooms and for clients."""
+    system = System(connector(nats_server.url, nats_server.passwords, timeout=2))
+    try:
+        await system.start(lease_seconds=40, signal_seconds=200, snapshot_every=1)
+        alice, bob = await system.agent("alice"), await system.agent("bob")
+        await alice.join("voice-1")
+        store = nats_server.folder / "jetstream"
+        await nats_server.stop()
+        shutil.copytree(store, nats_server.folder / "earlier")
+        await nats_server.start()
+        async with asyncio.timeout(20):
+            while (await bob.ask("join_room", roomId="voice-1"))["type"] != "room_users":
+                await asyncio.sleep(0.1)
+        for name in ("1", "2", "3"):
+            await bob.ask("update_self", name=name)
+        before = system.ports[0].room_log.incarnation
+        await asyncio.sleep(2)  # until everybody has looked at the end
+        await nats_server.stop()
+        store.rename(nats_server.folder / "later")
+        (nats_server.folder / "earlier").rename(store)
+        await nats_server.start()
+        seen = await lost_and_back(system, bob, "bob")
+        assert [p["agentId"] for p in seen["participants"]] == ["alice", "bob"]
+        assert seen["revision"] in (3, 4)
+        assert system.ports[0].room_log.incarnation == system.ports[2].room_log.incarnation != before
+    finally:
+        await system.stop()
