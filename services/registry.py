@@ -117,6 +117,7 @@ REGISTRY = Registry(
                 Store(subjects.LOG_STREAM, backed_up=True),
                 Store(subjects.SNAPSHOT_STREAM, backed_up=False),  # folds of the log
                 Store(subjects.TIMER_STREAM, backed_up=True),
+                Store(subjects.LEASE_STREAM, backed_up=False),  # gateways arm theirs anew
             ),
         ),
         ServiceRecord(

@@ -1,4 +1,4 @@
-"""The gateway's lease: a timer at the broker that the gateway renews. It tells rooms that the gateway is alive.
+"""The gateway's lease, which the broker holds and the gateway renews. It tells rooms that the gateway is alive.
 
 A gateway that cannot renew it in time fences itself before rooms may give its participants' seats away. Then it takes a
 new lease under another id.
@@ -10,13 +10,11 @@ from collections.abc import Callable
 import structlog
 
 from services.gateway import metrics
-from shared.broker.log import Conflict
-from shared.broker.timers import Timers
-from shared.rooms.timers import LeaseEnds
+from services.gateway.held_lease import HeldLease, LeaseEnded
+from shared.broker.leases import Leases
 from shared.values import pauses
 from shared.values.errors import Refused, unavailable
-from shared.values.ids import GatewayId, mint
-from shared.values.position import NOWHERE, Position
+from shared.values.ids import GatewayId, LeaseName, mint
 
 log = structlog.get_logger()
 
@@ -34,17 +32,15 @@ class Lease:
     """
 
     def __init__(
-        self, timers: Timers, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]
+        self, leases: Leases, seconds: float, clock: Callable[[], float], chance: Callable[[int], bytes]
     ) -> None:
         self.gateway = GatewayId("")  # this gateway's id in the log; a new one after each loss
         self.lost: Callable[[], None] = _nobody_cares
         self.recovered: Callable[[], None] = _nobody_cares
-        self._timers = timers
+        self._leases = leases
         self._seconds = seconds
         self._clock = clock
         self._chance = chance
-        self._position = NOWHERE
-        self._incarnation = ""  # of the timers among which the lease waits
         self._fence_at = 0.0
         self._fencing: asyncio.TimerHandle | None = None
         self._acquired = asyncio.Event()
@@ -66,43 +62,36 @@ class Lease:
     async def run(self) -> None:
         """Take a lease, renew it, and take another one when it is lost. Runs until cancelled."""
         while True:
-            gateway = GatewayId(mint("g_", self._chance(9)))
-            if await self._renew(gateway, NOWHERE):
-                self.gateway = gateway
+            held = HeldLease(self._leases, LeaseName(mint("", self._chance(16))))
+            if await self._renew(held):
+                self.gateway = held.gateway
                 self._acquired.set()
                 metrics.LEASE_HELD.set(1)
-                await self._keep()
+                await self._keep(held)
             else:
                 await asyncio.sleep(pauses.BROKER)
 
-    async def _keep(self) -> None:
+    async def _keep(self, held: HeldLease) -> None:
         renewed = True
         while self.held:
             await asyncio.sleep(self._seconds * RENEW if renewed else pauses.BROKER)
             if not self.held:
                 break
-            before, renewed = renewed, await self._renew(self.gateway, self._position)
+            before, renewed = renewed, await self._renew(held)
             if renewed and not before:
                 self.recovered()
         self._fence()
 
-    async def _renew(self, gateway: GatewayId, position: Position) -> bool:
-        """Renew once; whether that was acknowledged.
-
-        A renewal without an answer may have been stored. Then the next one conflicts with it, and `_look` finds it.
-        """
+    async def _renew(self, held: HeldLease) -> bool:
+        """Renew once; whether that was acknowledged. Fences when the lease has ended."""
         loop = asyncio.get_running_loop()
         sent = loop.time()
-        timer = LeaseEnds(due=self._clock() + self._seconds, gateway=gateway)
         try:
             async with asyncio.timeout(self._seconds * PATIENCE):
-                try:
-                    if position == NOWHERE:  # the first time, and among timers that were made anew
-                        self._incarnation = await self._timers.incarnation()
-                    self._position = await self._timers.arm(timer, after=position)
-                except Conflict:
-                    await self._look(timer)
-                    return False
+                await held.renew(self._clock() + self._seconds, sent)
+        except LeaseEnded:
+            self._fence()
+            return False
         except (Refused, TimeoutError):
             metrics.LEASE_FAILURES.inc()
             return False
@@ -111,20 +100,6 @@ class Lease:
         self._fence_at = sent + self._seconds * FENCE
         self._fencing = loop.call_at(self._fence_at, self._fence)
         return True
-
-    async def _look(self, timer: LeaseEnds) -> None:
-        """After a conflict: find our own unacknowledged renewal, or arm anew where the timers were lost.
-
-        Fences if the lease is not where it was armed: it has ended.
-        """
-        found = await self._timers.armed(timer)
-        if found is not None:
-            self._position = found
-        elif await self._timers.incarnation() != self._incarnation:
-            log.warning("the broker lost its timers; this gateway's lease is armed anew", gateway=timer.gateway)
-            self._position = NOWHERE
-        else:
-            self._fence()
 
     def _fence(self) -> None:
         """Give the lease up and call `lost`, once for each lease."""

@@ -33,7 +33,7 @@ class Rooms:
         self.storage = StorageWatch(ports.storage, admission, settings.thresholds(), settings.store_folder)
         executor = RoomExecutor(self.log, settings.rules(), clock, admission)
         self.directory = Directory(ports.room_log)
-        self.timekeeper = Timekeeper(ports.timers, ports.notes, executor, clock)
+        self.timekeeper = Timekeeper(ports, executor, clock)
         self.handlers = RoomsHandlers(executor, self.directory)
         self._requests = ports.requests
 

@@ -11,8 +11,7 @@ from prometheus_client import Counter
 from services.rooms.deadlines import GatewayLost
 from services.rooms.executor import RoomExecutor
 from shared.broker.following import Following
-from shared.broker.room_notes import RoomNotes
-from shared.broker.timers import Timers
+from shared.broker.ports import Ports
 from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
 from shared.rooms.unfoldable import is_unfoldable
 from shared.values import pauses
@@ -29,12 +28,13 @@ ROOMS_AT_ONCE = 32
 class Timekeeper:
     """Handles due timers. `clock` gives Unix seconds."""
 
-    def __init__(self, timers: Timers, notes: RoomNotes, executor: RoomExecutor, clock: Callable[[], float]) -> None:
-        self._timers = timers
-        self._notes = notes
+    def __init__(self, ports: Ports, executor: RoomExecutor, clock: Callable[[], float]) -> None:
+        self._timers = ports.timers
+        self._leases = ports.leases
+        self._notes = ports.notes
         self._executor = executor
         self._clock = clock
-        self._taking: Following | None = None
+        self._taking: list[Following] = []
         # Every other timer is about one room and has a rule, so the executor takes it.
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             LeaseEnds: self._lease_ended,
@@ -43,13 +43,14 @@ class Timekeeper:
         }
 
     async def start(self) -> None:
-        """Begin to take due timers."""
-        self._taking = await self._timers.take(self.handle, pauses.TIMER)
+        """Begin to take due timers, and the ends of leases."""
+        self._taking.append(await self._timers.take(self.handle, pauses.TIMER))
+        self._taking.append(await self._leases.take(self.handle, pauses.TIMER))
 
     async def stop(self) -> None:
         """Take no more timers, and finish those that were taken."""
-        if self._taking is not None:
-            await self._taking.stop()
+        for taking in self._taking:
+            await taking.stop()
 
     async def handle(self, timer: Timer) -> None:
         """Execute a timer. Raises Refused when that is not possible now; then the timer comes again."""
@@ -60,7 +61,12 @@ class Timekeeper:
         """Look after the gateway's rooms, and arm the sweep, which looks again. Rooms that cannot be folded are left to it.
 
         If this timer came again for those, it would arm the sweep again each time, and the sweep would never be due.
+
+        A gateway of 0.4.0 has its lease among the timers, and so has one whose lease rooms armed in its place. The
+        latter may have armed its own meanwhile.
         """
+        if timer.gateway in await self._leases.alive():
+            return
         log.info("a gateway's lease ended", gateway=timer.gateway)
         await self._timers.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
         outcomes = await self._lost(timer.gateway)

@@ -14,7 +14,14 @@ from shared.values.position import NOWHERE, Position
 
 
 class Conflict(Exception):  # noqa: N818 - an outcome to act on, not a failure
-    """Something was stored since the position the append was decided on. Nothing was written."""
+    """Something was stored since the position the append was decided on. Nothing was written.
+
+    `last` is the position that the subject has, if the broker said it.
+    """
+
+    def __init__(self, last: Position | None = None) -> None:
+        super().__init__()
+        self.last = last
 
 
 class Stored(Protocol):

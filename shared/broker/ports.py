@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.broker.leases import Leases
 from shared.broker.requests import Requests
 from shared.broker.room_log import RoomsLog
 from shared.broker.room_notes import RoomNotes
@@ -40,6 +41,7 @@ class Ports:
     room_log: RoomsLog
     signals: Signals
     timers: Timers
+    leases: Leases
     notes: RoomNotes
     snapshots: Snapshots
     storage: Storage

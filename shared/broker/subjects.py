@@ -13,7 +13,7 @@ from shared.rooms.grant import Grant
 from shared.rooms.reserve import ReadReserve, Reserve
 from shared.rooms.roster import Snapshot
 from shared.rooms.timers import Timer
-from shared.values.ids import GatewayId, ParticipantId, RoomId
+from shared.values.ids import GatewayId, LeaseName, ParticipantId, RoomId
 from shared.values.model import Tolerant
 
 ROOT = "agentlink"
@@ -26,8 +26,20 @@ SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"
 TIMER_STREAM = "TIMERS"
 TIMER_SUBJECTS = f"{ROOT}.timer.>"
-DUE_TIMERS = f"{ROOT}.timer.due.>"
-PROBE = f"{ROOT}.timer.probe"
+# The kinds of timers that are rooms' own. Other services have others, and a due timer is handed to one service only.
+# The last one is for kinds to come.
+DUE_TIMERS = tuple(
+    f"{ROOT}.timer.due.{kind}"
+    for kind in ("lease.*", "sweep.*", "grace.*.*.*", "max_duration.*.*", "empty.*.*", "kept.*", "rooms.>")
+)
+TIMERS_MARK = f"{ROOT}.timer.mark"
+LEASE_STREAM = "LEASES"
+LEASE_SUBJECTS = f"{ROOT}.lease.>"
+ARMED_LEASES = f"{ROOT}.lease.set.*"
+DUE_LEASES = f"{ROOT}.lease.due.*"
+MARK = "-mark"  # at the end of a subject beside a lease's
+LEASES_MARK = f"{ROOT}.lease.mark"
+PROBE = f"{ROOT}.lease.probe"
 
 Request = TypeVar("Request", bound=Tolerant)
 Reply = TypeVar("Reply", bound=Tolerant)
@@ -108,6 +120,21 @@ def armed(timer: Timer) -> str:
 def due(timer: Timer) -> str:
     """The subject on which the broker stores a timer when it is due."""
     return f"{ROOT}.timer.due.{timer.name}"
+
+
+def armed_lease(name: LeaseName) -> str:
+    """The subject on which a lease waits until it is due or renewed."""
+    return f"{ROOT}.lease.set.{name}"
+
+
+def marked_lease(name: LeaseName) -> str:
+    """The subject of the mark that a gateway leaves beside its lease."""
+    return f"{ROOT}.lease.set.{name}{MARK}"
+
+
+def due_lease(name: LeaseName) -> str:
+    """The subject on which the broker stores a lease when it is due."""
+    return f"{ROOT}.lease.due.{name}"
 
 
 def noted_room(gateway: GatewayId, room_id: RoomId) -> str:

@@ -23,9 +23,6 @@ class Timers(Protocol):
     async def armed(self, timer: Timer) -> Position | None:
         """The position of the waiting timer of this name, if one waits. May lag."""
 
-    async def incarnation(self) -> str:
-        """Identifies what holds the timers. Positions of another incarnation mean nothing: what waited there is lost."""
-
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """Pass every due timer to `handle`, in one of the processes that take them; many at once, in no order.
 

@@ -16,6 +16,8 @@ ParticipantId = NewType("ParticipantId", str)
 SessionId = NewType("SessionId", str)
 SessionKey = NewType("SessionKey", str)
 GatewayId = NewType("GatewayId", str)
+# Only the gateway that holds the lease knows its name. Everybody else knows the gateway by the name's fingerprint.
+LeaseName = NewType("LeaseName", str)
 
 RoomIdField = Annotated[RoomId, StringConstraints(pattern=TOKEN_PATTERN)]
 AgentIdField = Annotated[AgentId, StringConstraints(pattern=r"^[A-Za-z0-9_.@:-]{1,128}$")]
@@ -33,6 +35,11 @@ def mint(prefix: str, chance: bytes) -> str:
 def fingerprint(secret: str) -> str:
     """A public stand-in for an id that must stay private: 128 bits of its SHA-256, in base64url."""
     return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()[:16]).rstrip(b"=").decode()
+
+
+def gateway_of(name: LeaseName) -> GatewayId:
+    """The id of the gateway that holds the lease of this name, in the form that such ids always had."""
+    return GatewayId("g_" + fingerprint(name)[:12])
 
 
 def idempotent_room_id(agent_id: AgentId, key: str) -> RoomId:

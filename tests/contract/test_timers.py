@@ -18,9 +18,7 @@ from shared.values.ids import GatewayId, ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
 from tests.support.broker_kind import on_nats
-from tests.support.lost import lose_timers
 from tests.support.patience import eventually, eventually_async
-from tests.support.shared_nats import SharedNats
 from tests.support.timers import AN_HOUR, LONG, RETRY, Taker, empty, lease, settled
 
 Connect = Callable[[str], Awaitable[Ports]]
@@ -127,19 +125,6 @@ async def test_a_lease_that_ended_cannot_be_renewed(connect: Connect) -> None:
     with pytest.raises(Conflict):
         await gateway.timers.arm(lease("g_1", AN_HOUR), after=position)
     assert await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE) > position
-
-
-async def test_lost_timers_have_another_incarnation(shared_nats: SharedNats, connect: Connect) -> None:
-    """It is the same for everybody and for as long as the timers are there, and another one when they were lost."""
-    rooms, gateway = await connect("rooms"), await connect("gateway")
-    before = await gateway.timers.incarnation()
-    position = await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE)
-    assert await rooms.timers.incarnation() == await gateway.timers.incarnation() == before
-    await lose_timers(rooms, shared_nats)
-    assert await gateway.timers.incarnation() == await rooms.timers.incarnation() != before
-    with pytest.raises(Conflict):
-        await gateway.timers.arm(lease("g_1", AN_HOUR), after=position)
-    await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE)
 
 
 async def test_a_renewal_races_the_end(connect: Connect) -> None:

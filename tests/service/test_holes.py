@@ -11,7 +11,6 @@ from services.gateway.replica.room_feed import RoomFeed
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.following import Following
 from shared.broker.room_log import RoomEntry, StoredEvents, StoredSignal
-from shared.rooms.timers import LeaseEnds
 from shared.values.ids import RoomId
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import connector
@@ -241,7 +240,7 @@ async def test_nats_replaced_by_an_empty_one(nats_server: EmbeddedNats) -> None:
         assert await alice.closed() == 1012
 
         async def armed() -> bool:
-            return await system.ports[0].timers.armed(LeaseEnds(due=0, gateway=gateway)) is not None
+            return gateway in await system.ports[0].leases.alive()
 
         await eventually_async(armed, "the gateway's lease waits in the new NATS", within=30)
         await idle.join("voice-1")

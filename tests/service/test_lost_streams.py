@@ -6,10 +6,10 @@ from typing import Any
 
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.memory.connection import MemoryConnection
-from shared.broker.subjects import LOG_STREAM, SNAPSHOT_STREAM
+from shared.broker.subjects import LOG_STREAM, PROBE, SNAPSHOT_STREAM
 from shared.values.position import Position
 from tests.support.backup import Backup
-from tests.support.broker import connector
+from tests.support.broker import connector, over_nats
 from tests.support.broker_kind import on_both, on_nats
 from tests.support.client import Client
 from tests.support.lost import lose_log, taker
@@ -65,6 +65,29 @@ async def test_the_log_is_restored(system: System, shared_nats: SharedNats) -> N
     assert [p["agentId"] for p in seen["participants"]] == ["alice", "bob"]
     assert seen["revision"] in (3, 4)  # the 4th: alice's connection was found gone
     assert await alice.closed() == 1012
+
+
+@on_both
+async def test_all_leases_are_purged(system: System, shared_nats: SharedNats) -> None:
+    """By a gateway that was taken over, say: the others arm theirs anew, and nobody in a room is cut off."""
+    await system.start(gateways=2, lease_seconds=2)
+    alice, bob = await system.agent("alice"), await system.agent("bob", gateway=1)
+    await alice.join("voice-1")
+    await bob.join("voice-1")
+    alive = {gateway.context.lease.gateway for gateway in system.gateways}
+    connection = system.ports[3].connection
+    if isinstance(connection, MemoryConnection):
+        connection.broker.lose_leases()
+    else:
+        await over_nats(system.ports[3]).store.store(PROBE, b"", {"Nats-Rollup": "all"})
+    assert not await system.ports[0].leases.alive()
+
+    async def again() -> bool:
+        return await system.ports[0].leases.alive() == alive
+
+    await eventually_async(again, "both have armed theirs anew", within=5)
+    await asyncio.sleep(2)
+    assert not [m for c in (alice, bob) for m in c.everything if m["type"] in ("user_updated", "user_left", "go_away")]
 
 
 @on_nats

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from shared.broker.following import Following
 from shared.broker.memory.connection import MemoryConnection
+from shared.broker.memory.timer_queue import TimersTaker
 from shared.values.errors import unavailable
 from tests.simulation.broker import Broker
 from tests.simulation.feed import Feed
@@ -32,7 +32,7 @@ class FaultyConnection(MemoryConnection):
         self.process = process
         self.cut = False  # whether the broker cannot be reached
         self.feeds: dict[Feed, None] = {}
-        self.taking: Following | None = None  # the subscription to due timers
+        self.taking: list[TimersTaker] = []  # the subscriptions to what is due
         self.on_loss: list[Callable[[], None]] = []
         self.on_find: list[Callable[[], Awaitable[None]]] = []
         self.on_close: list[Callable[[], Awaitable[None]]] = []
@@ -104,8 +104,9 @@ class FaultyConnection(MemoryConnection):
             feed.stopped = True
             if feed.following in self.broker.rooms.followers:
                 self.broker.rooms.followers.remove(feed.following)
-        if self.taking in self.broker.timers.takers:
-            self.broker.timers.takers.remove(self.taking)
+        for taking in self.taking:
+            if taking in taking.timers.takers:
+                taking.timers.takers.remove(taking)
 
     async def close(self) -> None:
         """See Connection."""

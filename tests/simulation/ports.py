@@ -12,6 +12,7 @@ from shared.broker.signals import Posted, Signal
 from shared.rooms.roster import Snapshot
 from shared.values.ids import GatewayId, RoomId
 from tests.simulation.connection import FaultyConnection
+from tests.simulation.leases import FaultyLeases
 from tests.simulation.log import FaultyLog
 from tests.simulation.requests import FaultyRequests
 from tests.simulation.timers import FaultyTimers
@@ -77,6 +78,7 @@ def ports_over(connection: FaultyConnection) -> Ports:
         room_log=FaultyLog(connection),
         signals=FaultySignals(connection),
         timers=FaultyTimers(connection),
+        leases=FaultyLeases(connection),
         notes=FaultyRoomNotes(connection),
         snapshots=FaultySnapshots(connection),
         storage=MemoryStorage(connection),

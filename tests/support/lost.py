@@ -10,8 +10,7 @@ from shared.broker.ports import Ports
 from shared.broker.subjects import LOG_STREAM, TIMER_STREAM
 from shared.values.position import NOWHERE, Position
 from tests.support.backup import Backup, asked
-from tests.support.broker import over_nats
-from tests.support.patience import eventually_async
+from tests.support.patience import eventually
 from tests.support.shared_nats import EMPTIER, SharedNats
 
 
@@ -60,14 +59,17 @@ async def lose_timers(rooms: Ports, nats: SharedNats) -> None:
     if isinstance(rooms.connection, MemoryConnection):
         rooms.connection.broker.lose_timers()
         return
-    before = await rooms.timers.incarnation()
+    before = incarnation(rooms, TIMER_STREAM)
     async with taker(nats) as one:
         await one.delete(TIMER_STREAM)
 
-    async def another() -> bool:
-        return await rooms.timers.incarnation() != before
+    await eventually(lambda: incarnation(rooms, TIMER_STREAM) != before, "the stream of timers is made anew")
 
-    await eventually_async(another, "the stream of timers is made anew")
+
+def incarnation(ports: Ports, stream: str) -> str:
+    """Of the stream as the process saw it last; empty while it is missing."""
+    state = ports.watch.state(stream)
+    return state.incarnation if state else ""
 
 
 async def lose_log(rooms: Ports, nats: SharedNats, back_to: Backup | Position = NOWHERE) -> None:
@@ -78,6 +80,5 @@ async def lose_log(rooms: Ports, nats: SharedNats, back_to: Backup | Position = 
     elif isinstance(rooms.connection, MemoryConnection):
         rooms.connection.broker.lose_log(back_to)
     else:
-        over_nats(rooms)
         async with taker(nats) as one:
             await one.delete(LOG_STREAM)

@@ -11,11 +11,11 @@ from services.gateway.lease import FENCE, Lease
 from shared.broker.log import Conflict
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection
+from shared.broker.memory.leases import MemoryLeases
 from shared.broker.memory.ports import connect
-from shared.broker.memory.timers import MemoryTimers
-from shared.rooms.timers import LeaseEnds, Timer
+from shared.rooms.timers import LeaseEnds
 from shared.values.errors import Code, Refused, unavailable
-from shared.values.ids import GatewayId
+from shared.values.ids import GatewayId, LeaseName
 from shared.values.position import Position
 from tests.simulation.clock import VirtualLoop, in_virtual_time
 from tests.support.patience import eventually
@@ -36,7 +36,7 @@ def wall() -> float:
     return clock().wall()
 
 
-class TimersOfMoods(MemoryTimers):
+class LeasesOfMoods(MemoryLeases):
     """Fails as it is told, and remembers when it was asked for what it did."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -44,14 +44,14 @@ class TimersOfMoods(MemoryTimers):
         self.mood: Literal["well", "refuses", "hangs", "stores and forgets"] = "well"
         self.renewed: list[float] = []
 
-    async def arm(self, timer: Timer, *, after: Position | None = None) -> Position:
-        """See Timers."""
+    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+        """See Leases."""
         sent = clock().now
         if self.mood == "refuses":
             raise unavailable("the broker")
         if self.mood == "hangs":
             await asyncio.Event().wait()
-        position = await super().arm(timer, after=after)
+        position = await super().arm(name, due, after=after)
         if self.mood == "stores and forgets":
             raise unavailable("the broker")
         self.renewed.append(sent)
@@ -63,12 +63,12 @@ class Kept:
 
     def __init__(self, seconds: float) -> None:
         self.broker = MemoryBroker(clock=wall)
-        self.timers = TimersOfMoods(self.broker)
+        self.leases = LeasesOfMoods(self.broker)
         self.history: list[tuple[str, GatewayId]] = []
         self.lost_at = 0.0
         self.doubts = 0
         calls = iter(range(1, 1000))
-        self.lease = Lease(self.timers, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
+        self.lease = Lease(self.leases, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
         self.lease.lost = self._lost
         self.lease.recovered = self._doubted
         self.running = asyncio.create_task(self.lease.run())
@@ -81,9 +81,8 @@ class Kept:
     def _doubted(self) -> None:
         self.doubts += 1
 
-    async def ended(self, timer: Timer) -> None:
+    async def ended(self, timer: LeaseEnds) -> None:
         """As rooms takes it."""
-        assert isinstance(timer, LeaseEnds)
         self.history.append(("ended", timer.gateway))
 
     def ended_is(self, gateway: GatewayId) -> Callable[[], bool]:
@@ -95,7 +94,7 @@ class Kept:
 async def a_lease(seconds: float = SECONDS) -> AsyncIterator[Kept]:
     """One that is held, with somebody to take its end."""
     kept = Kept(seconds)
-    await connect(kept.broker).timers.take(kept.ended, A_MOMENT)
+    await connect(kept.broker).leases.take(kept.ended, A_MOMENT)
     await asyncio.wait_for(kept.lease.acquired(), 10)
     yield kept
     kept.running.cancel()
@@ -112,7 +111,7 @@ async def test_it_is_held_while_it_is_renewed() -> None:
             await kept.lease.check()
             await asyncio.sleep(0.02)
         assert (kept.lease.gateway, kept.history, kept.doubts) == (gateway, [], 0)
-        assert len(kept.timers.renewed) >= 5
+        assert len(kept.leases.renewed) >= 5
 
 
 @pytest.mark.parametrize("mood", ["refuses", "hangs", "stores and forgets"])
@@ -121,17 +120,17 @@ async def test_it_fences_itself_in_time(mood: Literal["refuses", "hangs", "store
     """When no renewal is acknowledged it is lost 5/8 after the last one was sent, once, before rooms is told its end."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        kept.timers.mood = mood
+        kept.leases.mood = mood
         await eventually(lambda: bool(kept.history), "it is lost")
         assert kept.history == [("lost", gateway)]
-        assert kept.lost_at - kept.timers.renewed[-1] == pytest.approx(FENCE * SECONDS)
+        assert kept.lost_at - kept.leases.renewed[-1] == pytest.approx(FENCE * SECONDS)
         with pytest.raises(Refused) as caught:
             await kept.lease.check()
         assert caught.value.code is Code.UNAVAILABLE
         await eventually(kept.ended_is(gateway), "rooms is told")
         assert kept.history == [("lost", gateway), ("ended", gateway)]
         assert not kept.lease.held
-        kept.timers.mood = "well"
+        kept.leases.mood = "well"
         await eventually(lambda: kept.lease.held, "it has another one")
         assert kept.lease.gateway != gateway
 
@@ -156,15 +155,11 @@ async def test_an_answer_that_got_lost() -> None:
     """A renewal may be stored without anybody knowing: the next one finds it in its place and goes on, with a doubt."""
     async with a_lease(2.0) as kept:
         gateway = kept.lease.gateway
-        kept.timers.mood = "stores and forgets"
-        position = await kept.timers.armed(LeaseEnds(due=0, gateway=gateway))
-
-        async def stored() -> bool:
-            return await kept.timers.armed(LeaseEnds(due=0, gateway=gateway)) != position
-
-        while not await stored():
+        kept.leases.mood = "stores and forgets"
+        position = kept.broker.leases.armed(LeaseEnds(due=0, gateway=gateway))
+        while kept.broker.leases.armed(LeaseEnds(due=0, gateway=gateway)) == position:
             await asyncio.sleep(0.01)
-        kept.timers.mood = "well"
+        kept.leases.mood = "well"
         await eventually(lambda: kept.doubts == 1, "the broker answers again")
         assert kept.lease.held
         assert (kept.lease.gateway, kept.history) == (gateway, [])
@@ -174,12 +169,12 @@ async def test_an_answer_that_got_lost() -> None:
 async def test_a_hiccup_is_a_doubt() -> None:
     """After one failure the broker answers again: still held, and said once, since something may have been missed."""
     async with a_lease(2.0) as kept:
-        kept.timers.mood = "refuses"
+        kept.leases.mood = "refuses"
         await asyncio.sleep(0.6)  # one renewal
-        kept.timers.mood = "well"
+        kept.leases.mood = "well"
         await eventually(lambda: kept.doubts == 1, "it says so")
-        renewed = len(kept.timers.renewed)
-        await eventually(lambda: len(kept.timers.renewed) > renewed, "it is renewed once more")
+        renewed = len(kept.leases.renewed)
+        await eventually(lambda: len(kept.leases.renewed) > renewed, "it is renewed once more")
         assert (kept.doubts, kept.history, kept.lease.held) == (1, [], True)
 
 
@@ -188,19 +183,19 @@ async def test_a_lease_that_ended_behind_its_back() -> None:
     """When a renewal finds that the lease has fired, it is lost at that moment, and another one begins."""
     async with a_lease(2.0) as kept:
         gateway = kept.lease.gateway
-        await connect(kept.broker).timers.arm(LeaseEnds(due=wall() - 1, gateway=gateway))
+        kept.broker.leases.arm(LeaseEnds(due=wall() - 1, gateway=gateway), None)
         await eventually(lambda: kept.lease.gateway != gateway, "it has another one")
         assert sorted(kept.history) == [("ended", gateway), ("lost", gateway)]
-        assert kept.lost_at - kept.timers.renewed[0] < FENCE * 2.0
+        assert kept.lost_at - kept.leases.renewed[0] < FENCE * 2.0
         assert kept.lease.held
 
 
 @in_virtual_time
-async def test_lost_timers() -> None:
-    """The broker loses its timers, the lease among them: it is armed anew and kept, and rooms is told when it does end."""
+async def test_lost_leases() -> None:
+    """The broker loses all leases: this one is armed anew and kept, and rooms is told when it does end."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        kept.broker.lose_timers()
+        kept.broker.lose_leases()
         await asyncio.sleep(2 * SECONDS)
         assert (kept.lease.gateway, kept.lease.held, kept.history) == (gateway, True, [])
         kept.running.cancel()
@@ -208,15 +203,15 @@ async def test_lost_timers() -> None:
 
 
 @in_virtual_time
-async def test_lost_timers_that_come_too_late() -> None:
+async def test_lost_leases_that_come_too_late() -> None:
     """While they are away the lease is not prolonged: it is lost in time."""
     async with a_lease() as kept:
         gateway = kept.lease.gateway
-        kept.broker.lose_timers()
-        kept.timers.mood = "refuses"
+        kept.broker.lose_leases()
+        kept.leases.mood = "refuses"
         await eventually(lambda: bool(kept.history), "it is lost")
         assert kept.history == [("lost", gateway)]
-        assert kept.lost_at - kept.timers.renewed[-1] == pytest.approx(FENCE * SECONDS)
+        assert kept.lost_at - kept.leases.renewed[-1] == pytest.approx(FENCE * SECONDS)
 
 
 @in_virtual_time
@@ -240,7 +235,7 @@ async def test_a_stopped_gateways_lease_ends() -> None:
         kept.running.cancel()
         await eventually(kept.ended_is(gateway), "rooms is told")
         with pytest.raises(Conflict):
-            await connect(kept.broker).timers.arm(LeaseEnds(due=wall() + 60, gateway=gateway), after=Position(1))
+            kept.broker.leases.arm(LeaseEnds(due=wall() + 60, gateway=gateway), Position(1))
 
 
 @in_virtual_time

@@ -33,7 +33,7 @@ class Keeper:
         self.ports: Ports = connect(self.broker)
         self.log = RoomLog(self.ports, capacity=10, snapshot_every=1000, waiting=10)
         self.executor = RoomExecutor(self.log, Rules(), lambda: NOW)
-        self.timekeeper = Timekeeper(self.ports.timers, self.ports.notes, self.executor, lambda: NOW)
+        self.timekeeper = Timekeeper(self.ports, self.executor, lambda: NOW)
         self.tried: list[RoomId] = []
         execute = self.executor.execute
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.broker.log import Draft, Item, LogFormat
+from shared.broker.memory.lease_queue import LeaseQueue
 from shared.broker.memory.stream import MemoryStream
 from shared.broker.memory.timer_queue import TimerQueue
 from shared.broker.requests import Handler
@@ -27,6 +28,7 @@ class MemoryBroker:
         self.incarnation = incarnation
         self.clock = clock
         self.timers = TimerQueue(clock)
+        self.leases = LeaseQueue(clock)
         self.snapshots: dict[RoomId, bytes] = {}
         self.notes: dict[GatewayId, dict[RoomId, None]] = {}
         # by subject, then by the process that answers; the one that was asked longest ago comes first
@@ -61,6 +63,10 @@ class MemoryBroker:
         self.timers.lose()
         self.notes.clear()
         self._tell(TIMER_STREAM, Change.ANEW)
+
+    def lose_leases(self) -> None:
+        """All leases are gone, with the marks beside them, as when NATS' stream is purged."""
+        self.leases.lose()
 
     def lose_log(self, back_to: Position = NOWHERE) -> None:
         """The log of rooms was put back to this position, or is gone and made anew, as NATS' stream may be."""

@@ -2,6 +2,7 @@
 
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection
+from shared.broker.memory.leases import MemoryLeases
 from shared.broker.memory.log import MemoryLog
 from shared.broker.memory.requests import MemoryRequests
 from shared.broker.memory.room_notes import MemoryRoomNotes
@@ -22,6 +23,7 @@ def ports_over(connection: MemoryConnection) -> Ports:
         room_log=MemoryLog(connection, ROOM_LOG),
         signals=MemorySignals(connection),
         timers=MemoryTimers(connection),
+        leases=MemoryLeases(connection),
         notes=MemoryRoomNotes(connection),
         snapshots=MemorySnapshots(connection),
         storage=MemoryStorage(connection),

@@ -13,7 +13,9 @@ UNREACHABLE_SECONDS = 0.05  # between looks for a process that can take a due ti
 
 
 @dataclass
-class _Taker:
+class TimersTaker:
+    """Who takes what is due."""
+
     handle: TimerHandler
     retry_seconds: float
     unreachable: Callable[[], bool]
@@ -29,7 +31,7 @@ class TimerQueue:
     """All waiting timers by name. `clock` gives Unix seconds, as the timers' `due`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.takers: list[_Taker] = []
+        self.takers: list[TimersTaker] = []
         self.generation = 0
         self._clock = clock
         self._newest = NOWHERE
@@ -46,30 +48,33 @@ class TimerQueue:
         """The position given last."""
         return self._newest
 
-    @property
-    def waiting(self) -> int:
-        """How many timers wait."""
-        return len(self._waiting)
-
     def arm(self, timer: Timer, after: Position | None) -> Position:
         """See Timers."""
         now_there = self.armed(timer) or NOWHERE
         if after is not None and after != now_there:
-            raise Conflict
-        position = self._newest = Position(self._newest + 1)
+            raise Conflict(now_there)
+        position = self._next()
         waiting = self._waiting[timer.name] = (position, timer)
         delay = max(0.0, timer.due - self._clock())
         asyncio.get_running_loop().call_later(delay, self._fire, waiting)
         return position
+
+    def _next(self) -> Position:
+        self._newest = Position(self._newest + 1)
+        return self._newest
+
+    def all_waiting(self) -> list[Timer]:
+        """Every timer that waits."""
+        return [timer for _, timer in self._waiting.values()]
 
     def armed(self, timer: Timer) -> Position | None:
         """See Timers."""
         waiting = self._waiting.get(timer.name)
         return waiting[0] if waiting else None
 
-    def take(self, handle: TimerHandler, retry_seconds: float, unreachable: Callable[[], bool]) -> _Taker:
+    def take(self, handle: TimerHandler, retry_seconds: float, unreachable: Callable[[], bool]) -> TimersTaker:
         """See Timers."""
-        taker = _Taker(handle, retry_seconds, unreachable, self)
+        taker = TimersTaker(handle, retry_seconds, unreachable, self)
         self.takers.append(taker)
         return taker
 

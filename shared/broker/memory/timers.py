@@ -28,12 +28,6 @@ class MemoryTimers:
         self._connection.reach()
         return self._queue.armed(timer)
 
-    async def incarnation(self) -> str:
-        """See Timers."""
-        await asyncio.sleep(0)
-        self._connection.reach()
-        return self._queue.incarnation
-
     async def take(self, handle: TimerHandler, retry_seconds: float) -> Following:
         """See Timers."""
         self._connection.reach()

@@ -23,7 +23,7 @@ class MemoryWatch:
             return self._state(stream, log.incarnation, first, log.position, len(log.messages))
         if stream == TIMER_STREAM:
             timers = self._broker.timers
-            return self._state(stream, timers.incarnation, NOWHERE, timers.newest, timers.waiting)
+            return self._state(stream, timers.incarnation, NOWHERE, timers.newest, len(timers.all_waiting()))
         return None
 
     def _state(self, stream: str, incarnation: str, first: Position, last: Position, messages: int) -> StreamState:

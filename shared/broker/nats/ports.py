@@ -3,6 +3,7 @@
 from nats.aio.client import Client
 
 from shared.broker.nats.connection import Broker, NatsConnection
+from shared.broker.nats.leases import NatsLeases
 from shared.broker.nats.log import NatsLog
 from shared.broker.nats.requests import NatsRequests
 from shared.broker.nats.room_notes import NatsRoomNotes
@@ -29,6 +30,7 @@ def ports_over(connection: NatsConnection) -> Ports:
         room_log=NatsLog(connection, ROOM_LOG),
         signals=NatsSignals(connection),
         timers=NatsTimers(connection),
+        leases=NatsLeases(connection),
         notes=NatsRoomNotes(connection),
         snapshots=NatsSnapshots(connection),
         storage=NatsStorage(connection),

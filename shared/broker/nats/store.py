@@ -1,6 +1,7 @@
 """Stores one message in a stream. It is acknowledged, refused because another one came first, or its outcome is unknown."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from shared.values.position import Position
 
 CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
 FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
+
+_LAST = re.compile(r"wrong last sequence: (\d+)")
 
 
 class NatsStore:
@@ -41,7 +44,8 @@ class NatsStore:
             return Posted(Position(int(acknowledged["seq"])), again=bool(acknowledged.get("duplicate")))
         code = acknowledged.get("error", {}).get("err_code")
         if code in CONFLICTS:
-            raise Conflict
+            found = _LAST.search(acknowledged["error"].get("description", ""))
+            raise Conflict(Position(int(found[1])) if found else None)
         metrics.LOG_REFUSED.labels("full" if code in FULL else "unavailable").inc()
         if code is None:  # no responders: the stream is gone
             self._missing()

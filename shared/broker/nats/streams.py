@@ -84,7 +84,19 @@ class Streams:
             "allow_direct": True,
             "num_replicas": self.replicas,
         }
-        return [*logs, snapshots, timers]
+        leases = {
+            "name": subjects.LEASE_STREAM,
+            "description": "The leases of gateways, each on a subject that only its gateway knows.",
+            "subjects": [subjects.LEASE_SUBJECTS],
+            "storage": "file",
+            "retention": "workqueue",  # as TIMERS
+            "allow_msg_schedules": True,
+            "allow_rollup_hdrs": True,
+            "allow_msg_ttl": True,  # of marks
+            "allow_direct": False,  # who may read it could end and prolong leases
+            "num_replicas": self.replicas,
+        }
+        return [*logs, snapshots, timers, leases]
 
 
 async def _api(client: Client, subject: str, body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:

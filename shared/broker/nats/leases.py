@@ -1,0 +1,82 @@
+"""Leases over NATS: schedules in a stream of their own, one subject for each, which only its holder knows.
+
+No gateway may read the stream. It does not need to: the server's refusal says what position the lease has.
+"""
+
+import json
+
+import structlog
+
+from shared.broker import subjects
+from shared.broker.following import Following
+from shared.broker.headers import EXPECTED_LAST
+from shared.broker.leases import LeaseHandler
+from shared.broker.nats.connection import NatsConnection
+from shared.broker.nats.taker import Due, Taker
+from shared.rooms import timers
+from shared.rooms.timers import LeaseEnds
+from shared.telemetry import metrics
+from shared.values import moment
+from shared.values.errors import unavailable
+from shared.values.ids import GatewayId, LeaseName, gateway_of
+from shared.values.position import Position
+
+log = structlog.get_logger()
+
+MARK_KEPT = "24h"  # a gateway leaves a new one sooner
+STREAM = subjects.LEASE_STREAM
+
+
+class NatsLeases:
+    """See Leases."""
+
+    def __init__(self, connection: NatsConnection) -> None:
+        self._client = connection.client
+        self._replies = connection.replies
+        self._store = connection.store
+
+    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+        """See Leases."""
+        headers = {
+            "Nats-Schedule": f"@at {moment.rfc3339(due)}",
+            "Nats-Schedule-Target": subjects.due_lease(name),
+            EXPECTED_LAST: str(after),
+        }
+        ends = LeaseEnds(due=due, gateway=gateway_of(name))
+        return await self._store.store(subjects.armed_lease(name), timers.encode(ends), headers)
+
+    async def mark(self, name: LeaseName, *, after: Position | None) -> Position:
+        """See Leases."""
+        headers = {"Nats-Rollup": "sub", "Nats-TTL": MARK_KEPT}
+        if after is not None:
+            headers[EXPECTED_LAST] = str(after)
+        return await self._store.store(subjects.marked_lease(name), b"", headers)
+
+    async def take(self, handle: LeaseHandler, retry_seconds: float) -> Following:
+        """See Leases. A lease that was armed in another's name is dropped."""
+
+        async def checked(due: Due) -> None:
+            lease = timers.decode(due.body)
+            name = LeaseName(due.subject.rpartition(".")[2])
+            if isinstance(lease, LeaseEnds) and lease.gateway == gateway_of(name):
+                await handle(lease)
+            else:
+                metrics.BROKER_ERRORS.labels("stray_message").inc()
+                log.warning("a lease was armed that is not its sender's; it is dropped")
+
+        taker = Taker(self._client, self._replies, STREAM, (subjects.DUE_LEASES,), checked, retry_seconds)
+        await taker.start()
+        return taker
+
+    async def alive(self) -> frozenset[GatewayId]:
+        """See Leases."""
+        names: list[LeaseName] = []
+        while True:
+            query = json.dumps({"subjects_filter": subjects.ARMED_LEASES, "offset": len(names)}).encode()
+            told = json.loads((await self._replies.one(f"$JS.API.STREAM.INFO.{STREAM}", query)).data or b"{}")
+            if "state" not in told:
+                raise unavailable("the leases")
+            page = told["state"].get("subjects") or {}
+            names += [LeaseName(subject.rpartition(".")[2]) for subject in page]
+            if not page or len(names) >= told.get("total", 0):
+                return frozenset(gateway_of(name) for name in names if not name.endswith(subjects.MARK))
