@@ -12,6 +12,7 @@ from services.gateway.reserve import SignalReserve
 from services.gateway.sealing import Sealer
 from services.gateway.session_registry import SessionRegistry
 from services.gateway.settings import GatewaySettings
+from services.gateway.signal_quota import SignalQuota
 from shared.broker.ports import Ports
 
 Clock = Callable[[], float]
@@ -33,6 +34,7 @@ class GatewayContext:
     ice: IceServers
     sealer: Sealer
     reserve: SignalReserve
+    signal_quota: SignalQuota
     failed_logins: FailedLogins
     clock: Clock
     ticks: Clock
@@ -57,6 +59,7 @@ class GatewayContext:
             ice=IceServers(ports.requests, clock),
             sealer=sealer,
             reserve=SignalReserve(ports.requests, settings.signal_seconds, ticks),
+            signal_quota=SignalQuota(settings),
             failed_logins=FailedLogins(settings.failed_logins, ticks),
             clock=clock,
             ticks=ticks,

@@ -72,6 +72,29 @@ class GatewaySettings(ServiceSettings):
         262144, ge=1024, description="Bytes of signals a second per connection, counted per receiver."
     )
     signal_byte_burst: int = Field(8 << 20, ge=65536, description="Bytes of signals at once per connection.")
+    agent_signal_byte_rate: int = Field(
+        524288,
+        ge=1024,
+        description="Bytes of signals a second from one gateway per agent; guests count together with all of the network that "
+        "got their tokens. Counted per receiver and as they are stored, also the next three.",
+    )
+    agent_signal_byte_burst: int = Field(
+        16 << 20, ge=65536, description="Bytes of signals at once per agent, and per network of guests."
+    )
+    guest_signal_byte_rate: int = Field(
+        1 << 20, ge=1024, description="Bytes of signals a second from one gateway for all guests together."
+    )
+    guest_signal_byte_burst: int = Field(
+        32 << 20, ge=65536, description="Bytes of signals at once for all guests together."
+    )
+    room_signal_byte_rate: int = Field(
+        1 << 20,
+        ge=1024,
+        description="Bytes of signals a second per room, divided by the gateways it has participants at.",
+    )
+    room_signal_byte_burst: int = Field(
+        32 << 20, ge=65536, description="Bytes of signals at once per room, divided likewise."
+    )
     broadcast_receivers: int = Field(16, ge=1, le=250, description="Receivers of a signal without `to`.")
     bad_messages: int = Field(20, ge=1, description="Bad messages in a row before the connection is closed.")
     authenticate_seconds: float = Field(5.0, gt=0, le=60, description="Seconds until `authenticate` must have arrived.")

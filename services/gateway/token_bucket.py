@@ -21,10 +21,14 @@ class Bucket:
 
     def take(self, now: float, cost: float = 1.0) -> float:
         """Take `cost` tokens: 0.0 when they were there, else the seconds until they would be (and none is taken)."""
-        if self.level(now) >= cost:
+        wait = self.wait(now, cost)
+        if wait == 0.0:
             self._tokens -= cost
-            return 0.0
-        return (cost - self._tokens) / self.rate
+        return wait
+
+    def wait(self, now: float, cost: float = 1.0) -> float:
+        """The seconds until there are `cost` tokens: 0.0 when there are. None is taken."""
+        return max(0.0, cost - self.level(now)) / self.rate
 
     def level(self, now: float) -> float:
         """The tokens there are. `now` is in seconds of any clock that only goes forward."""

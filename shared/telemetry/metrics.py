@@ -17,6 +17,15 @@ LOG_REFUSED = Counter(
 RESERVE_REFUSED = Counter(
     "parley_reserve_refused_total", "What was refused because storage is nearly full.", ["what"]
 )  # what: join, create, change (rooms), signal (gateway)
+
+QUOTA_REFUSALS = Counter(
+    "parley_quota_refusals_total",
+    "Requests refused with `rate_limited` because a quota was used up, by what and whose.",
+    ["quota", "whose"],
+)
+for _whose in ("agent", "network", "guests", "room"):
+    QUOTA_REFUSALS.labels("signals", _whose)
+
 TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
 LOOP_LAG = Histogram(
     "parley_loop_lag_seconds",

@@ -70,12 +70,8 @@ async def test_a_large_room_allows_more_at_once(system: System) -> None:
         assert len([a for a in answers if a["type"] == "pong"]) == many
 
 
-PLENTY: dict[str, Any] = {
-    "message_rate": 100_000,
-    "message_burst": 100_000,
-    "signal_byte_rate": 1 << 30,
-    "signal_byte_burst": 1 << 30,
-}
+BYTES = dict.fromkeys(("signal_byte_rate", *(f"{of}signal_byte_burst" for of in ("", "agent_", "room_"))), 1 << 30)
+PLENTY: dict[str, Any] = BYTES | {"message_rate": 100_000, "message_burst": 100_000}
 LARGE_OFFER = offer() + ("a=x:" + "y" * 4000 + "\r\n") * 7
 
 

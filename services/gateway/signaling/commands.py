@@ -20,7 +20,7 @@ async def send(session: SessionHandle, request: Request[Signal]) -> None:
         if receivers > 1:
             session.charge(receivers - 1)
 
-    await relay.send(request.message, sender, session.identity.agent_id, started, charge)
+    await relay.send(request.message, sender, session.identity, started, charge)
     metrics.RELAY_SECONDS.observe(loop.time() - started)
 
 

@@ -13,12 +13,13 @@ from services.gateway.signaling.messages import Candidate, signal_body
 from services.gateway.signaling.messages import Signal as SignalMessage
 from services.gateway.signaling.validator import SignalValidator
 from services.gateway.token_bucket import Bucket
+from shared.auth.commands import Identity
 from shared.broker import subjects
 from shared.broker.room_log import StoredEvents, StoredSignal
 from shared.broker.signals import Signal
 from shared.broker.tail import read_up_to
 from shared.values.errors import Code, Refused, unavailable
-from shared.values.ids import AgentId, ParticipantId, RoomId
+from shared.values.ids import ParticipantId, RoomId
 from shared.values.position import Position
 
 STORED_AGAIN = 5  # attempts to store a signal where the copies already stored have an epoch that receivers drop
@@ -39,6 +40,7 @@ class Relay(SessionPart):
         self._session = opened.key
         self._seconds = settings.signal_seconds
         self._receivers = settings.broadcast_receivers
+        self._quota = context.signal_quota
         self._bytes = Bucket(settings.signal_byte_rate, settings.signal_byte_burst)
         # Pairs whose last description was not stored: a candidate must never arrive without it.
         self._broken: set[tuple[RoomId, ParticipantId]] = set()
@@ -47,7 +49,7 @@ class Relay(SessionPart):
         self,
         message: SignalMessage,
         sender: Participation,
-        agent_id: AgentId,
+        identity: Identity,
         now: float,
         charge: Callable[[int], None],
     ) -> None:
@@ -58,12 +60,8 @@ class Relay(SessionPart):
         self._validator.check(message)
         receivers = self._addressed(message, sender)
         charge(len(receivers))
-        body = signal_body(message, sender.room_id, sender.participant_id, agent_id)
-        wait = self._bytes.take(now, len(body) * len(receivers))
-        if wait:
-            raise Refused(
-                Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
-            )
+        body = signal_body(message, sender.room_id, sender.participant_id, identity.agent_id)
+        self._check_bytes(len(body) * len(receivers), len(receivers), sender, identity, now)
         await self._reserve.admit(len(receivers), len(body))
         if len(receivers) == 1:
             await self._post(message, sender, receivers[0], body)
@@ -74,6 +72,16 @@ class Relay(SessionPart):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _check_bytes(self, size: int, copies: int, sender: Participation, identity: Identity, now: float) -> None:
+        """Count the bytes for the connection, and for agent and room. Raises Refused."""
+        wait = self._bytes.wait(now, size)
+        if wait:
+            raise Refused(
+                Code.RATE_LIMITED, "too many bytes of signals at once", retry_after_ms=max(1, int(wait * 1000))
+            )
+        self._quota.take(identity, sender.room_id, sender.feed.replica.roster, size, copies, now)
+        self._bytes.take(now, size)
 
     def _addressed(self, message: SignalMessage, sender: Participation) -> list[ParticipantId]:
         roster = sender.feed.replica.roster

@@ -27,6 +27,8 @@ PLENTY: dict[str, Any] = {
     "message_burst": 100_000,
     "signal_byte_rate": 1 << 30,
     "signal_byte_burst": 1 << 30,
+    "agent_signal_byte_burst": 1 << 30,
+    "room_signal_byte_burst": 1 << 30,
 }
 LARGE_OFFER = offer() + ("a=x:" + "y" * 4000 + "\r\n") * 7
 
