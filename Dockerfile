@@ -1,6 +1,6 @@
 # One recipe for every service:  docker build --build-arg SERVICE=gateway -t parley-gateway .
 #
-# SERVICE is gateway, rooms or auth. BASE is any image with a Python ≥ 3.11 called `python` (with pip and venv).
+# SERVICE is gateway, rooms or auth. Or it is backup, which is no service (docs/operations.md). BASE is any image with a Python ≥ 3.11 called `python` (with pip and venv).
 # A package index other than pip's own is given with --build-arg PIP_INDEX_URL=… (an address, never a password:
 # build arguments stay readable in the image's history).
 ARG BASE=python:3.13-slim
@@ -60,5 +60,11 @@ ENTRYPOINT ["python", "-m", "services.rooms"]
 
 FROM runtime AS run-auth
 ENTRYPOINT ["python", "-m", "services.auth"]
+
+# The program for backups knows the table of services, and with it the settings of all of them.
+FROM runtime AS run-backup
+COPY services/ /app/services/
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "services.backup"]
 
 FROM run-${SERVICE}

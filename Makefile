@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOCKS := dev run agent gateway rooms auth mutate
+LOCKS := dev run agent gateway rooms auth backup mutate
 
 export PYTHONDONTWRITEBYTECODE ?=
 
@@ -30,6 +30,12 @@ test-all: $(VENV)/.dev ## every test
 
 test-slow: $(VENV)/.dev ## what `make test-all` has and `make test` has not
 	@$(PYTEST) -m slow $(ARGS)
+
+backup: $(VENV)/.run ## back up what runs on DATA=.data, or NATS_URL=…, into a new folder below TO=backups
+	@exec $(BIN)/python -m services.backup --data $(or $(DATA),.data) take $(or $(TO),backups)
+
+restore: $(VENV)/.run ## bring the backup FROM=backups/<time> back; REPLACE=1 deletes what is there now
+	@exec $(BIN)/python -m services.backup --data $(or $(DATA),.data) restore $(if $(REPLACE),--replace) $(FROM)
 
 check: $(VENV)/.dev ## lint, format, types, layering, size
 	@$(BIN)/ruff check .
@@ -121,4 +127,4 @@ $(NODE): clients/js/package-lock.json
 	@cd clients/js && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run agent mutate test test-all test-slow check bench faults docs format lock clean
+.PHONY: help run agent backup restore mutate test test-all test-slow check bench faults docs format lock clean

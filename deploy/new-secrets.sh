@@ -4,7 +4,7 @@
 # The NATS passwords start with a letter and hold no punctuation, because NATS reads them as values of its
 # configuration: digits would be a number, and a `#` would begin a comment and cut the password short.
 set -eu
-for user in GATEWAY ROOMS AUTH OBSERVER; do
+for user in GATEWAY ROOMS AUTH OBSERVER OPERATOR; do
   echo "PARLEY_NATS_${user}_PASSWORD=p$(openssl rand -hex 24)"
 done
 echo "PARLEY_SIGNAL_KEYS=k1:$(openssl rand -base64 32)"

@@ -69,6 +69,7 @@ class Registry:
     services: tuple[ServiceRecord, ...]
     accounts: Path = ACCOUNTS
     observers: tuple[str, ...] = ("observer",)  # NATS users that are no services of ours
+    operators: tuple[str, ...] = ("operator",)  # NATS users of people and their tools: backup and restore
 
     def __iter__(self) -> Iterator[ServiceRecord]:
         return iter(self.services)
@@ -86,8 +87,14 @@ class Registry:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """All NATS users, of services and observers."""
-        return (*(record.user for record in self.services), *self.observers)
+        """All NATS users, of services, observers and operators."""
+        return (*(record.user for record in self.services), *self.observers, *self.operators)
+
+    @property
+    def backed_up(self) -> tuple[str, ...]:
+        """The streams that are backed up, in this order: a service's log before what is armed ahead of its entries."""
+        stores = [store for record in self.services for store in record.stores]
+        return tuple(store.name for store in stores if store.backed_up and store.kind == "stream")
 
     def settings_names(self) -> set[str]:
         """Every environment variable that some service understands."""

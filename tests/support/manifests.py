@@ -70,6 +70,19 @@ def container(name: str) -> Object:
     return only
 
 
+def backup_job() -> Object:
+    """The CronJob of the example."""
+    (job,) = (o for o in documents(K8S / "backup.example.yaml") if o["kind"] == "CronJob")
+    return job
+
+
+def backup_container() -> Object:
+    """Its container."""
+    (only,) = backup_job()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
 def ports(name: str) -> dict[str, int]:
     return {port["name"]: port["containerPort"] for port in container(name)["ports"]}
 

@@ -10,6 +10,7 @@ from tests.support.manifests import (
     ROOT,
     SETTINGS,
     WORKLOADS,
+    backup_container,
     compose,
     container,
     dockerfile,
@@ -39,7 +40,7 @@ def test_image_has_every_service(service: str) -> None:
     stage = f'FROM runtime AS run-{service}\n(?:(?:#|COPY|EXPOSE) [^\n]+\n)*ENTRYPOINT \\["python", "-m", "services.{service}"\\]\n'
     assert re.search(stage, dockerfile())
     assert dockerfile().rstrip().endswith("FROM run-${SERVICE}")
-    assert set(re.findall(r"^FROM runtime AS run-(.+)$", dockerfile(), re.MULTILINE)) == set(REGISTRY.names)
+    assert set(re.findall(r"^FROM runtime AS run-(.+)$", dockerfile(), re.MULTILINE)) == {*REGISTRY.names, "backup"}
     assert f"# SERVICE is {', '.join(REGISTRY.names[:-1])} or {REGISTRY.names[-1]}." in dockerfile()
     exposed = re.findall(rf"AS run-{service}\n(?:(?:#|COPY) [^\n]+\n)*EXPOSE (\d+)$", dockerfile(), re.MULTILINE)
     port = REGISTRY[service].public_port
@@ -58,12 +59,25 @@ def test_image_has_the_page() -> None:
         assert (ROOT / folder).is_dir()
 
 
+def test_image_for_backups_has_the_table() -> None:
+    """The program for backups runs with the table of services: with the code of all of them, and what that needs."""
+    stage = re.search(r"^FROM runtime AS run-backup\n(.*?)\n\n", dockerfile(), re.MULTILINE | re.DOTALL)
+    assert stage is not None
+    assert "COPY services/ /app/services/\n" in stage[1]
+    assert stage[1].endswith('ENTRYPOINT ["python", "-m", "services.backup"]')
+    locked = {name: (ROOT / f"requirements/{name}.txt").read_text() for name in ("backup", *REGISTRY.names)}
+    packages = {name: set(re.findall(r"^([\w.-]+==\S+)", text, re.MULTILINE)) for name, text in locked.items()}
+    assert packages["backup"] == set().union(*(packages[name] for name in REGISTRY.names))
+
+
 def test_compose_and_kubernetes_run_the_same_images() -> None:
     """Both name the same images, the services' at the project's version."""
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     images = {name: one["image"] for name, one in compose()["services"].items() if name != "turn"}
-    assert images == {name: container(name)["image"] for name in WORKLOADS}
-    assert {images[name] for name in SETTINGS} == {f"parley-{name}:{version}" for name in SETTINGS}
+    deployed = {name: container(name)["image"] for name in WORKLOADS} | {"backup": backup_container()["image"]}
+    assert images == deployed
+    ours = {*SETTINGS, "backup"}
+    assert {images[name] for name in ours} == {f"parley-{name}:{version}" for name in ours}
     assert f"ARG VERSION={version}\n" in dockerfile()
 
 

@@ -29,19 +29,22 @@ from tests.support.manifests import (
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_manifests_fit_kubernetes(version: str) -> None:
-    """Every object, the example Secrets too, is valid under that version's schemas, without any unknown field."""
-    for document in (*cluster(), *documents(K8S / "secrets.example.yaml")):
+    """Every object, the examples too, is valid under that version's schemas, without any unknown field."""
+    examples = [document for path in K8S.glob("*.example.yaml") for document in documents(path)]
+    assert len(examples) == 6
+    for document in (*cluster(), *examples):
         kubernetes_validate.validate(document, version, strict=True)
 
 
 def test_no_manifest_is_forgotten() -> None:
-    """Every file beside a kustomization is used by it, except the example of the Secrets."""
+    """Every file beside a kustomization is used by it, except the examples."""
     for base in (K8S, ROOT / "deploy/nats"):
         (kustomization,) = documents(base / "kustomization.yaml")
         used = {Path(name).name for name in kustomization["resources"]}
         for generator in kustomization["configMapGenerator"]:
             used |= {*generator.get("files", []), *generator.get("envs", [])}
-        assert {path.name for path in base.iterdir()} - {"kustomization.yaml", "secrets.example.yaml"} <= used
+        there = {path.name for path in base.iterdir() if not path.name.endswith(".example.yaml")}
+        assert there - {"kustomization.yaml"} <= used
 
 
 def test_names_are_unique() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from services.registry import ACCOUNTS, REGISTRY, ServiceRecord
+from services.registry import ACCOUNT, ACCOUNTS, REGISTRY, ServiceRecord
 from services.rooms.service import streams
 from services.rooms.settings import RoomsSettings
 from shared.broker import subjects
@@ -104,6 +104,7 @@ def test_everybody_has_a_nats_user() -> None:
     assert found.keys() == set(REGISTRY.users)
     assert {service.user: service.account for service in REGISTRY}.items() <= found.items()
     assert not {found[name] for name in REGISTRY.observers} & {service.account for service in REGISTRY}
+    assert {found[name] for name in REGISTRY.operators} == {ACCOUNT}  # the streams are there
 
 
 @records()
@@ -124,6 +125,23 @@ def test_whose_streams_they_are(service: ServiceRecord) -> None:
     for verb in ("CREATE", "UPDATE"):
         prefix = f"$JS.API.STREAM.{verb}."
         assert {s.removeprefix(prefix) for s in allowed(service.user, "publish") if s.startswith(prefix)} == own
+
+
+@pytest.mark.parametrize("operator", REGISTRY.operators)
+def test_what_operators_may(operator: str) -> None:
+    """NATS lets them look at, take, delete and restore the streams that are backed up, and do nothing else."""
+    verbs = ("INFO", "SNAPSHOT", "DELETE", "RESTORE", "UPDATE")
+    assert allowed(operator, "publish") == {
+        subject
+        for stream in REGISTRY.backed_up
+        for subject in (
+            *(f"$JS.API.STREAM.{verb}.{stream}" for verb in verbs),
+            f"$JS.SNAPSHOT.ACK.{stream}.>",
+            f"$JS.SNAPSHOT.RESTORE.{stream}.>",
+        )
+    }
+    assert allowed(operator, "subscribe") == {f"_INBOX.{operator}.>"}
+    assert operator not in {service.user for service in REGISTRY}
 
 
 def test_streams_are_those_that_are_made() -> None:
@@ -150,7 +168,10 @@ def test_backup_names_what_is_kept() -> None:
     section = OPERATIONS.partition("## Backup\n")[2].partition("\n## ")[0]
     stores = [store for service in REGISTRY for store in service.stores]
     kept = {store.name for store in stores if store.backed_up}
-    assert set(re.findall(r"^nats stream backup (\w+) ", section, re.MULTILINE)) == kept
+    backed_up = re.search(r"It backs up (.+?):", section)
+    assert backed_up is not None
+    assert re.findall(r"`(\w+)`", backed_up[1]) == list(REGISTRY.backed_up)
+    assert kept == set(REGISTRY.backed_up), "a database is backed up by something else, which the section has to say"
     left = re.findall(r"`(\w+)` need not be backed up", section)
     assert set(left) == {store.name for store in stores} - kept
     assert ("no service has a database" in section) == all(store.kind == "stream" for store in stores)

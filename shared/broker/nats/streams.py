@@ -21,6 +21,7 @@ NANOSECONDS = 1_000_000_000
 NAME = "parley-incarnation"  # of the metadata of a stream that went back
 SNAPSHOT_DAYS = 7
 DUPLICATE_WINDOW_SECONDS = 120
+RESTORING = "parley.restoring"  # in the metadata of a stream that is not whole yet (archive.py)
 
 
 def log_stream(log_format: LogFormat[Any, Any], *, max_bytes: int, replicas: int) -> dict[str, Any]:
@@ -117,6 +118,8 @@ async def ensure(client: Client, streams: Streams, seconds: float) -> list[str]:
     for wanted in streams.configurations():
         name = wanted["name"]
         there = await _api(client, f"STREAM.INFO.{name}", None, seconds)
+        if _restoring(there):
+            raise unavailable(f"stream {name} (it is being restored, or was half restored): the broker")
         missing = there.get("error", {}).get("err_code") == NOT_FOUND
         if not missing and all(there.get("config", {}).get(key) == value for key, value in wanted.items()):
             continue
@@ -131,12 +134,12 @@ async def ensure(client: Client, streams: Streams, seconds: float) -> list[str]:
 
 
 async def state(client: Client, stream: str, seconds: float) -> StreamState | None:
-    """The stream of this name now. None while there is no stream. Raises `Refused(unavailable)`."""
+    """The stream of this name now. None while there is none that is whole. Raises `Refused(unavailable)`."""
     return _state(stream, await _api(client, f"STREAM.INFO.{stream}", None, seconds))
 
 
 def _state(stream: str, there: dict[str, Any]) -> StreamState | None:
-    if "created" not in there:
+    if "created" not in there or _restoring(there):
         return None
     config, held = there["config"], there["state"]
     # A log that went back has the creation time that it had before. So the time is not all of its name.
@@ -162,3 +165,7 @@ async def rename(client: Client, stream: str, seconds: float) -> None:
     result = await _api(client, f"STREAM.UPDATE.{stream}", {**there["config"], "metadata": metadata}, seconds)
     if "error" in result:
         raise unavailable(f"stream {stream} ({result['error'].get('description', 'refused')}): the broker")
+
+
+def _restoring(there: dict[str, Any]) -> bool:
+    return RESTORING in (there.get("config", {}).get("metadata") or {})
