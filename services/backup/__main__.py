@@ -91,7 +91,7 @@ def main(registry: Registry = REGISTRY) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.stderr.write("interrupted: nothing was kept\n")
+        sys.stderr.write("interrupted\n")
         return INTERRUPTED
     return 0
 

@@ -178,8 +178,8 @@ def test_backup_names_what_is_kept() -> None:
 
 
 def test_images_are_named() -> None:
-    """What is built for a release and a deployment is an image for each service."""
-    build = f"docker build --build-arg SERVICE={'|'.join(REGISTRY.names)} ."
+    """What is built for a release and a deployment is an image for each service, and the one for backups."""
+    build = f"docker build --build-arg SERVICE={'|'.join((*REGISTRY.names, 'backup'))} ."
     assert build in (ROOT / "CONTRIBUTING.md").read_text()
     assert build in DEPLOYMENT
 

@@ -4,6 +4,7 @@ The archive is the server's own: every message with its sequence, time and heade
 being restored it carries a mark in its metadata, and services take it for missing (`streams.state`).
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -47,26 +48,21 @@ async def snapshot(client: Client, stream: str, write: Callable[[bytes], object]
     """Write the archive of a stream, as it is now. Raises ArchiveError, and what `write` raises."""
     inbox = client.new_inbox()
     subscription = await client.subscribe(inbox)
-    try:
-        about = await _ask(client, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox}, stream)
-        expected = 1
-        while (message := await _next(subscription, stream)).data:
-            if message.reply:  # the last piece has none
-                if int(message.reply.rpartition(".")[2]) != expected:
-                    raise ArchiveError(f"a piece of the archive of {stream} was lost on its way")
-                expected += 1
-            write(message.data)
-            if message.reply:
-                await client.publish(message.reply, b"")
-        if (ended := status(message.headers)) not in ("", "204"):
-            why = (message.headers or {}).get("Description") or ended
-            raise ArchiveError(f"NATS broke off the archive of {stream}: {why}")
-        return {"config": about["config"], "state": about["state"]}
-    except _FAILURES as error:
-        raise _gone(stream, error) from None
-    finally:
-        if client.is_connected:
-            await subscription.unsubscribe()
+    about = await _ask(client, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox}, stream)
+    expected = 1
+    while (message := await _next(subscription, stream)).data:
+        if message.reply:  # the last piece has none
+            if int(message.reply.rpartition(".")[2]) != expected:
+                raise ArchiveError(f"a piece of the archive of {stream} was lost on its way")
+            expected += 1
+        write(message.data)
+        if message.reply:
+            await _acknowledge(client, message.reply, stream)
+    if (ended := status(message.headers)) not in ("", "204"):
+        why = (message.headers or {}).get("Description") or ended
+        raise ArchiveError(f"NATS broke off the archive of {stream}: {why}")
+    await subscription.unsubscribe()
+    return {"config": about["config"], "state": about["state"]}
 
 
 async def restore(
@@ -116,11 +112,20 @@ async def delete(client: Client, stream: str) -> None:
             raise
 
 
+async def _acknowledge(client: Client, subject: str, stream: str) -> None:
+    try:
+        await client.publish(subject, b"")
+    except _FAILURES as error:
+        raise _gone(stream, error) from None
+
+
 async def _next(subscription: Any, stream: str) -> Msg:
     try:
         message: Msg = await subscription.next_msg(timeout=SECONDS)
     except _FAILURES as error:
         raise _gone(stream, error) from None
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError  # Python 3.11 loses one that comes together with a message
     return message
 
 
