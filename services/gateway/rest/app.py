@@ -12,6 +12,7 @@ from services.gateway.rest import dev, docs, guest, health, page, problems, room
 from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.cors import Cors
 from services.gateway.rest.frame import BugStop, Frame
+from services.gateway.rest.neighbours import Neighbours
 from services.gateway.rest.route import Rest
 from shared.runtime.ops import Ready
 from shared.version import __version__
@@ -74,7 +75,8 @@ def rest_app(context: GatewayContext, public_url: Callable[[], str], ready: Read
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
     callers, guests = Callers(context), Guests(context)
-    app.state.rest = Rest(context.ports.requests, settings, public_url, ready, callers, guests)
+    neighbours = Neighbours(context.ports.requests, context.ticks)
+    app.state.rest = Rest(context.ports.requests, settings, public_url, ready, callers, guests, neighbours)
     problems.install(app)
     app.include_router(rooms.router)
     if settings.guests:

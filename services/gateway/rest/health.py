@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.gateway.rest.models import Health
+from services.gateway.rest.models import Health, Services
 from services.gateway.rest.problems import documented
 from services.gateway.rest.route import RestOf
 from shared.values.errors import Code
@@ -32,3 +32,9 @@ async def healthz() -> Health:
 async def readyz(rest: RestOf) -> Health:
     """503 with the reason while requests would fail. `notice` is what to look after although they do not."""
     return Health(version=__version__, notice=await rest.ready())
+
+
+@router.get("/api/services", summary="Who answers the gateway?", response_description="Each service, by its name.")
+async def services(rest: RestOf) -> Services:
+    """For `parley doctor`. The answer is up to two seconds old; while the broker is away nobody answers."""
+    return Services(answering=await rest.neighbours.answering())

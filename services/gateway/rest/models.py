@@ -157,3 +157,9 @@ class Health(Tolerant):
     status: Literal["ok"] = "ok"
     version: str
     notice: str | None = Field(None, description="What to look after although it serves, in one sentence.")
+
+
+class Services(Tolerant):
+    """The services that a gateway asks."""
+
+    answering: dict[str, bool] = Field(description="Whether it answers, by its name: `auth`, `rooms`.")

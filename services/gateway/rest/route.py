@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.rest.caller import Callers, Guests
+from services.gateway.rest.neighbours import Neighbours
 from services.gateway.rest.problems import BadRequest
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.handshake import SECRET_PARAMETERS, WEBSOCKET_PATH
@@ -40,6 +41,7 @@ class Rest:
     ready: Ready
     callers: Callers
     guests: Guests
+    neighbours: Neighbours
 
     def websocket_url(self) -> str:
         """The URL of the WebSocket, from the settings or the listening address, never from a request."""

@@ -11,6 +11,7 @@ class Exit(IntEnum):
     USAGE = 2  # the command line, a file it names, or something that is not installed
     UNREACHABLE = 3  # nobody answered, or nobody could: trying again later may help
     FOUND = 4  # `doctor` found something wrong
+    UNJUDGED = 5  # `doctor` found nothing wrong, and could not judge everything
     BUG = 70  # sysexits.h: EX_SOFTWARE
     INTERRUPTED = 130  # Ctrl-C
     TERMINATED = 143  # SIGTERM

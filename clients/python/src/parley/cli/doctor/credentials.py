@@ -1,6 +1,7 @@
 """Is there a token, how long is it good, and does the server take it?"""
 
 import time
+from collections.abc import Mapping
 
 from parley.cli import claims
 from parley.cli.claims import Claims, NoToken, duration
@@ -29,17 +30,21 @@ SOURCES = {
 }
 
 
-def look(server: Server, report: Report) -> bool:
-    """Whether there is a token that the server takes."""
+def look(server: Server, answering: Mapping[str, bool], report: Report) -> bool:
+    """Whether there is a token worth trying: one that the server takes, or that nobody could judge yet."""
     try:
         found = server.credential
     except Stop as stop:
-        advice = f"set {TOKEN} to an agent-link token; only a server in development mode issues them by itself"
         if stop.status is Exit.UNREACHABLE:
-            advice = "the server could not issue one now: what is said about the broker comes first"
-        report.wrong("token", stop.sentence, advice)
+            report.unknown("token", f"the server could not issue one now: {stop.sentence}")
+        else:
+            advice = f"set {TOKEN} to an agent-link token; only a server in development mode issues them by itself"
+            report.wrong("token", stop.sentence, advice)
         return False
     sentence, warning = _described(found)
+    if answering.get("auth") and not answering.get("rooms"):
+        report.skipped("token", f"{sentence}; the WebSocket judges it, since rooms does not answer")
+        return True
     try:
         with server.rest() as rest:
             rest.ask("GET", ROOMS, query={"limit": 1})
@@ -54,7 +59,7 @@ def look(server: Server, report: Report) -> bool:
 
 def _refused(stop: Stop, sentence: str, report: Report) -> bool:
     if stop.status is Exit.UNREACHABLE:
-        report.skipped("token", f"{sentence}; the server cannot judge it now: {stop.sentence}")
+        report.unknown("token", f"{sentence}; the server cannot judge it now: {stop.sentence}")
         return False
     advice = ADVICE.get(stop.code or "", "get another one")
     report.wrong("token", f"{sentence}; the server refuses it: {stop.sentence} [{stop.code}]", advice)

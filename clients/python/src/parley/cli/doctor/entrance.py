@@ -36,10 +36,13 @@ _quiet = logging.getLogger("parley.cli.websocket")
 _quiet.setLevel(logging.INFO)
 
 
-async def look(server: Server, room_id: str | None, report: Report) -> Json | None:
-    """The `room_users` of the room that was entered; None if it did not come to that."""
+async def look(server: Server, room_id: str | None, traceless: bool, report: Report) -> Json | None:
+    """The `room_users` of the room that was entered; None if it did not come to that, or leaves a trace."""
     try:
         async with _authenticated(server, report) as socket:
+            if traceless:
+                report.skipped("room", "none was made or entered (--traceless)")
+                return None
             return await _enter(server, socket, room_id, report)
     except Stop as stop:
         report.wrong("websocket", stop.sentence, "see the gateway's log")
@@ -128,7 +131,9 @@ def _make_room(server: Server, report: Report) -> str | None:
     except Stop as stop:
         if stop.code == "forbidden":
             sentence = "this token may not make rooms, so none was entered and no STUN or TURN server asked"
-            report.skipped("room", sentence, "name a room that it may join with --room")
+            report.unknown(
+                "room", sentence, "name a room that it may join with --room, or leave rooms out with --traceless"
+            )
         else:
             report.wrong("room", f"no room can be made: {stop.sentence}", "the log of rooms says more")
         return None

@@ -14,16 +14,15 @@ from parley.version import __version__
 CLOCK = 30.0  # seconds that clocks may differ: the leeway tokens have by default
 
 
-def look(server: Server, report: Report) -> bool:
-    """Whether there is any use in looking further."""
+def look(server: Server, report: Report) -> bool | None:
+    """Whether it reaches the broker; None if there is no gateway."""
     with server.public() as rest:
         answer = _answers(server, rest, report)
         if answer is None:
-            return False
+            return None
         _version(str(answer.json()["version"]), report)
         _clock(answer.headers.get("date"), report)
-        _broker(rest, report)
-    return True
+        return _broker(rest, report)
 
 
 def _answers(server: Server, rest: Rest, report: Report) -> httpx.Response | None:
@@ -80,14 +79,22 @@ def _clock(date: str | None, report: Report) -> None:
         report.wrong("clock", sentence, "set both by NTP: tokens and TURN credentials are good by the clock")
 
 
-def _broker(rest: Rest, report: Report) -> None:
+def _broker(rest: Rest, report: Report) -> bool:
     try:
-        rest.ask("GET", "/readyz")
+        answer = rest.ask("GET", "/readyz")
     except Stop as stop:
         sentence = f"the gateway cannot serve: {stop.sentence}"
         advice = "see that NATS runs and that the gateway reaches it; its log says more"
         if stop.code is None and stop.status is Exit.UNREACHABLE:
             advice = "/readyz must be passed on to the gateway"
-        report.wrong("broker", sentence, advice)
-        return
-    report.ok("broker", "the gateway reaches NATS, which takes entries")
+        if "lease" in stop.sentence:
+            report.wrong("lease", sentence, advice)
+            report.unknown("broker", "the gateway says that it has lost its lease, and no more")
+        else:
+            report.wrong("broker", sentence, advice)
+        return False
+    report.ok("broker", "the gateway reaches NATS, which takes entries, and holds its lease")
+    notice = answer.get("notice") if isinstance(answer, dict) else None
+    if isinstance(notice, str):
+        report.note("storage", notice, "make space on the disk of NATS, or give the log more (PARLEY_LOG_MAX_BYTES)")
+    return True

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from parley.cli.terminal import clean, say
 
-Status = Literal["ok", "note", "wrong", "skipped"]
-STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red", "skipped": "dim"}
+Status = Literal["ok", "note", "wrong", "unknown", "skipped"]
+STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red", "unknown": "bold yellow", "skipped": "dim"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,19 @@ class Report:
         """This will not work, and what to do."""
         self.add(about, "wrong", sentence, advice)
 
+    def unknown(self, about: str, sentence: str, advice: str = "") -> None:
+        """This could not be judged, and why. It may be broken."""
+        self.add(about, "unknown", sentence, advice)
+
     def skipped(self, about: str, sentence: str, advice: str = "") -> None:
-        """Nobody looked at this, and why."""
+        """Nobody wanted this to be looked at, and why."""
         self.add(about, "skipped", sentence, advice)
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return all(finding.status != "wrong" for finding in self.findings)
+        """Whether nothing is wrong, of all that was to be judged."""
+        return not self.has("wrong") and not self.has("unknown")
+
+    def has(self, status: Status) -> bool:
+        """Whether there is such a finding."""
+        return any(finding.status == status for finding in self.findings)
