@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
 
-from prometheus_client import Counter
-
 from services.rooms import access
 from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
@@ -27,9 +25,10 @@ from shared.rooms.commands import (
     RoomState,
 )
 from shared.rooms.roster import Roster, Seat, Snapshot
+from shared.telemetry.tally import OUTCOMES, Tally
 from shared.values.errors import Code, Refused
 
-JOINS = Counter("parley_joins_total", "Joins by result.", ["result"])
+JOINS = Tally("parley_joins_total", "Joins by result.", "result", OUTCOMES)
 # Refusing an unknown room takes as long as refusing a forbidden one, so that callers cannot measure which ids exist.
 NOT_FOUND_SECONDS = 0.025
 
@@ -46,7 +45,7 @@ class Answered(Generic[Request, Reply]):
     answer: Callable[[Roster, Request], Reply]
     changes: bool = True
     unrevealing: bool = False
-    results: Counter | None = None
+    results: Tally | None = None
 
 
 class RoomsHandlers:
@@ -83,7 +82,7 @@ async def _unrevealing(wanted: bool) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _counting(results: Counter | None) -> AsyncIterator[None]:
+async def _counting(results: Tally | None) -> AsyncIterator[None]:
     result = "ok"
     try:
         yield

@@ -6,20 +6,20 @@ from functools import partial
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
 
 from services.rooms.deadlines import GatewayLost
 from services.rooms.executor import RoomExecutor
 from shared.broker.following import Following
 from shared.broker.ports import Ports
-from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
+from shared.rooms.timers import KINDS, LeaseEnds, LogKept, Sweep, Timer
 from shared.rooms.unfoldable import is_unfoldable
+from shared.telemetry.tally import Tally
 from shared.values import pauses
 from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 
-DUE = Counter("parley_timers_due_total", "Timers that were due, by kind.", ["kind"])
+DUE = Tally("parley_timers_due_total", "Timers that were due, by kind.", "kind", KINDS)
 
 SWEEP_SECONDS = 20.0  # longer than a join can be under way (the gateway's deadline and one append)
 ROOMS_AT_ONCE = 32

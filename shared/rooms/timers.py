@@ -8,7 +8,7 @@ replaced one that is still needed. And no timer may be armed under the name of o
 delete it.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -99,6 +99,7 @@ class LogKept(_Due):
 
 
 Timer = LeaseEnds | Sweep | GraceEnds | RoomEnds | RoomEmpty | LogKept
+KINDS: tuple[str, ...] = tuple(kind.model_fields["kind"].default for kind in get_args(Timer))
 _timer: TypeAdapter[Timer] = TypeAdapter(Annotated[Timer, Field(discriminator="kind")])
 
 

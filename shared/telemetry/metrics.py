@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.telemetry.tally import Tally
+
 LATENCY_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 BUILD = Gauge("parley_build_info", "Always 1; the labels say what runs.", ["service", "version"])
@@ -10,14 +12,25 @@ REQUEST_SECONDS = Histogram(
 )
 BROKER_CONNECTED = Gauge("parley_broker_connected", "Whether the connection to NATS stands.")
 BROKER_RECONNECTS = Counter("parley_broker_reconnects_total", "Times the connection to NATS was made again.")
-BROKER_ERRORS = Counter("parley_broker_errors_total", "Errors the NATS client reported.", ["kind"])
-LOG_REFUSED = Counter(
-    "parley_log_refused_total", "Entries the log did not take.", ["reason"]
-)  # reason: full, unavailable, timeout
-RESERVE_REFUSED = Counter(
-    "parley_reserve_refused_total", "What was refused because storage is nearly full.", ["what"]
-)  # what: join, create, change (rooms), signal (gateway)
-
+BROKER_ERRORS = Tally(
+    "parley_broker_errors_total",
+    "Errors the NATS client reported.",
+    "kind",
+    (  # classes of nats-py and of Python: what it reports when connections end and subjects are refused
+        *("AuthorizationError", "Error", "MaxPayloadError", "NoServersError", "SlowConsumerError", "UnexpectedEOF"),
+        *("StaleConnectionError", "ConnectionRefusedError", "ConnectionResetError", "OSError", "TimeoutError"),
+        *("gaierror", "SSLCertVerificationError", "stray_message"),
+    ),
+)
+LOG_REFUSED = Tally(
+    "parley_log_refused_total", "Entries the log did not take.", "reason", ("full", "unavailable", "timeout")
+)
+RESERVE_REFUSED = Tally(
+    "parley_reserve_refused_total",
+    "What was refused because storage is nearly full.",
+    "what",
+    ("join", "create", "change", "signal"),  # the first three by rooms, the last one by gateways
+)
 QUOTA_REFUSALS = Counter(
     "parley_quota_refusals_total",
     "Requests refused with `rate_limited` because a quota was used up, by what and whose.",

@@ -81,6 +81,10 @@ class Exposition:
     def __contains__(self, name: str) -> bool:
         return name in self._samples or f"{name}_bucket" in self._samples
 
+    def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Labels and values; of a histogram those of its buckets."""
+        return self._samples.get(name) or self._samples.get(f"{name}_bucket", [])
+
     def total(self, name: str, **labels: str) -> float:
         """The sum over all that have these labels; 0.0 if there is none."""
         return sum(value for has, value in self._samples.get(name, []) if labels.items() <= has.items())

@@ -28,6 +28,9 @@ from shared.version import __version__
 log = structlog.get_logger()
 
 
+OUTCOMES = ("ok", Code.UNAVAILABLE.value, Code.INTERNAL.value)  # the others are refusals of callers' mistakes
+
+
 class _ManyAtOnce:
     """Wraps the client for nats-py's `Service`, so that a callback does not wait for the one before it.
 
@@ -76,6 +79,8 @@ class NatsService:
     async def start(self) -> None:
         """Subscribe the endpoints, then answer `$SRV`."""
         for endpoint, handler in self._service.endpoints:
+            for code in OUTCOMES:
+                metrics.REQUEST_SECONDS.labels(endpoint.name, code)  # there before the first request: alerts watch it
             await self._micro.add_endpoint(
                 name=endpoint.name.partition(".")[2],
                 subject=endpoint.subject,
