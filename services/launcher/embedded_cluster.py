@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from services.launcher.embedded_nats import SYNC, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
+from services.launcher.embedded_nats import STORE_BYTES, SYNC, EmbeddedNats, EmbeddedNatsError, Place, kept_passwords
 from services.launcher.ports import Ports
 from services.registry import REGISTRY, Registry
 
@@ -31,13 +31,20 @@ class EmbeddedCluster:
     """Servers that are started and stopped together. Each can also be stopped alone: `cluster.kill(0)`."""
 
     def __init__(
-        self, folder: Path, places: Sequence[Place], *, sync: str = SYNC, registry: Registry = REGISTRY
+        self,
+        folder: Path,
+        places: Sequence[Place],
+        *,
+        sync: str = SYNC,
+        store_bytes: int = STORE_BYTES,
+        registry: Registry = REGISTRY,
     ) -> None:
         self.folder = folder
         self.servers: list[EmbeddedNats] = []  # from the first start on
         self.passwords: dict[str, str] = {}
         self._places = places
         self._sync = sync
+        self._store_bytes = store_bytes
         self._registry = registry
         self._ports = Ports()  # held while the cluster runs, since its servers may be started again
         # Ports for clients and for routes. A server in its own network gets NATS' default ports, the others free ones.
@@ -101,6 +108,7 @@ class EmbeddedCluster:
                 port=clients,
                 settings=settings,
                 sync=self._sync,
+                store_bytes=self._store_bytes,
                 place=place,
                 passwords=self.passwords,
                 registry=self._registry,

@@ -27,6 +27,7 @@ if sys.platform != "win32":
     import fcntl
 
 SYNC = "always"  # NATS acknowledges an entry only when it is on the disk
+STORE_BYTES = 4 << 30  # that all streams may take together, unless it is said otherwise
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
 
@@ -70,8 +71,15 @@ def unusable(folder: Path, error: OSError) -> EmbeddedNatsError:
 
 
 def _write_privately(file: Path, text: str) -> None:
-    file.touch(mode=0o600)
-    file.write_text(text)
+    """Write a file that only its owner may read. On a full disk it stays what it was."""
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    try:
+        fresh.write_text(text)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,7 @@ class EmbeddedNats:
         port: int = 0,
         settings: str = "",
         sync: str = SYNC,
+        store_bytes: int = STORE_BYTES,
         place: Place = Place(),
         passwords: Mapping[str, str] | None = None,
         registry: Registry = REGISTRY,
@@ -105,6 +114,7 @@ class EmbeddedNats:
         self.monitor: str | None = None  # the URL of its monitoring, if `settings` turn that on
         self._settings = settings
         self._sync = sync
+        self._store_bytes = store_bytes
         self._own_passwords = passwords is None
         self._registry = registry
         self._ports = Ports()  # held from the first start to the stop, since the server may be started again
@@ -131,6 +141,7 @@ class EmbeddedNats:
                 *("--ports_file_dir", str(self.folder), "--log", str(self.folder / "nats.log")),
             ]
             secret = {f"PARLEY_NATS_{user.upper()}_PASSWORD": password for user, password in self.passwords.items()}
+            secret["PARLEY_NATS_STORE"] = str(self._store_bytes)
             self.process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own binary; starting it does not block
                 tethered(command),
                 env={**os.environ, **secret},
@@ -174,7 +185,8 @@ class EmbeddedNats:
         store = json.dumps(str((self.folder / "jetstream").resolve()))
         configuration = (
             f"server_name: {self.place.name}\n"
-            f"jetstream {{ store_dir: {store}, sync_interval: {json.dumps(self._sync)} }}\n"
+            f"jetstream {{ store_dir: {store}, sync_interval: {json.dumps(self._sync)}"
+            f", max_file: {self._store_bytes} }}\n"
             f'{self._settings}\ninclude "accounts.conf"\n'
         )
         try:
@@ -225,6 +237,10 @@ class EmbeddedNats:
         """Send a signal to the server."""
         if self.process is not None:
             self.process.send_signal(number)
+
+    def kill_gently(self) -> None:
+        """Ask the server to end, as `stop` does, but leave it to be started again."""
+        self.kill(signal.SIGTERM)
 
     async def stop(self) -> None:
         """Stop the server; kill it after `STOP_SECONDS`."""

@@ -7,12 +7,14 @@ import errno
 import signal
 import time
 import urllib.request
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from services.launcher import disk
 from services.launcher.addresses import own_addresses, reachable
 from services.launcher.certificate import certificate, names_of
+from services.launcher.disk import DiskWatch
 from services.launcher.embedded_cluster import EmbeddedCluster, here
 from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.launcher.existing_nats import check_server
@@ -27,6 +29,8 @@ STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
 READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them
 READY_SECONDS_EACH = 5.0
 ADDRESSES_TOLD = 4  # addresses of this machine that are shown; a machine with containers has many
+
+MONITOR = 'http: "127.0.0.1:-1"'  # where a single server says whether it can write
 
 T = TypeVar("T")
 
@@ -104,24 +108,31 @@ class Launcher:
         if plan.nats_url is not None:
             await check_server(plan.nats_url)
             return plan.nats_url
+        folder, needed = plan.nats_folder, plan.store_bytes * plan.nats_servers
         try:
+            await asyncio.to_thread(disk.check, folder)
             if plan.nats_servers == 1:
-                self._nats = EmbeddedNats(plan.data / "nats", sync=plan.sync, registry=plan.registry)
-                await self._nats.start()
-                self._say("parley", f"NATS server at {self._nats.url}, data in {plan.data}")
+                self._nats = EmbeddedNats(
+                    folder, settings=MONITOR, sync=plan.sync, store_bytes=plan.store_bytes, registry=plan.registry
+                )
             else:
-                folder = plan.data / f"nats-cluster-of-{plan.nats_servers}"
-                self._nats = EmbeddedCluster(folder, here(plan.nats_servers), sync=plan.sync, registry=plan.registry)
-                await self._nats.start()
-                self._say("parley", f"{plan.nats_servers} NATS servers at {self._nats.url}, data in {folder}")
+                places = here(plan.nats_servers)
+                self._nats = EmbeddedCluster(
+                    folder, places, sync=plan.sync, store_bytes=plan.store_bytes, registry=plan.registry
+                )
+            await self._nats.start()
         except EmbeddedNatsError as error:
             raise CannotStart(str(error)) from None
+        servers = "NATS server" if plan.nats_servers == 1 else f"{plan.nats_servers} NATS servers"
+        self._say("parley", f"{servers} at {self._nats.url}, data in {folder}")
+        self._say("parley", await asyncio.to_thread(disk.spoken, folder, needed))
         return self._nats.url
 
-    def _nats_parts(self) -> Iterable[Part]:
+    @property
+    def _servers(self) -> list[EmbeddedNats]:
         if isinstance(self._nats, EmbeddedCluster):
-            return [NatsPart(server.place.name, server) for server in self._nats.servers]
-        return [NatsPart("NATS", self._nats)] if self._nats is not None else []
+            return self._nats.servers
+        return [self._nats] if self._nats is not None else []
 
     # -- the services --------------------------------------------------------------------------------------------------
 
@@ -176,7 +187,11 @@ class Launcher:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Wait until told to stop. Meanwhile restart each process that ends by itself, with the ports it had."""
-        for part in (*self._services, *self._nats_parts()):
+        watch = DiskWatch(self._servers, self._say)
+        self._keeping.append(asyncio.create_task(watch.run(), name="disk"))
+        one = len(self._servers) == 1
+        nats: list[Part] = [NatsPart("NATS" if one else server.place.name, server, watch) for server in self._servers]
+        for part in (*self._services, *nats):
             self._keeping.append(asyncio.create_task(keep(part, self._say, stop), name=f"keep {part.name}"))
         await stop.wait()
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from services.launcher.disk import DiskWatch
 from services.launcher.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from services.launcher.tether import tethered
 from services.registry import ServiceRecord
@@ -89,12 +90,14 @@ class ServicePart:
 class NatsPart:
     """An embedded NATS server."""
 
-    def __init__(self, name: str, server: EmbeddedNats) -> None:
+    def __init__(self, name: str, server: EmbeddedNats, disk: DiskWatch) -> None:
         self.name = name
         self._server = server
+        self._disk = disk
 
     async def start(self) -> None:
-        """See Part."""
+        """See Part. Waits while the disk is full: a server that cannot write would end, or refuse everything."""
+        await self._disk.wait_for_space(self._server)
         await self._server.start()
 
     async def ended(self) -> int:

@@ -15,6 +15,9 @@ from shared.runtime.settings import OF_CLIENTS, PREFIX, SettingsError
 CLUSTERS = (1, 3, 5)  # an even number of servers tolerates no more losses than the odd number below it
 COPIES = 3  # of the streams, on a cluster; with five copies each write would cost two more
 LOG_REPLICAS = PREFIX + "LOG_REPLICAS"
+STORE_FOLDER = PREFIX + "STORE_FOLDER"
+LOGS_KEPT = 2  # the log, and the cache of its folds, which may be as large
+TIMER_BYTES = 256 << 20  # for the streams without a size: a waiting timer has some hundred bytes
 TLS_CERTIFICATE, TLS_KEY = PREFIX + "TLS_CERTIFICATE", PREFIX + "TLS_KEY"
 
 
@@ -54,8 +57,9 @@ class Plan:
         """The settings of a service as environment variables, without NATS and without the ports of each process."""
         known = service.settings.environment_names()
         environment = {PREFIX + "MODE": "development", PREFIX + "LOG_FORMAT": "console"}
-        if LOG_REPLICAS in known and self.nats_url is None:
-            environment[LOG_REPLICAS] = str(min(self.nats_servers, COPIES))
+        if self.nats_url is None:
+            own = {LOG_REPLICAS: str(min(self.nats_servers, COPIES)), STORE_FOLDER: str(self.nats_folder)}
+            environment |= {name: value for name, value in own.items() if name in known}
         environment |= {name: value for name, value in self.environment.items() if name in known}
         if service.public:
             environment |= {PREFIX + "HOST": self.host, PREFIX + "PORT": str(self.port)}
@@ -75,6 +79,20 @@ class Plan:
     def tls_folder(self) -> Path:
         """The folder of the self-signed certificate."""
         return self.data / "tls"
+
+    @property
+    def nats_folder(self) -> Path:
+        """The folder of the embedded servers. Each number of servers has its own."""
+        return self.data / ("nats" if self.nats_servers == 1 else f"nats-cluster-of-{self.nats_servers}")
+
+    @property
+    def store_bytes(self) -> int:
+        """The most that the streams may take on one server."""
+        sizes = [
+            getattr(service.settings.read(self.environment_of(service)), "log_max_bytes", 0)
+            for service in self.registry
+        ]
+        return LOGS_KEPT * max(sizes) + TIMER_BYTES
 
     def gateway(self) -> GatewaySettings:
         """The settings that the gateways will read."""

@@ -78,7 +78,8 @@ class StorageWatch:
             free = shutil.disk_usage(self._folder).free
         except OSError:
             return []  # not there yet
-        return [Place("disk", stock.stored, max(1, stock.stored + free - SPARE_BYTES))]
+        used = max(1, stock.stored)
+        return [Place("disk", used, used + max(0, free - SPARE_BYTES))]
 
     def _say(self, reserve: Reserve) -> None:
         """Once for each level that is entered, and once when all is well again."""

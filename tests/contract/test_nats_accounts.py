@@ -30,7 +30,7 @@ def nats_server(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     (tmp_path / "nats.conf").write_text(configuration.replace("/data", str(tmp_path / "data")))
     (tmp_path / "accounts.conf").write_text((ROOT / "deploy/nats/accounts.conf").read_text())
     environment = {k: v for k, v in fresh_secrets().items() if k.startswith("PARLEY_NATS_")}
-    environment |= {"PARLEY_NATS_SERVER_NAME": "nats-0", "PARLEY_NATS_SYNC": "always"}
+    environment |= {"PARLEY_NATS_SERVER_NAME": "nats-0", "PARLEY_NATS_SYNC": "always", "PARLEY_NATS_STORE": "4GB"}
     return [binary, "-c", str(tmp_path / "nats.conf")], environment
 
 

@@ -67,6 +67,7 @@ class ContainerNats:
             .with_command("-c /etc/parley/container.conf")
             .with_volume_mapping(str(folder.resolve()), "/etc/parley", "ro")
             .with_exposed_ports(4222)
+            .with_env("PARLEY_NATS_STORE", "4GB")
         )
         for user, password in self.passwords.items():
             self._container.with_env(f"PARLEY_NATS_{user.upper()}_PASSWORD", password)

@@ -3,8 +3,9 @@
 import os
 import re
 import signal
+import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ def bearer(text: str) -> dict[str, str]:
 
 
 class Launched:
-    """The launcher, as `make run` starts it; `module` is another program that starts it."""
+    """The launcher, as `make run` starts it; `module` is another program that starts it, `prefix` begins the command."""
 
     def __init__(
         self,
@@ -27,11 +28,12 @@ class Launched:
         cwd: Path = ROOT,
         environment: Mapping[str, str] | None = None,
         module: str = "services",
+        prefix: Sequence[str] = (),
     ) -> None:
         self.data = data
         self._mark = uuid.uuid4().hex
         given = {"PORT": "0", "DATA": str(data), "STARTED_BY": self._mark, **(environment or {})}
-        self.process = Process.module(module, cwd=cwd, environment=given)
+        self.process = Process(*prefix, sys.executable, "-m", module, cwd=cwd, environment=given)
         self.urls: list[str] = []
         self.token = ""
 

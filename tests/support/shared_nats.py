@@ -5,6 +5,7 @@ account, the other reads the server's own state.
 """
 
 import json
+import re
 from pathlib import Path
 
 from nats.aio.client import Client
@@ -14,15 +15,15 @@ from tests.support.broker import ContainerNats, nats_for_tests
 
 EMPTIER, WARDEN = "tests", "warden"
 _ACCOUNTS = "accounts {"
-_USERS = "  AGENTLINK {\n    jetstream: enabled\n    users = ["
+_USERS = re.compile(r"^  AGENTLINK \{\n    jetstream: .*\n    users = \[", re.MULTILINE)
 
 
 def with_users_of_tests(accounts: str) -> str:
     """The deployed accounts.conf with the users of tests."""
-    for place in (_ACCOUNTS, _USERS):
-        assert accounts.count(place) == 1, f"deploy/nats/accounts.conf has another shape: no {place!r}"
+    for place, found in ((_ACCOUNTS, accounts.count(_ACCOUNTS)), (_USERS.pattern, len(_USERS.findall(accounts)))):
+        assert found == 1, f"deploy/nats/accounts.conf has another shape: no {place!r}"
     users = {user: f"{{ user: {user}, password: $PARLEY_NATS_{user.upper()}_PASSWORD }}" for user in (EMPTIER, WARDEN)}
-    accounts = accounts.replace(_USERS, f"{_USERS} {users[EMPTIER]}")
+    accounts = _USERS.sub(lambda found: f"{found[0]} {users[EMPTIER]}", accounts)
     return accounts.replace(_ACCOUNTS, f"{_ACCOUNTS} $SYS {{ users = [ {users[WARDEN]} ] }}")
 
 

@@ -6,6 +6,7 @@ import kubernetes_validate  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from services.gateway.settings import GatewaySettings
+from services.launcher.plan import TIMER_BYTES
 from services.registry import REGISTRY
 from services.rooms.settings import RoomsSettings
 from tests.support.manifests import (
@@ -159,11 +160,15 @@ def test_network_policies_cover_every_pod() -> None:
 
 
 def test_the_log_fits_on_the_disk(tmp_path: Path) -> None:
-    """Both streams may have the full size on three quarters of the volume, which is what NATS plans with."""
+    """Both streams may have the full size within what NATS may store, and timers too; half of the volume is left for blocks
+    that are written anew.
+    """
     settings = pod_settings("rooms", tmp_path)
     assert isinstance(settings, RoomsSettings)
     stateful = of_kind("StatefulSet")["nats"]["spec"]
     (claim,) = stateful["volumeClaimTemplates"]
     size = claim["spec"]["resources"]["requests"]["storage"]
-    assert 0.75 * (int(size.removesuffix("Gi")) << 30) >= 2 * settings.log_max_bytes
+    given = {variable["name"]: variable.get("value") for variable in container("nats")["env"]}
+    store = int(given["PARLEY_NATS_STORE"].removesuffix("GB")) << 30
+    assert (int(size.removesuffix("Gi")) << 30) / 2 >= store >= 2 * settings.log_max_bytes + TIMER_BYTES
     assert settings.log_replicas <= stateful["replicas"]
