@@ -23,7 +23,8 @@ is an error at start that names the variable. Each service takes its own setting
 the others'. Only `PARLEY_URL`, `PARLEY_TOKEN` and `PARLEY_TOKEN_FILE` are let pass and ignored: they are for
 [the command line](command-line.md), which may be used in the same shell.
 
-A **secret** may also be read from a file: set `<NAME>_FILE` to its path, and not `<NAME>`. Outside development mode the
+A **secret** may also be read from a file: set `<NAME>_FILE` to its path, and not `<NAME>`; so may `PARLEY_LOG_LEVEL`. On
+`SIGHUP` a service reads these files, the certificate and the key file of tokens again, and nothing else. Outside development mode the
 gateway needs `PARLEY_SIGNAL_KEYS`, and auth needs `PARLEY_GRANT_SECRET` and the key of agent-link's tokens. In
 development mode known defaults stand in for them, so it is for one machine only.
 

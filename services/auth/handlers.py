@@ -50,10 +50,14 @@ class AuthHandlers:
         clock: Callable[[], float],
         chance: Callable[[int], bytes],
     ) -> None:
-        self._settings = settings
-        self._source = source
         self._clock = clock
         self._chance = chance
+        self.use(settings, source)
+
+    def use(self, settings: AuthSettings, source: KeySource) -> None:
+        """Judge and issue by these from here on."""
+        self._settings = settings
+        self._source = source
         self._grants = Grants.under(settings.grant_key())
         self._rules = TokenRules(
             issuer=settings.token_issuer,

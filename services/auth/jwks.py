@@ -37,6 +37,10 @@ class KeySource(Protocol):
     def ready(self) -> bool:
         """Whether there are keys."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why there are none, or why the last try to get newer ones failed."""
+
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the keys current until told to stop."""
 
@@ -45,6 +49,7 @@ class FixedKeys:
     """Keys that change only when auth restarts: a secret or a key file."""
 
     ready = True
+    problem: str | None = None
 
     def __init__(self, keys: KeyRing) -> None:
         self.keys = keys

@@ -12,7 +12,7 @@ from shared.broker.ports import HasRequests
 from shared.broker.requests import Service
 from shared.runtime.lifecycle import Failed
 from shared.runtime.settings import SettingsError
-from shared.values.errors import unavailable
+from shared.values.errors import Code, Refused
 
 DESCRIPTION = "Validates agent-link tokens and issues join and resume tokens; the only holder of their keys."
 
@@ -35,7 +35,17 @@ class Auth:
     async def ready(self) -> None:
         """Raises Refused while there are no keys."""
         if not self._keys.ready:
-            raise unavailable("the issuer's key document")
+            why = f": {self._keys.problem}" if self._keys.problem else ""
+            raise Refused(Code.UNAVAILABLE, f"there are no keys of the issuer yet{why}")
+
+    def reload(self, settings: AuthSettings) -> None:
+        """Use the secrets and the key file as they are now. A JWKS document is fetched again by itself."""
+        if settings.token_jwks_url is None:
+            try:
+                self._keys = key_source(settings)
+            except SettingsError as error:
+                raise Failed(str(error)) from None
+        self.handlers.use(settings, self._keys)
 
     async def stop(self) -> None:
         """Stop fetching keys. Open requests are answered with the present keys."""

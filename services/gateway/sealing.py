@@ -24,10 +24,15 @@ class Sealer:
     """Seals and opens. `keys` by id; the first seals. `chance(n)` gives n random bytes."""
 
     def __init__(self, keys: Mapping[str, bytes], chance: Callable[[int], bytes]) -> None:
+        self._chance = chance
+        self.use(keys)
+
+    def use(self, keys: Mapping[str, bytes]) -> None:
+        """Seal and open with these from here on."""
         self._keys = {key_id.encode(): key for key_id, key in keys.items()}
         self._derived: dict[tuple[bytes, bytes], AESGCM] = {}
         key_id = next(iter(self._keys))
-        salt = chance(SALT_BYTES)
+        salt = self._chance(SALT_BYTES)
         self._own = self._derive(key_id, salt)
         self._head = bytes([len(key_id)]) + key_id + salt
         self._count = 0

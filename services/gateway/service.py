@@ -9,7 +9,7 @@ from services.gateway.context import Chance, Clock, GatewayContext
 from services.gateway.rest.app import rest_app
 from services.gateway.server import GatewayServer, url_of
 from services.gateway.settings import GatewaySettings
-from services.gateway.transport.tls import tls_context
+from services.gateway.transport.tls import renew, tls_context
 from shared.broker.ports import Ports
 from shared.broker.requests import Service
 from shared.runtime import ops
@@ -26,7 +26,7 @@ class Gateway:
 
     def __init__(self, context: GatewayContext) -> None:
         settings = context.settings
-        tls = tls_context(settings)
+        tls = self._tls = tls_context(settings)
         try:
             listening = ops.listen(settings.host, settings.port)
         except OSError as error:
@@ -57,6 +57,12 @@ class Gateway:
         notice = await self.ready()
         await self._context.ports.connection.check()
         return notice
+
+    def reload(self, settings: GatewaySettings) -> None:
+        """Show the certificate, and seal with the keys, as they are in their files now."""
+        if self._tls is not None:
+            renew(self._tls, settings)
+        self._context.sealer.use(settings.sealing_keys())
 
     async def stop(self) -> None:
         """Send the clients to other gateways, and close."""

@@ -49,6 +49,9 @@ class Rooms:
         """Rooms is ready as soon as it serves: it needs only the broker. Says when storage runs out."""
         return self.storage.notice()
 
+    def reload(self, settings: RoomsSettings) -> None:
+        """Rooms has no file of its own."""
+
     async def stop(self) -> None:
         """Stop taking timers. The process finishes open requests when it disconnects."""
         await self.timekeeper.stop()

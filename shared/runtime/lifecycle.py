@@ -1,16 +1,16 @@
 """The life of a process: reads settings, sets up logs and the event loop, runs until it is told to stop or fails."""
 
 import asyncio
-import contextlib
 import gc
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
 
-from shared.runtime.settings import ServiceSettings, settings_or_exit
+from shared.runtime.settings import ServiceSettings, SettingsError
+from shared.runtime.told import TOLD
+from shared.telemetry import logs
 from shared.telemetry.setup import set_up
 from shared.values.errors import Refused
 
@@ -27,11 +27,21 @@ class Stopped(Exception):  # noqa: N818 - the end that was asked for
     """The process was told to stop before it was ready."""
 
 
-def run(
-    service: str, settings_class: type[Settings], serve: Callable[[Settings, asyncio.Event], Awaitable[None]]
-) -> None:
-    """Run `serve(settings, stop)` as this process. `stop` is set by SIGTERM or SIGINT; exit status 1 on `Failed`."""
-    settings = settings_or_exit(settings_class)
+class Wishes:
+    """What the process was told: to stop, or to read its files anew."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.reload = asyncio.Event()
+
+
+def run(service: str, settings_class: type[Settings], serve: Callable[[Settings, Wishes], Awaitable[None]]) -> None:
+    """Run `serve(settings, wishes)` as this process. SIGTERM and SIGINT set `wishes.stop`, SIGHUP sets `wishes.reload`.
+
+    Exit status 1 on `Failed`, 2 when the settings are wrong, each with one line that says why.
+    """
+    TOLD.heed()
+    settings = _settings_or_exit(service, settings_class)
     set_up(service, settings)
     # Imported modules stay for the life of the process. Freeze them, so that the garbage collector does not walk them.
     gc.collect()
@@ -42,8 +52,19 @@ def run(
         log.info("stopped before it was ready")
     except (Failed, Refused) as failure:  # Refused: the broker went away while the service was starting
         log.critical("stopping", why=str(failure))
-        sys.stderr.write(f"{service}: {failure}\n")
         raise SystemExit(1) from None
+    finally:
+        TOLD.end()
+
+
+def _settings_or_exit(service: str, settings_class: type[Settings]) -> Settings:
+    try:
+        return settings_class.read()
+    except SettingsError as error:
+        # Without settings: a terminal is for people, everything else for machines.
+        logs.write_lines(service, "console" if sys.stdout.isatty() else "json", "info")
+        log.critical("stopping", why=str(error))
+        raise SystemExit(2) from None
 
 
 def _loop_runner() -> Callable[[Awaitable[None]], None]:
@@ -54,13 +75,10 @@ def _loop_runner() -> Callable[[Awaitable[None]], None]:
     return uvloop.run  # type: ignore[return-value]
 
 
-async def _main(serve: Callable[[Settings, asyncio.Event], Awaitable[None]], settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
-            loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+async def _main(serve: Callable[[Settings, Wishes], Awaitable[None]], settings: Settings) -> None:
+    wishes = Wishes()
+    TOLD.tell(wishes.stop.set, wishes.reload.set)
+    await serve(settings, wishes)
 
 
 async def until(stop: asyncio.Event, failed: "asyncio.Future[None]") -> None:

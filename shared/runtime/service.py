@@ -1,6 +1,6 @@
 """What `services/<name>/service.py: build` returns: the composed service of one process, not started."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class ServiceInstance(Protocol):
@@ -13,6 +13,11 @@ class ServiceInstance(Protocol):
         """Raises Refused while the service cannot serve. The process itself checks whether the broker answers.
 
         Returns what whoever looks should know although it serves, in one sentence; None when there is nothing.
+        """
+
+    def reload(self, settings: Any) -> None:
+        """Take what may change while the process runs from settings that were read anew. Raises Failed, and changes
+        nothing then.
         """
 
     async def stop(self) -> None:

@@ -1,10 +1,9 @@
 """Settings from the environment: `PARLEY_<NAME>`, secrets also as `PARLEY_<NAME>_FILE`; an unknown name is an error."""
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -68,14 +67,19 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def secret_names(cls) -> set[str]:
-        """The fields that may come from a file named by `PARLEY_<NAME>_FILE`."""
+        """The fields that are secret."""
         return {name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)}
+
+    @classmethod
+    def file_names(cls) -> set[str]:
+        """The fields that may come from a file: secrets, and what an operator changes while the process runs."""
+        return cls.secret_names() | {"log_level"}
 
     @classmethod
     def environment_names(cls) -> set[str]:
         """Every variable this service understands."""
         names = {f"{PREFIX}{name.upper()}" for name in cls.model_fields}
-        return names | {f"{PREFIX}{name.upper()}_FILE" for name in cls.secret_names()}
+        return names | {f"{PREFIX}{name.upper()}_FILE" for name in cls.file_names()}
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -93,7 +97,7 @@ class ServiceSettings(BaseSettings):
             if f"{variable}_FILE" in environment:
                 if variable in environment:
                     raise SettingsError(f"{variable} and {variable}_FILE are both set; choose one")
-                values[name] = _read_secret(f"{variable}_FILE", environment[f"{variable}_FILE"])
+                values[name] = _read_file(f"{variable}_FILE", environment[f"{variable}_FILE"])
         try:
             return cls(**_parsed(cls, values))
         except ValidationError as error:
@@ -112,20 +116,8 @@ def _parsed(cls: type[BaseSettings], values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_secret(variable: str, path: str) -> str:
+def _read_file(variable: str, path: str) -> str:
     try:
         return Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}: cannot be read ({type(error).__name__})") from None
-
-
-_Settings = TypeVar("_Settings", bound=ServiceSettings)
-
-
-def settings_or_exit(cls: type[_Settings]) -> _Settings:
-    """The settings. When they are wrong: one sentence on standard error, and exit status 2."""
-    try:
-        return cls.read()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(2) from None

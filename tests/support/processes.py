@@ -115,6 +115,11 @@ class Process:
         """`python -m name`, with this Python."""
         return cls(sys.executable, "-m", name, *arguments, cwd=cwd, environment=environment)
 
+    @classmethod
+    def interpreter(cls, *arguments: str, environment: Mapping[str, str] | None = None) -> Self:
+        """This Python with these arguments."""
+        return cls(sys.executable, *arguments, environment=environment)
+
     def _read(self) -> None:
         assert self.popen.stdout is not None
         with self.popen.stdout:

@@ -36,12 +36,16 @@ def test_every_service_is_in_the_table() -> None:
 
 @records()
 def test_each_has_the_same_shape(service: ServiceRecord) -> None:
-    """`build` in `service.py`, the settings in `settings.py`, and a `__main__.py` that only runs them under its name."""
+    """`build` in `service.py`, the settings in `settings.py`, and a `__main__.py` that only runs them under its name, and
+    heeds SIGTERM before it imports anything else.
+    """
     assert callable(importlib.import_module(f"services.{service.name}.service").build)
     assert service.settings.__module__ == f"services.{service.name}.settings"
     program = (ROOT / service.module.replace(".", "/") / "__main__.py").read_text()
     (run,) = re.findall(
-        r'^if __name__ == "__main__":\n    process\.run\("(\w+)", (\w+), build\b.*\)\n\Z', program, re.MULTILINE
+        r'^if __name__ == "__main__":\n    TOLD\.heed\(\).*\n(?:    from .*\n)+\n    process\.run\("(\w+)", (\w+), build\b.*\)\n\Z',
+        program,
+        re.MULTILINE,
     )
     assert run == (service.name, service.settings.__name__)
 

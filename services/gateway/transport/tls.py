@@ -36,6 +36,12 @@ def tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
     return context
 
 
+def renew(context: ssl.SSLContext, settings: GatewaySettings) -> None:
+    """Have new connections see the certificate as it is in its files now. Raises Failed, and changes nothing then."""
+    if settings.tls_certificate is not None and tls_context(settings) is not None:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+
+
 def _read(name: str, path: str) -> bytes:
     try:
         return Path(path).read_bytes()

@@ -17,6 +17,7 @@ from shared.broker.nats import streams as nats_streams
 from shared.broker.nats import watch as nats_watch
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
+from shared.broker.nats.trouble import where, words
 from shared.telemetry import metrics
 from shared.values import pauses
 from shared.values.errors import Refused, unavailable
@@ -58,6 +59,7 @@ class NatsConnection:
         self.followers: dict[int, Callable[[], None]] = {}  # id of a subscription -> its `on_gap`
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.trouble = "it does not answer yet"  # why the process waits for NATS; empty while all is well
         self.gap = False  # entries may have been lost, and the followers were not told yet
         self.broker = broker
         self.watch = nats_watch.NatsWatch(client, broker.logs, broker.streams, broker.timeout)
@@ -100,6 +102,7 @@ class NatsConnection:
             found, oldest = f"{version.major}.{version.minor}.{version.patch}", ".".join(map(str, OLDEST_SERVER))
             raise BrokerError(f"NATS server {found} is too old; Parley needs {oldest} or later")
         metrics.BROKER_CONNECTED.set(1)
+        self.trouble = ""
         await self.replies.start()
         if self.broker.logs:
             await self._find_streams()
@@ -118,24 +121,33 @@ class NatsConnection:
             if not connecting.done() or self.failed.done():
                 self._closing = True
                 connecting.cancel()
-                await self.client.close()
+                await self._close_client()
         self._let_in = True
 
+    def use_password(self, password: str | None) -> None:
+        """Show this password when the connection is made again."""
+        self.client.options["password"] = password
+
+    @property
+    def waits_for(self) -> str:
+        """Why the process waits for NATS, in one sentence; empty while it does not."""
+        return f"NATS at {where(self.broker.url)}: {self.trouble}" if self.trouble else ""
+
     def _refused(self, why: str) -> BrokerError:
-        return BrokerError(f"NATS at {_where(self.broker.url)} does not let us in: {why}")
+        return BrokerError(f"NATS at {where(self.broker.url)} does not let us in: {why}")
 
     async def _find_streams(self) -> None:
         """Wait for the streams, which may be missing after the broker was replaced. The service that owns them makes them."""
-        said = False
         while not self._closing:
             try:
                 await self.watch.look()
                 if self.watch.complete:
+                    self.trouble = ""
                     return
+                self.trouble = self.watch.waits_for
             except Refused as refused:
-                if not said:
-                    log.warning("waiting for the streams", why=refused.message)
-            said = True
+                if self.client.is_connected:  # else it is said already why not
+                    self.trouble = refused.message
             await asyncio.sleep(pauses.BROKER)
 
     async def _look_on(self) -> None:
@@ -155,6 +167,8 @@ class NatsConnection:
     async def _on_error(self, error: Exception) -> None:
         """Count the error, and note what follows from it. Runs inside nats-py's read loop, so it must not wait."""
         metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
+        if not self.client.is_connected:
+            self.trouble = words(error)
         if isinstance(error, nats.errors.SlowConsumerError):
             on_gap = self.followers.get(id(error.sub))
             if on_gap is not None:
@@ -164,7 +178,7 @@ class NatsConnection:
         elif "authorization violation" in str(error).lower() and not self.client.is_connected:
             if not self._let_in:
                 self._fail(self._refused("wrong user or password"))
-            log.warning("NATS refuses our password")
+            self.trouble = "it refuses our user or password"
 
     def _fail(self, error: BrokerError) -> None:
         if not self.failed.done():
@@ -172,18 +186,29 @@ class NatsConnection:
 
     async def _on_disconnected(self) -> None:
         metrics.BROKER_CONNECTED.set(0)
-        # Drop what was not sent yet: nats-py would send it after the reconnect, when its sender was told `unavailable`.
-        self.client._pending.clear()
-        self.client._pending_data_size = 0
+        # nats-py would send it after the reconnect, when its sender was told `unavailable`.
+        self._drop_unsent()
         self.replies.fail_all()
         self._losses += 1
         self.gap = True
+        self.trouble = "the connection was lost"
         if not self._closing:
             log.warning("connection to NATS lost")
+
+    def _drop_unsent(self) -> None:
+        self.client._pending.clear()
+        self.client._pending_data_size = 0
+
+    async def _close_client(self) -> None:
+        """Close. While it reconnects, nats-py would write what was not sent to the transport that is gone (RuntimeError)."""
+        self._drop_unsent()
+        with contextlib.suppress(*FAILURES, RuntimeError):
+            await self.client.close()
 
     async def _on_reconnected(self) -> None:
         metrics.BROKER_CONNECTED.set(1)
         metrics.BROKER_RECONNECTS.inc()
+        self.trouble = ""
         log.info("connection to NATS is back")
         self.repair()
 
@@ -234,11 +259,6 @@ class NatsConnection:
             # Draining raises while reconnecting, and skips the close when its flush times out. So close in any case.
             await asyncio.wait_for(self.client.drain(), 2)
         except FAILURES:
-            await self.client.close()
+            await self._close_client()
         if not self.failed.done():
             self.failed.cancel()
-
-
-def _where(url: str) -> str:
-    """The addresses in the URL, without user and password."""
-    return ", ".join(part.rpartition("@")[2] for part in url.split(","))

@@ -15,9 +15,14 @@ from shared.broker.ports import Ports
 from shared.broker.room_log import ROOM_LOG
 
 
+def connection_to(broker: Broker, name: str) -> NatsConnection:
+    """A connection under this name, not started."""
+    return NatsConnection(Client(), broker, name)
+
+
 async def connected(broker: Broker, name: str) -> NatsConnection:
     """A connection under this name. Waits while there is no broker. Raises BrokerError when the broker cannot be used."""
-    connection = NatsConnection(Client(), broker, name)
+    connection = connection_to(broker, name)
     await connection.start()
     return connection
 

@@ -58,6 +58,14 @@ class NatsWatch:
         """Whether all logs were there at the last look, and none is in doubt."""
         return all(self._sights[name].state is not None and not self._sights[name].doubtful for name in self._logs)
 
+    @property
+    def waits_for(self) -> str:
+        """What is not there, or in doubt, in one sentence; the first of them."""
+        for name in self._logs:
+            if self._sights[name].state is None:
+                return f"stream {name} is not there yet: the service that owns it makes it"
+        return "a stream went back, and its owner has to give it another name"
+
     async def look(self) -> bool:
         """Look at every stream once. Returns whether a log is missing or another one. Raises `Refused(unavailable)`."""
         if self._owned is not None and not all(sight.state for sight in self._sights.values()):
