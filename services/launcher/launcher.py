@@ -1,10 +1,8 @@
 """Starts all processes, restarts those that end, and stops them in order."""
 
 import asyncio
-import contextlib
 import datetime
 import errno
-import signal
 import time
 import urllib.request
 from collections.abc import Coroutine
@@ -24,6 +22,7 @@ from services.launcher.plan import CannotStart, Plan
 from services.launcher.ports import Ports
 from services.launcher.welcome import Welcome
 from shared.runtime.settings import PREFIX
+from shared.runtime.told import TOLD
 
 STOP_SECONDS = 4.0  # for the services; the NATS servers are stopped after them
 READY_SECONDS = 20.0  # for the first of each service; every further process shares the machine with them
@@ -52,9 +51,7 @@ class Launcher:
     async def run(self) -> None:
         """Run everything until Ctrl-C. Raises CannotStart."""
         stop = asyncio.Event()
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # SIGHUP: the terminal was closed; Windows has no SIGHUP
-            with contextlib.suppress(NotImplementedError, AttributeError):
-                asyncio.get_running_loop().add_signal_handler(getattr(signal, name), stop.set)
+        TOLD.tell(stop.set, stop.set)  # SIGHUP: the terminal was closed
         started = time.monotonic()
         try:
             await asyncio.to_thread(self._take_ports)

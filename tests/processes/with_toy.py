@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from services.__main__ import run
+from services.launcher.program import run
 from services.registry import ACCOUNTS, REGISTRY, Registry, ServiceRecord
 from tests.processes.toy.service import ToySettings
 
