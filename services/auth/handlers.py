@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jwt
+import structlog
 
 from services.auth import turn
 from services.auth.grants import GUEST_NAME, GUEST_PREFIX, JTI_BYTES, Grants, Guest
 from services.auth.jwks import KeySource
-from services.auth.logins import LoginRules
+from services.auth.logins import LoginRules, VerifiedLogin
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenRules, check_token
 from shared.auth.commands import (
@@ -37,10 +38,17 @@ from shared.values.moment import rfc3339, unix
 # leeway; with the margin, the resume token never ends before the session and its grace time.
 RESUME_MARGIN = 3600
 DEV_TOKEN_SECONDS = 3600
+OF_TIME = frozenset({Code.EXPIRED_TOKEN, Code.NOT_YET_VALID})
+CLOCKS_DIFFER = 0.5  # seconds
+CLOCKS_TRUSTED = 300.0  # a host's clock that is further off is not believed at all
+
+log = structlog.get_logger()
 
 
 class AuthHandlers:
-    """The endpoints of auth. `clock` gives Unix seconds, `chance(n)` gives n random bytes."""
+    """The endpoints of auth. `clock` gives Unix seconds, `host` those of this host's own clock, `chance(n)` gives n random
+    bytes.
+    """
 
     def __init__(
         self,
@@ -49,8 +57,11 @@ class AuthHandlers:
         *,
         clock: Callable[[], float],
         chance: Callable[[int], bytes],
+        host: Callable[[], float] | None = None,
     ) -> None:
         self._clock = clock
+        self._host = host or clock
+        self._differs = False
         self._chance = chance
         self.use(settings, source)
 
@@ -71,7 +82,24 @@ class AuthHandlers:
 
     async def validate(self, request: Validate) -> Identity:
         """The agent that a token names. Raises Refused: a code of protocol section 3, or `unavailable` without keys."""
-        return self._logins.verify(request.token, self._clock()).identity
+        return self._verify(request.token)[0].identity
+
+    def _verify(self, token: str) -> tuple[VerifiedLogin, float]:
+        """Verify a token by the broker's time. One that is refused for its times is judged by this host's clock as well:
+        when the two differ, nobody knows which one its issuer has. Returns the time by which it is good, too.
+        """
+        now, own = self._clock(), self._host()
+        self._differs = self._differs and abs(own - now) >= CLOCKS_DIFFER
+        try:
+            return self._logins.verify(token, now), now
+        except Refused as refused:
+            if refused.code not in OF_TIME or not CLOCKS_DIFFER <= abs(own - now) <= CLOCKS_TRUSTED:
+                raise
+            verified = self._logins.verify(token, own)
+        if not self._differs:
+            self._differs = True
+            log.warning("tokens are good by this host's clock and not by the broker's", seconds=round(own - now, 3))
+        return verified, own
 
     async def open_session(self, request: OpenSession) -> SessionOpened:
         """As `validate`, with a resume token for the session. An agent other than `subject` is `subject_mismatch`.
@@ -79,11 +107,11 @@ class AuthHandlers:
         A resume token that is not good (any more) is no error. Then the answer names the new session of the request.
         """
         now = self._clock()
-        verified = self._logins.verify(request.token, now)
+        verified, by = self._verify(request.token)
         identity = verified.identity
         if request.subject is not None and identity.agent_id != request.subject:
             raise Refused(Code.SUBJECT_MISMATCH, "the token names another agent than the session's")
-        life = unix(identity.expires_at) - now + RESUME_MARGIN
+        life = unix(identity.expires_at) - by + RESUME_MARGIN
         session_id = request.session_id
         if request.resume is not None:
             with contextlib.suppress(Refused):
@@ -91,7 +119,7 @@ class AuthHandlers:
         return SessionOpened(
             identity=identity,
             session_id=session_id,
-            good_until=unix(identity.expires_at) + verified.leeway,
+            good_until=unix(identity.expires_at) + verified.leeway + now - by,
             resume_token=self._grants.issue_resume_token(session_id, identity.agent_id, now, life),
         )
 

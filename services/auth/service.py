@@ -58,12 +58,17 @@ def build(
     settings: AuthSettings,
     ports: HasRequests,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     chance: Callable[[int], bytes] = os.urandom,
 ) -> Auth:
-    """One process of auth, not started. `clock` gives Unix seconds. Raises Failed when a key cannot be used."""
+    """One process of auth, not started. `clock` gives Unix seconds: the broker's, unless another is given.
+
+    Raises Failed when a key cannot be used.
+    """
     try:
         keys = key_source(settings)
     except SettingsError as error:
         raise Failed(str(error)) from None
-    return Auth(keys, AuthHandlers(settings, keys, clock=clock, chance=chance), ports)
+    return Auth(
+        keys, AuthHandlers(settings, keys, clock=clock or ports.clock, chance=chance, host=clock or time.time), ports
+    )

@@ -74,9 +74,12 @@ def build(
     settings: GatewaySettings,
     ports: Ports,
     *,
-    clock: Clock = time.time,
+    clock: Clock | None = None,
     ticks: Clock = time.monotonic,
     chance: Chance = os.urandom,
 ) -> Gateway:
-    """One gateway, not started. Raises Failed when the port or its certificate cannot be had."""
-    return Gateway(GatewayContext.compose(settings, ports, clock=clock, ticks=ticks, chance=chance))
+    """One gateway, not started. `clock` gives Unix seconds: the broker's, unless another is given.
+
+    Raises Failed when the port or its certificate cannot be had.
+    """
+    return Gateway(GatewayContext.compose(settings, ports, clock=clock or ports.clock, ticks=ticks, chance=chance))

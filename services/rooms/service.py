@@ -1,6 +1,5 @@
 """Composes rooms from its settings and ports: log, directory, timekeeper, handlers."""
 
-import time
 from collections.abc import Callable
 
 from services.rooms.admission import Admission
@@ -59,9 +58,9 @@ class Rooms:
         await self.storage.stop()
 
 
-def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] = time.time) -> Rooms:
-    """One replica of rooms, not started. `clock` gives Unix seconds."""
-    return Rooms(settings, ports, clock)
+def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] | None = None) -> Rooms:
+    """One replica of rooms, not started. `clock` gives Unix seconds: the broker's, unless another is given."""
+    return Rooms(settings, ports, clock or ports.clock)
 
 
 def streams(settings: RoomsSettings) -> Streams:

@@ -1,5 +1,6 @@
 """One process's ports to the broker, all over one connection. Each part of a service gets only the ports it needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,10 @@ class HasRequests(Protocol):
     def requests(self) -> Requests:
         """The port for asking and answering."""
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The broker's time (Unix seconds), which all processes share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -46,3 +51,4 @@ class Ports:
     snapshots: Snapshots
     storage: Storage
     watch: Watch
+    clock: Callable[[], float]  # the broker's time (Unix seconds), which all processes share

@@ -40,6 +40,9 @@ for _whose in ("agent", "network", "guests", "room"):
     QUOTA_REFUSALS.labels("signals", _whose)
 
 TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
+CLOCK_OFF = Gauge(
+    "parley_clock_off_seconds", "How far this host's clock is ahead of the broker's; below 0 it is behind."
+)
 LOOP_LAG = Histogram(
     "parley_loop_lag_seconds",
     "How much later than asked for the event loop came back, ten times a second.",

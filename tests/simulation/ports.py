@@ -83,4 +83,5 @@ def ports_over(connection: FaultyConnection) -> Ports:
         snapshots=FaultySnapshots(connection),
         storage=MemoryStorage(connection),
         watch=MemoryWatch(connection.broker),
+        clock=connection.broker.clock,
     )

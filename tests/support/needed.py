@@ -14,6 +14,7 @@ PROGRAMS = {
     "node": ("node",),
     "zsh": ("zsh",),
     "fish": ("fish",),
+    "faketime": ("faketime",),
 }
 
 

@@ -184,6 +184,7 @@ class Deployment:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.nats = EmbeddedNats(folder / "nats")
         self.services: dict[str, Process] = {}
+        self.hosts: dict[str, Mapping[str, str]] = {}  # what is so on the host of a service, as environment variables
         self.url = ""
         self._settings = settings
         self._ports: list[Ports] = []
@@ -209,6 +210,7 @@ class Deployment:
         }
         known = REGISTRY[name].settings.environment_names()
         variables = {f"PARLEY_{key}": value for key, value in environment.items() if f"PARLEY_{key}" in known}
+        variables |= self.hosts.get(name, {})
         self.services[name] = Process.module(f"services.{name}", environment=variables)
 
     async def ready(self, name: str) -> None:

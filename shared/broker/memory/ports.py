@@ -28,6 +28,7 @@ def ports_over(connection: MemoryConnection) -> Ports:
         snapshots=MemorySnapshots(connection),
         storage=MemoryStorage(connection),
         watch=MemoryWatch(connection.broker),
+        clock=connection.broker.clock,
     )
 
 

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from shared.broker import subjects
 from shared.broker.nats import streams as nats_streams
 from shared.broker.nats import watch as nats_watch
+from shared.broker.nats.clock import NatsClock
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
 from shared.broker.nats.trouble import where, words
@@ -56,6 +57,7 @@ class NatsConnection:
         self.client = client
         self.replies = Replies(client, broker.timeout)
         self.store = NatsStore(self.replies, self.repair)
+        self.time = NatsClock(self.replies, broker.logs[0] if broker.logs else None)
         self.followers: dict[int, Callable[[], None]] = {}  # id of a subscription -> its `on_gap`
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -107,6 +109,7 @@ class NatsConnection:
         if self.broker.logs:
             await self._find_streams()
             self._looking = asyncio.create_task(self._look_on(), name="look at the streams")
+        await self.time.start()
 
     async def _connected(self, connecting: asyncio.Future[None]) -> None:
         """Wait for the first connection. Raises BrokerError when the server refuses us, where nats-py would try for ever."""
@@ -174,6 +177,9 @@ class NatsConnection:
             if on_gap is not None:
                 on_gap()
         elif "permissions violation" in str(error).lower():
+            if self.time.subject.lower() in str(error).lower():
+                self.time.forbidden = True
+                return
             self._fail(BrokerError(f"NATS user {self.broker.user!r} lacks a permission: {error}"))
         elif "authorization violation" in str(error).lower() and not self.client.is_connected:
             if not self._let_in:
@@ -254,6 +260,7 @@ class NatsConnection:
         for task in (self._repairing, self._looking):
             if task is not None:
                 task.cancel()
+        self.time.stop()
         await self.replies.stop()
         try:
             # Draining raises while reconnecting, and skips the close when its flush times out. So close in any case.

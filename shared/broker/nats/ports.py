@@ -40,6 +40,7 @@ def ports_over(connection: NatsConnection) -> Ports:
         snapshots=NatsSnapshots(connection),
         storage=NatsStorage(connection),
         watch=connection.watch,
+        clock=connection.time.clock,
     )
 
 

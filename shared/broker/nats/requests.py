@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import structlog
@@ -29,7 +28,7 @@ class NatsRequests:
 
     async def request(self, endpoint: Endpoint[Request, Reply], request: Request) -> Reply:
         """See Requests."""
-        request = with_deadline(request, time.time() + self._seconds)
+        request = with_deadline(request, self._connection.time.clock() + self._seconds)
         body = request.model_dump_json(by_alias=True).encode()
         service = endpoint.name.partition(".")[0]
         with tracing.span(endpoint.name, SpanKind.CLIENT):
