@@ -51,6 +51,17 @@ class HeldLease:
             await self._check_lost()
         await self._arm_anew(due, found)
 
+    async def end(self, now: float) -> None:
+        """End it at `now` (Unix seconds): its gateway stops. Raises `Refused(unavailable)`."""
+        for _ in range(2):  # the first conflict says where a renewal is that was not acknowledged
+            try:
+                self._position = await self._leases.arm(self._name, now, after=self._position, stopped=True)
+                return
+            except Conflict as conflict:
+                if not conflict.last:
+                    return  # it has ended
+                self._position = conflict.last
+
     async def _arm_anew(self, due: float, after: Position) -> None:
         """On our own renewal that was not acknowledged, or where the lease was lost."""
         self._position = after

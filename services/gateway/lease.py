@@ -5,6 +5,7 @@ new lease under another id.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -41,6 +42,7 @@ class Lease:
         self._seconds = seconds
         self._clock = clock
         self._chance = chance
+        self._lease: HeldLease | None = None
         self._fence_at = 0.0
         self._fencing: asyncio.TimerHandle | None = None
         self._acquired = asyncio.Event()
@@ -64,7 +66,7 @@ class Lease:
         while True:
             held = HeldLease(self._leases, LeaseName(mint("", self._chance(16))))
             if await self._renew(held):
-                self.gateway = held.gateway
+                self.gateway, self._lease = held.gateway, held
                 self._acquired.set()
                 metrics.LEASE_HELD.set(1)
                 await self._keep(held)
@@ -100,6 +102,20 @@ class Lease:
         self._fence_at = sent + self._seconds * FENCE
         self._fencing = loop.call_at(self._fence_at, self._fence)
         return True
+
+    async def end(self) -> None:
+        """The gateway stops, and nobody is on it any more: end the lease now, so that it does not count as lost.
+
+        Whoever cancelled `run` calls this. If the broker does not take it, the lease ends by itself.
+        """
+        held, self._acquired = self.held, asyncio.Event()
+        if self._fencing is not None:
+            self._fencing.cancel()
+        metrics.LEASE_HELD.set(0)
+        if held and self._lease is not None:
+            with contextlib.suppress(Refused, TimeoutError):
+                async with asyncio.timeout(self._seconds * PATIENCE):
+                    await self._lease.end(self._clock())
 
     def _fence(self) -> None:
         """Give the lease up and call `lost`, once for each lease."""

@@ -138,6 +138,7 @@ class GatewayServer:
         port, *others = self._tasks
         for task in others:
             task.cancel()
+        await self.context.lease.end()
         with contextlib.suppress(asyncio.CancelledError):
             await port
 

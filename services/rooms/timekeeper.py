@@ -54,7 +54,7 @@ class Timekeeper:
 
     async def handle(self, timer: Timer) -> None:
         """Execute a timer. Raises Refused when that is not possible now; then the timer comes again."""
-        DUE.labels(timer.kind).inc()
+        DUE.labels("stop" if isinstance(timer, LeaseEnds) and timer.stopped else timer.kind).inc()
         await self._handlers.get(type(timer), self._executor.execute)(timer)
 
     async def _lease_ended(self, timer: LeaseEnds) -> None:
@@ -67,7 +67,7 @@ class Timekeeper:
         """
         if timer.gateway in await self._leases.alive():
             return
-        log.info("a gateway's lease ended", gateway=timer.gateway)
+        log.info("a gateway stopped" if timer.stopped else "a gateway's lease ended", gateway=timer.gateway)
         await self._timers.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
         outcomes = await self._lost(timer.gateway)
         _raise_first(error for error in outcomes.values() if not is_unfoldable(error))

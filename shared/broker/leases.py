@@ -18,10 +18,11 @@ LeaseHandler = Callable[[LeaseEnds], Awaitable[None]]
 class Leases(Protocol):
     """Holds leases. Every method raises `Refused(unavailable)` when the broker cannot answer."""
 
-    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+    async def arm(self, name: LeaseName, due: float, *, after: Position, stopped: bool = False) -> Position:
         """Have the broker hold the lease until `due` (Unix seconds), if `after` is its position there (NOWHERE: none).
 
-        Raises Conflict when it is not. The conflict says which position it has.
+        `stopped`: its gateway says by this that it stops. Raises Conflict when `after` is not its position. The conflict
+        says which one it has.
         """
 
     async def mark(self, name: LeaseName, *, after: Position | None) -> Position:

@@ -23,10 +23,11 @@ class _Due(Tolerant):
 
 
 class LeaseEnds(_Due):
-    """A gateway has not renewed its lease: its participants have no connection any more."""
+    """A gateway has not renewed its lease: its participants have no connection any more. `stopped`: it said so itself."""
 
     kind: Literal["lease"] = "lease"
     gateway: GatewayId
+    stopped: bool = False
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ import random
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.launcher.embedded_nats import EmbeddedNats
@@ -16,7 +17,7 @@ from tests.support.client import Client
 from tests.support.launched import Launched
 from tests.support.processes import Deployment, Process
 from tests.support.system import token
-from tests.support.trouble import NOWHERE, Silent, heeds, objects, service, stopped_well
+from tests.support.trouble import NOWHERE, Silent, heeds, metric, objects, service, stopped_well
 
 STOPS_EACH = 5  # of four kinds of process
 
@@ -144,3 +145,20 @@ async def test_a_stop_before_the_first_line(tmp_path: Path, nats_server: Embedde
     for number in range(STOPS_EACH):
         process = service("rooms", nats_server.url, NATS_USER="rooms", NATS_PASSWORD=password)
         await asyncio.to_thread(stopped_at, process, 0.5 + number / 4)
+
+
+async def test_a_stop_is_no_lost_lease(deployment: Deployment) -> None:
+    """A gateway that is told to stop has not lost its lease: neither its lines nor the counters of rooms say so."""
+    gateway, rooms = deployment.services["gateway"], deployment.services["rooms"]
+    client = await Client.open(deployment.url)
+    await client.login(token("alice"))
+    await client.join("room")
+    gateway.signal(signal.SIGTERM)
+    await rooms.hear(r'"event": "a gateway stopped"')
+    await asyncio.to_thread(stopped_well, gateway)
+    assert "lease" not in "\n".join(line for line in gateway.lines if "metrics" not in line)
+    url = (await rooms.hear(r'"metrics": "([^"]+)"'))[1]
+    text = (await asyncio.to_thread(httpx.get, url)).text
+    assert metric(text, "parley_timers_due_total", {"kind": "stop"}) == 1
+    assert metric(text, "parley_timers_due_total", {"kind": "lease"}) == 0
+    await client.close()

@@ -19,10 +19,10 @@ class FaultyLeases(MemoryLeases):
         super().__init__(connection)
         self._faulty = connection
 
-    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+    async def arm(self, name: LeaseName, due: float, *, after: Position, stopped: bool = False) -> Position:
         """See Leases."""
         self._faulty.network.note(self._faulty.process.name, f"arms a lease due {due}")
-        return await self._faulty.ask("arm", partial(super().arm, name, due, after=after))
+        return await self._faulty.ask("arm", partial(super().arm, name, due, after=after, stopped=stopped))
 
     async def mark(self, name: LeaseName, *, after: Position | None) -> Position:
         """See Leases."""

@@ -44,14 +44,14 @@ class LeasesOfMoods(MemoryLeases):
         self.mood: Literal["well", "refuses", "hangs", "stores and forgets"] = "well"
         self.renewed: list[float] = []
 
-    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+    async def arm(self, name: LeaseName, due: float, *, after: Position, stopped: bool = False) -> Position:
         """See Leases."""
         sent = clock().now
         if self.mood == "refuses":
             raise unavailable("the broker")
         if self.mood == "hangs":
             await asyncio.Event().wait()
-        position = await super().arm(name, due, after=after)
+        position = await super().arm(name, due, after=after, stopped=stopped)
         if self.mood == "stores and forgets":
             raise unavailable("the broker")
         self.renewed.append(sent)
@@ -67,6 +67,7 @@ class Kept:
         self.history: list[tuple[str, GatewayId]] = []
         self.lost_at = 0.0
         self.doubts = 0
+        self.ended_as: Callable[[LeaseEnds], None] = lambda timer: None
         calls = iter(range(1, 1000))
         self.lease = Lease(self.leases, seconds, wall, lambda count: next(calls).to_bytes(count, "big"))
         self.lease.lost = self._lost
@@ -83,6 +84,7 @@ class Kept:
 
     async def ended(self, timer: LeaseEnds) -> None:
         """As rooms takes it."""
+        self.ended_as(timer)
         self.history.append(("ended", timer.gateway))
 
     def ended_is(self, gateway: GatewayId) -> Callable[[], bool]:
@@ -251,3 +253,20 @@ async def test_without_a_broker_there_is_none() -> None:
     assert kept.lease.held
     assert kept.history == []
     kept.running.cancel()
+
+
+@in_virtual_time
+async def test_a_stop_is_no_loss() -> None:
+    """A gateway that is told to stop ends its lease at once; that is no loss, neither there nor for rooms."""
+    async with a_lease() as kept:
+        gateway, before = kept.lease.gateway, clock().now
+        told: list[LeaseEnds] = []
+        kept.ended_as = told.append
+        kept.running.cancel()
+        await kept.lease.end()
+        await eventually(kept.ended_is(gateway), "rooms is told")
+        assert clock().now - before < FENCE * SECONDS
+        assert [timer.stopped for timer in told] == [True]
+        await asyncio.sleep(2 * SECONDS)
+        assert kept.history == [("ended", gateway)]
+        assert not kept.lease.held

@@ -17,11 +17,11 @@ class MemoryLeases:
         self._connection = connection
         self._queue = connection.broker.leases
 
-    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+    async def arm(self, name: LeaseName, due: float, *, after: Position, stopped: bool = False) -> Position:
         """See Leases."""
         await asyncio.sleep(0)
         self._connection.reach()
-        return self._queue.arm(LeaseEnds(due=due, gateway=gateway_of(name)), after)
+        return self._queue.arm(LeaseEnds(due=due, gateway=gateway_of(name), stopped=stopped), after)
 
     async def mark(self, name: LeaseName, *, after: Position | None) -> Position:
         """See Leases."""

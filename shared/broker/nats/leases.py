@@ -35,14 +35,14 @@ class NatsLeases:
         self._replies = connection.replies
         self._store = connection.store
 
-    async def arm(self, name: LeaseName, due: float, *, after: Position) -> Position:
+    async def arm(self, name: LeaseName, due: float, *, after: Position, stopped: bool = False) -> Position:
         """See Leases."""
         headers = {
             "Nats-Schedule": f"@at {moment.rfc3339(due)}",
             "Nats-Schedule-Target": subjects.due_lease(name),
             EXPECTED_LAST: str(after),
         }
-        ends = LeaseEnds(due=due, gateway=gateway_of(name))
+        ends = LeaseEnds(due=due, gateway=gateway_of(name), stopped=stopped)
         return await self._store.store(subjects.armed_lease(name), timers.encode(ends), headers)
 
     async def mark(self, name: LeaseName, *, after: Position | None) -> Position:
