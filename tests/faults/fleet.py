@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import httpx
@@ -27,6 +28,7 @@ from tests.support.processes import PATIENCE, ROOT, Process
 
 SETTINGS: dict[str, type[ServiceSettings]] = {"rooms": RoomsSettings, "auth": AuthSettings, "gateway": GatewaySettings}
 HOST = "127.0.0.1"
+NO_HOST: Mapping[str, str] = MappingProxyType({})
 
 
 class Server(Protocol):
@@ -52,11 +54,11 @@ class Release:
         self.root = root
         self._known = known or {name: settings.environment_names() for name, settings in SETTINGS.items()}
 
-    def process(self, service: str, environment: Mapping[str, str]) -> Process:
-        """Start a service of this release; what it does not know it is not told."""
+    def process(self, service: str, environment: Mapping[str, str], host: Mapping[str, str] = NO_HOST) -> Process:
+        """Start a service of this release; what it does not know it is not told. `host` is what is so on its host."""
         told = {name: value for name, value in environment.items() if name in self._known[service]}
         command = tethered([sys.executable, "-m", f"services.{service}"])  # ends with us, however we end
-        return Process(*command, cwd=self.root, environment={**told, "PYTHONPATH": str(self.root)})
+        return Process(*command, cwd=self.root, environment={**told, **host, "PYTHONPATH": str(self.root)})
 
 
 CURRENT = Release()
@@ -86,6 +88,7 @@ class Fleet:
             for service, count in (("rooms", rooms), ("auth", auths), ("gateway", gateways))
             for n in range(count)
         ]
+        self.hosts: dict[str, Mapping[str, str]] = {}  # of members whose host is not as it should be
         self.members: dict[str, Process] = {}
         self.ended: list[tuple[str, Process]] = []
         self.trace: list[str] = []
@@ -139,7 +142,8 @@ class Fleet:
             "LOG_LEVEL": "warning",
             **self._settings,
         }
-        self.members[name] = release.process(service, {f"PARLEY_{key}": value for key, value in environment.items()})
+        told = {f"PARLEY_{key}": value for key, value in environment.items()}
+        self.members[name] = release.process(service, told, self.hosts.get(name, NO_HOST))
 
     def note(self, what: str) -> None:
         """What is done to it, with the time."""

@@ -1,6 +1,7 @@
 """The rows of the table by name, in the order they are run."""
 
 from tests.faults import cluster
+from tests.faults.clocks import clocks
 from tests.faults.frozen import frozen_gateway, frozen_rooms
 from tests.faults.herd import herd
 from tests.faults.kills import kills
@@ -9,6 +10,7 @@ from tests.faults.rolling import restarts
 from tests.faults.setups import setups
 from tests.faults.silence import stuck, vanished
 from tests.faults.stage import Scenario
+from tests.faults.stops import stops
 from tests.faults.upgrade import upgrade
 
 ROWS: dict[str, Scenario] = {
@@ -25,4 +27,6 @@ ROWS: dict[str, Scenario] = {
     "stuck": stuck,
     "frozen-rooms": frozen_rooms,
     "frozen-gateway": frozen_gateway,
+    "clocks": clocks,
+    "stops": stops,
 }

@@ -19,6 +19,8 @@ class Size:
     steady: int = 60  # clients under which everything is restarted, or a NATS server cut off
     herd: int = 2000
     frozen: float = 20.0  # seconds a service hangs
+    wrong_clocks: float = 60.0  # seconds of load with hosts whose clocks are wrong
+    stops: int = 20  # of each service while there is no NATS
     broken: float = 20.0  # seconds a NATS server is away
     measured: float = 10.0  # seconds of traffic that latencies are taken from
     grace: float = 6.0
@@ -59,6 +61,8 @@ SHORT = Size(
     steady=16,
     herd=200,
     frozen=5.0,
+    wrong_clocks=20.0,
+    stops=3,
     broken=8.0,
     measured=3.0,
     grace=4.0,

@@ -60,10 +60,12 @@ async def stage(
     release: Release = CURRENT,
     settings: Mapping[str, str] = MappingProxyType({}),
     host: str = HOST,
+    hosts: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> AsyncIterator[Stage]:
     """Everything started, on this NATS or on one with its data in this folder; everything gone at the end."""
     server = EmbeddedNats(nats / "nats") if isinstance(nats, Path) else nats
     fleet = Fleet(server, {**size.settings, **settings}, gateways=gateways, rooms=rooms, auths=auths, host=host)
+    fleet.hosts |= hosts
     ledger = Ledger()
     load = Load(ledger, chance, fleet.urls)
     try:
