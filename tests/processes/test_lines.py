@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from services.launcher.certificate import CERTIFICATE, KEY, certificate, names_of
+from services.launcher.embedded_nats import EmbeddedNats
 from services.registry import REGISTRY
 from tests.support.processes import Deployment, Process
 from tests.support.trouble import NOWHERE, Silent, heeds, metric, objects, service, stopped_well
@@ -118,7 +119,7 @@ async def test_strangers_cause_no_lines(deployment: Deployment, tmp_path: Path, 
         certificate(tmp_path / "tls", names, datetime.datetime.now(datetime.UTC))
         files = {"TLS_CERTIFICATE": str(tmp_path / "tls" / CERTIFICATE), "TLS_KEY": str(tmp_path / "tls" / KEY)}
         deployment.kill("gateway")
-        deployment._settings |= files
+        deployment.add(**files)
         deployment.spawn("gateway")
         await deployment.ready("gateway")
     gateway = deployment.services["gateway"]
@@ -137,7 +138,7 @@ async def test_strangers_cause_no_lines(deployment: Deployment, tmp_path: Path, 
 
 async def test_no_collector_and_traffic(deployment: Deployment) -> None:
     """Traces that nobody takes make lines, and each is JSON with a time."""
-    deployment._settings |= {"OTLP_ENDPOINT": NO_COLLECTOR, "TRACE_RATIO": "1"}
+    deployment.add(OTLP_ENDPOINT=NO_COLLECTOR, TRACE_RATIO="1")
     deployment.kill("gateway")
     await deployment.restart("gateway")
     gateway = deployment.services["gateway"]
@@ -172,3 +173,19 @@ async def test_ready_is_true(deployment: Deployment) -> None:
     await deployment.nats.start()
     await rooms.hear(r'"event": "ready again"')
     assert [json.loads(line)["event"] for line in rooms.lines].count("ready") == 1
+
+
+async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
+    """NATS speaks TLS with a certificate of an unknown authority: that is said, in the log and in `readyz`."""
+    path, key = certificate(tmp_path / "tls", names_of("127.0.0.1", []), datetime.datetime.now(datetime.UTC))
+    tls = f'tls {{ cert_file: "{path}", key_file: "{key}" }}'
+    server = EmbeddedNats(tmp_path / "nats", settings=tls)
+    await server.start()
+    process = service("auth", server.url.replace("nats://", "tls://"))
+    try:
+        await process.hear(r"waiting for NATS at \S+: its certificate is not trusted \(self.signed certificate\)")
+        process.signal(signal.SIGTERM)
+        await asyncio.to_thread(stopped_well, process)
+    finally:
+        process.destroy()
+        await server.stop()

@@ -198,6 +198,10 @@ class Deployment:
             await self.ready(name)
         self.url = (await self.services["gateway"].hear(r'"url": "(http://[^"]+)".*"listening"'))[1]
 
+    def add(self, **settings: str) -> None:
+        """More settings, for services that are started from here on."""
+        self._settings |= settings
+
     def spawn(self, name: str) -> None:
         """Start a service, the first time or again."""
         environment = {

@@ -129,3 +129,34 @@ async def test_when_the_session_ends() -> None:
     leeway = AuthSettings.read(PRODUCTION).token_leeway
     opened = await back((await first()).resume_token, NOW + 300)
     assert opened.good_until == int(NOW + 300) + 600 + leeway
+
+
+def with_clocks(broker: float, host: float) -> AuthHandlers:
+    """auth whose host and broker do not agree."""
+    settings = AuthSettings.read(PRODUCTION)
+    return AuthHandlers(settings, key_source(settings), clock=lambda: broker, host=lambda: host, chance=Chance())
+
+
+@pytest.mark.parametrize("off", [-120.0, 120.0])
+async def test_a_clock_that_is_wrong_locks_nobody_out(off: float) -> None:
+    """A token that is good by one of the two clocks is taken, whichever is wrong; the session ends with it by that clock."""
+    settings = AuthSettings.read(PRODUCTION)
+    just_now = agent_token(iat=int(NOW), exp=int(NOW) + 600)
+    for broker, host in ((NOW, NOW + off), (NOW + off, NOW)):
+        handlers = with_clocks(broker, host)
+        opened = await handlers.open_session(OpenSession(token=just_now, session_id=FIRST))
+        by = broker if broker == NOW or off > 0 else host
+        assert opened.good_until == int(NOW) + 600 + settings.token_leeway + broker - by
+
+
+async def test_two_clocks_prolong_no_token_for_ever() -> None:
+    """What is over by both clocks is over; and a host that is an hour off is not believed."""
+    for host, token in (
+        (NOW - 120, agent_token(iat=int(NOW) - 900, exp=int(NOW) - 300)),
+        (NOW - 3600, agent_token(iat=int(NOW) - 900, exp=int(NOW) - 300)),
+        (NOW + 3600, agent_token(iat=int(NOW) + 900, exp=int(NOW) + 1300)),
+    ):
+        handlers = with_clocks(NOW, host)
+        with pytest.raises(Refused) as caught:
+            await handlers.open_session(OpenSession(token=token, session_id=FIRST))
+        assert caught.value.code in (Code.EXPIRED_TOKEN, Code.NOT_YET_VALID)
