@@ -70,3 +70,11 @@ ICE_SERVERS = Tally(
     (*OUTCOMES, "nonsense"),
 )
 REPLACED = Counter("parley_sessions_replaced_total", "Connections closed because their session was resumed on another.")
+STRANGERS = Gauge("parley_strangers", "Open connections that have not authenticated.")
+STRANGERS_WAITING = Gauge("parley_strangers_waiting", "Strangers' work that waits for its turn.")
+STRANGER_SECONDS = Counter("parley_stranger_seconds_total", "Seconds spent on work for strangers.")
+CONNECTIONS_REFUSED = Counter(
+    "parley_connections_refused_total", "Connections closed before or without an answer, by reason.", ["reason"]
+)
+HTTP_REFUSED = Counter("parley_http_refused_total", "HTTP requests that no route looked at, by reason.", ["reason"])
+DESCRIPTORS_SHORT = Gauge("parley_descriptors_short", "Whether connections are refused for want of file descriptors.")

@@ -1,4 +1,4 @@
-"""The gateway's one port: WebSockets and REST by uvicorn, and the count of connections by address."""
+"""The gateway's one port: WebSockets and REST by uvicorn, and the sessions of its connections."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import random
 import socket
 import ssl
 from http import HTTPStatus
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,12 +18,13 @@ from services.gateway.session.dispatcher import Dispatcher
 from services.gateway.session.heartbeat import Heartbeat
 from services.gateway.session.session import Session
 from services.gateway.settings import GatewaySettings
+from services.gateway.transport import descriptors
+from services.gateway.transport.arrivals import Arrival
 from services.gateway.transport.connection import Connection
+from services.gateway.transport.guard import Guard
 from services.gateway.transport.handshake import Rejection
-from services.gateway.transport.http_protocol import HttpPort
 from services.gateway.transport.outbox import OutboxTotal
-from services.gateway.transport.tls import TlsServer
-from shared.runtime.ops import EmbeddedServer
+from services.gateway.transport.public_server import PublicServer
 
 BACKLOG = 2048
 ENDING_SECONDS = 0.05  # for cancelled requests to end; only then rooms is told that a connection is gone
@@ -42,7 +42,9 @@ class GatewayServer:
         self.context = context
         self._dispatcher = Dispatcher(FEATURES)
         self._sessions: dict[Connection, Session] = {}
-        self._addresses: dict[str, int] = {}
+        self.guard = Guard(
+            context.settings, context.ticks, descriptors.for_connections(context.settings.reserved_descriptors)
+        )
         self._socket = listening
         self._stopping = False
         self._heartbeat = Heartbeat(self._sessions.values, context.settings, context.clock)
@@ -52,29 +54,22 @@ class GatewayServer:
             log_config=None,
             access_log=False,  # URLs may hold what does not belong in a log
             lifespan="off",
-            http=HttpPort,
-            ws=self._connection,  # type: ignore[arg-type]  # any callable that makes an asyncio protocol
+            ws="none",  # HttpPort knows what to do with an upgrade
             server_header=False,
             proxy_headers=False,  # our setting `trusted_proxies` says which proxies to believe
             backlog=BACKLOG,
             timeout_graceful_shutdown=2,
         )
-        self._uvicorn = EmbeddedServer(config) if tls is None else TlsServer(config, tls)
-
-    def _connection(self, **_uvicorn: Any) -> Connection:
-        """uvicorn calls this to hand an upgrade request over."""
-        return Connection(self)
+        self._uvicorn = PublicServer(config, self.guard, lambda arrival: Connection(self, arrival), tls)
 
     # -- Host of the connections ---------------------------------------------------------------------------------------
 
-    def admit(self, address: str) -> Rejection | None:
-        """Count a connection in, or reject it."""
+    def admit(self, address: str, arrival: Arrival) -> Rejection | None:
+        """Let a connection be a WebSocket, or reject it. One that came through a proxy counts for its client from now on."""
         if self._stopping:
             return Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "this gateway is shutting down")
-        count = self._addresses.get(address, 0)
-        if count >= self.settings.connections_per_address:
+        if arrival.over or not self.guard.arrivals.stands_for(arrival, self.guard.network(address)):
             return Rejection(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
-        self._addresses[address] = count + 1
         return None
 
     def opened(self, connection: Connection) -> Session:
@@ -88,11 +83,6 @@ class GatewayServer:
     def gone(self, connection: Connection) -> None:
         """An admitted connection is gone."""
         self._sessions.pop(connection, None)
-        left = self._addresses.get(connection.address, 1) - 1
-        if left:
-            self._addresses[connection.address] = left
-        else:
-            self._addresses.pop(connection.address, None)
         metrics.CONNECTIONS.set(len(self._sessions))
 
     async def check(self) -> None:

@@ -102,7 +102,32 @@ class GatewaySettings(ServiceSettings):
         10.0, gt=0, le=300, description="Seconds between WebSocket pings; a client is dead after as many more."
     )
     rooms_per_session: int = Field(10, ge=1, le=100, description="Rooms a session may be in at once.")
-    connections_per_address: int = Field(1000, ge=1, description="Connections from one source address to one gateway.")
+    connections_per_address: int = Field(
+        1000,
+        ge=1,
+        description="Connections from one source address (IPv6: /64 network) to one gateway, WebSockets and HTTP together.",
+    )
+    requests_per_address: float = Field(
+        100.0, gt=0, description="HTTP requests a second from one source address, in bursts of ten times as many."
+    )
+    requests_at_once: int = Field(
+        1000, ge=4, description="HTTP requests that are being answered at once; from one address a fourth of it."
+    )
+    strangers: int = Field(
+        2000, ge=16, description="Connections that have not authenticated, from all addresses together."
+    )
+    stranger_share: float = Field(
+        0.5,
+        gt=0,
+        le=0.9,
+        description="Part of a gateway's time that goes to all who have not authenticated together, at most.",
+    )
+    unparsed_bytes: int = Field(
+        8 << 20, ge=65536, description="Bytes of unfinished HTTP requests in all connections together."
+    )
+    reserved_descriptors: int = Field(
+        100, ge=16, description="File descriptors that are kept for other things than connections of clients."
+    )
     failed_logins: int = Field(
         30, ge=1, description="Refused tokens from one source address in a minute before `throttled`."
     )

@@ -6,6 +6,7 @@ None of it is promised by them; when a new version breaks one of these tests, lo
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,8 +17,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from services.gateway.transport.http_protocol import HttpPort
-from shared.runtime.ops import EmbeddedServer
+from services.gateway.settings import GatewaySettings
+from services.gateway.transport.guard import Guard
+from services.gateway.transport.public_server import PublicServer
 from tests.support.raw import Raw, frame, request
 
 CALLS = list[tuple[str, Any]]
@@ -49,8 +51,9 @@ async def serving(ws: Callable[..., asyncio.Protocol]) -> AsyncIterator[str]:
     """uvicorn as the gateway configures it; the URL."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(no_app, log_config=None, lifespan="off", http=HttpPort, ws=ws)  # type: ignore[arg-type]
-    server = EmbeddedServer(config)
+    config = uvicorn.Config(no_app, log_config=None, lifespan="off", ws="none")
+    guard = Guard(GatewaySettings(mode="development"), time.monotonic, 1000)
+    server = PublicServer(config, guard, lambda arrival: ws(arrival=arrival), None)
     task = asyncio.create_task(server.run_on(listening))
     while not server.started:
         await asyncio.sleep(0.005)
@@ -74,7 +77,7 @@ def received(calls: CALLS) -> bytes:
 
 
 async def test_how_a_connection_is_handed_over() -> None:
-    """`ws` is called with uvicorn's keywords; then connection_made, the whole request at once, and all later bytes."""
+    """The WebSocket is made; then connection_made, the whole request at once, and all later bytes."""
     calls: CALLS = []
     async with serving(lambda **given: Recorder(calls, **given)) as url:
         raw = await Raw.connect(url)
@@ -84,7 +87,7 @@ async def test_how_a_connection_is_handed_over() -> None:
             await asyncio.sleep(0)
         await until(calls, "data_received")
         assert [name for name, _ in calls] == ["made", "connection_made", "data_received"]
-        assert calls[0][1].keys() == {"config", "server_state", "app_state"}
+        assert calls[0][1].keys() == {"arrival"}
         transport = calls[1][1]
         assert isinstance(transport.get_protocol(), Recorder), "set_protocol: what comes from now on is the WebSocket's"
         head = calls[2][1]

@@ -242,6 +242,10 @@ class Fleet:
             f"{name} ({process.popen.pid}): {line}" for name, process in everybody for line in process.lines[-50:]
         ]
 
+    def said(self, name: str, what: str) -> list[str]:
+        """The lines of a member with these words."""
+        return [line for line in self.members[name].lines if what in line]
+
     def tracebacks(self) -> list[str]:
         """The lines in which the members tell of bugs of ours."""
         everybody = [*self.ended, *self.members.items()]

@@ -2,6 +2,7 @@
 
 from tests.faults import cluster
 from tests.faults.clocks import clocks
+from tests.faults.flood import flood
 from tests.faults.frozen import frozen_gateway, frozen_rooms
 from tests.faults.herd import herd
 from tests.faults.kills import kills
@@ -23,6 +24,7 @@ ROWS: dict[str, Scenario] = {
     "cluster-stopped": cluster.stopped,
     "cluster-cut": cluster.cut_off,
     "herd": herd,
+    "flood": flood,
     "vanished": vanished,
     "stuck": stuck,
     "frozen-rooms": frozen_rooms,

@@ -70,7 +70,8 @@ class Mates:
         return self.noticed[agent] - since if agent in self.noticed else None
 
 
-async def _mates(s: Stage, room_id: str) -> Mates:
+async def mates_in(s: Stage, room_id: str) -> Mates:
+    """Four, in this room."""
     callers = await s.load.connect(4, prefix="mate")
     for caller in callers:
         await caller.insist("join_room", roomId=room_id)
@@ -89,7 +90,7 @@ async def vanished(folder: Path, size: Size, chance: random.Random) -> Row:
         return row
     try:
         async with stage(folder, size, chance, host=network.here) as s:
-            mates = await _mates(s, "vanished")
+            mates = await mates_in(s, "vanished")
             command = (sys.executable, "-m", "tests.faults.stranger", s.fleet.urls[0], "vanished", token("stranger"))
             stranger = Process(*network.inside(0), *command)
             try:
@@ -121,7 +122,7 @@ async def stuck(folder: Path, size: Size, chance: random.Random) -> Row:
     """The row: the client is connected, and takes nothing from its socket any more."""
     row = Row("a client stops reading", f"cut within {CUT:g} s, room mates' p99 unaffected")
     async with stage(folder, size, chance) as s:
-        mates = await _mates(s, "stuck")
+        mates = await mates_in(s, "stuck")
         (reader,) = await s.load.connect(1, prefix="stuck", buffer=BUFFER)
         await reader.insist("join_room", roomId="stuck")
         before = percentile(await mates.talk(size.measured), 0.99)

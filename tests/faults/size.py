@@ -21,6 +21,8 @@ class Size:
     frozen: float = 20.0  # seconds a service hangs
     wrong_clocks: float = 60.0  # seconds of load with hosts whose clocks are wrong
     stops: int = 20  # of each service while there is no NATS
+    strangers: int = 1000  # that flood a gateway
+    flooded: float = 10.0  # seconds of each way to do so
     broken: float = 20.0  # seconds a NATS server is away
     measured: float = 10.0  # seconds of traffic that latencies are taken from
     grace: float = 6.0
@@ -63,6 +65,7 @@ SHORT = Size(
     frozen=5.0,
     wrong_clocks=20.0,
     stops=3,
+    flooded=4.0,
     broken=8.0,
     measured=3.0,
     grace=4.0,

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from services.gateway.transport.connection import Connection
 from tests.support.broker_kind import in_memory
@@ -228,27 +227,6 @@ async def test_who_answers_pings_stays(system: System) -> None:
                 pings += 1
                 await raw.send(frame(got[1], PONG))
     await raw.close()
-
-
-async def test_connections_of_one_address(system: System) -> None:
-    """One more than an address may have is refused with 429; when one is gone there is room again."""
-    await system.start(connections_per_address=3, trusted_proxies=["127.0.0.1"])
-    first, *_ = [await system.client() for _ in range(3)]
-    with pytest.raises(InvalidStatus) as refused:
-        await system.client()
-    assert refused.value.response.status_code == 429
-    await system.client(additional_headers={"X-Forwarded-For": "198.51.100.1"})
-    await first.close()
-    await eventually(lambda: system.gateways[0]._addresses.get("127.0.0.1", 0) < 3, "it is gone")
-    await system.client()
-
-
-async def test_an_address_cannot_be_made_up(system: System) -> None:
-    """Without trusted proxies X-Forwarded-For counts for nothing."""
-    await system.start(connections_per_address=1)
-    await system.client(additional_headers={"X-Forwarded-For": "198.51.100.1"})
-    with pytest.raises(InvalidStatus):
-        await system.client(additional_headers={"X-Forwarded-For": "198.51.100.2"})
 
 
 async def test_an_idle_connection_has_no_task(system: System) -> None:

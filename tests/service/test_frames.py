@@ -222,7 +222,7 @@ async def test_endless_heads(system: System, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("services.gateway.transport.http_protocol.HEAD_SECONDS", 0.3)
     await system.start()
     endless, slow, idle = [await Raw.connect(system.url) for _ in range(3)]
-    await endless.send(b"GET /ws HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
+    await endless.send(b"GET /ws HTTP/1.1\r\nX: " + b"y" * 120_000)
     for byte in b"GET /ws HTTP/1.1\r\nHost: localhost\r\n":
         await slow.send(bytes([byte]))
         await asyncio.sleep(0.015)

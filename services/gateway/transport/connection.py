@@ -6,7 +6,7 @@ uvicorn makes one for each upgrade request (its `ws` setting), and feeds it the 
 import asyncio
 from collections import deque
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import cast
 
 import structlog
 from websockets.frames import DATA_OPCODES, Frame, Opcode
@@ -14,10 +14,12 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from services.gateway import metrics
-from services.gateway.settings import GatewaySettings
 from services.gateway.transport import handshake, socket_options
+from services.gateway.transport.arrivals import Arrival
+from services.gateway.transport.host import Host
+from services.gateway.transport.intake import Intake
 from services.gateway.transport.listener import Listener
-from services.gateway.transport.outbox import Outbox, OutboxTotal, text_frame
+from services.gateway.transport.outbox import Outbox, text_frame
 from services.gateway.transport.reassembly import Assembly, Unreadable
 from services.gateway.transport.websocket import WebSocket
 from shared.values.errors import CloseCode
@@ -32,30 +34,16 @@ STRANGERS = 8  # the part of an outbox's limit for who has not been let in yet
 log = structlog.get_logger()
 
 
-class Host(Protocol):
-    """What a connection needs from the server."""
-
-    settings: GatewaySettings
-    outboxes: OutboxTotal
-
-    def admit(self, address: str) -> handshake.Rejection | None:
-        """Count a connection in, or reject it."""
-
-    def opened(self, connection: "Connection") -> Listener:
-        """The handshake is done. Returns the listener of the connection's messages."""
-
-    def gone(self, connection: "Connection") -> None:
-        """An admitted connection is gone."""
-
-
 class Connection(asyncio.Protocol):
     """Reads with back-pressure, writes through a bounded outbox, and closes in bounded time."""
 
     __slots__ = (
+        "_arrival",
         "_assembly",
         "_close_timer",
         "_frames",
         "_host",
+        "_intake",
         "_listener",
         "_protocol",
         "_stops",
@@ -67,8 +55,10 @@ class Connection(asyncio.Protocol):
         "pinged_at",
     )
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: "Host[Connection]", arrival: Arrival) -> None:
         self._host = host
+        self._arrival = arrival
+        self._intake = Intake(self._parse, self._ready, host.guard.turn_of(arrival))
         self._protocol = WebSocket(min(host.settings.login_bytes, host.settings.frame_bytes))
         self._transport: asyncio.Transport | None = None
         self._listener: Listener | None = None
@@ -93,10 +83,14 @@ class Connection(asyncio.Protocol):
         limits = settings.outbox_messages, settings.outbox_bytes // STRANGERS
         self.outbox = Outbox(transport, *limits, self._overflow, self._host.outboxes)
         self.opened_at = asyncio.get_running_loop().time()
-        socket_options.tune(transport)
+        self._arrival.cut = self.abort
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and hand up what is complete."""
+        """Parse, and hand up what is complete; a stranger's bytes at its turn."""
+        self._intake.take(data)
+        self._balance()
+
+    def _parse(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Request):
@@ -108,11 +102,13 @@ class Connection(asyncio.Protocol):
         self._flush()
         self._hand_up()
         if self._protocol.close_expected() and self._close_timer is None:
-            self._count_malformed()
+            if self._protocol.parser_exc is not None:
+                metrics.MALFORMED.labels(type(self._protocol.parser_exc).__name__).inc()
             self._await_close()
 
     def eof_received(self) -> None:
         """The client sends no more."""
+        self._intake.finish()
         self._protocol.receive_eof()
         self._flush()
 
@@ -130,6 +126,8 @@ class Connection(asyncio.Protocol):
             self._close_timer.cancel()
         self.outbox.clear()
         self._frames.clear()
+        self._intake.clear()
+        self._host.guard.arrivals.gone(self._arrival)
         if self._listener is not None:
             listener, self._listener = self._listener, None
             self._host.gone(self)
@@ -139,10 +137,7 @@ class Connection(asyncio.Protocol):
     # -- the handshake -------------------------------------------------------------------------------------------------
 
     def _shake_hands(self, request: Request) -> None:
-        headers: dict[str, str] = {}
-        for key, value in request.headers.raw_items():  # repeated ones are a list (RFC 9110, section 5.3)
-            name = key.lower()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = handshake.headers_of(request.headers.raw_items())
         peer = (self._transport.get_extra_info("peername") if self._transport else None) or ("",)
         settings = self._host.settings
         self.address = handshake.source_address(peer[0], headers.get("x-forwarded-for"), settings.trusted_proxies)
@@ -150,12 +145,13 @@ class Connection(asyncio.Protocol):
         if rejection is None:
             response = self._protocol.accept(request)
             if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-                rejection = self._host.admit(self.address)
+                rejection = self._host.admit(self.address, self._arrival)
         if rejection is not None:
             response = self._protocol.reject(rejection.status, rejection.sentence + "\n")
         self._protocol.send_response(response)
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self._listener = self._host.opened(self)
+            self._host.guard.arrivals.silent(self._arrival, self.opened_at)
         else:
             metrics.HANDSHAKES_REFUSED.labels(str(int(response.status_code))).inc()
 
@@ -168,7 +164,9 @@ class Connection(asyncio.Protocol):
             try:
                 message = self._assembly.take(frame)
             except Unreadable as unreadable:
-                self._refuse_frame(unreadable.code, unreadable.why)
+                if self._protocol.state is State.OPEN and self._listener is not None:
+                    self._listener.unreadable(unreadable.why)
+                self.close(unreadable.code, unreadable.why)
                 return
             # A message that came in one piece with the client's close still counts. One that comes after our close does not.
             if message is not None and (self._protocol.state is State.OPEN or self._protocol.close_rcvd_then_sent):
@@ -176,6 +174,7 @@ class Connection(asyncio.Protocol):
 
     def _hand_up(self) -> None:
         while self._frames and not self._stops and self._listener is not None:
+            self._host.guard.arrivals.heard(self._arrival)
             try:
                 self._listener.received(self._frames.popleft())
             except Exception:
@@ -183,23 +182,30 @@ class Connection(asyncio.Protocol):
                 self.close(CloseCode.INTERNAL_ERROR, "a bug of ours")
         self._balance()
 
+    def _ready(self) -> bool:
+        """Whether more may be parsed: what was is being taken."""
+        waits = len(self._frames) >= WAITING_FRAMES or sum(map(len, self._frames)) >= WAITING_CHARACTERS
+        return not (self._stops and waits)
+
     def _balance(self) -> None:
         """Read the socket only while what was read is being taken."""
+        self._intake.go_on()
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        waits = len(self._frames) >= WAITING_FRAMES or sum(map(len, self._frames)) >= WAITING_CHARACTERS
-        if self._stops and waits:
+        if self._intake.waiting or not self._ready():
             if transport.is_reading():
                 transport.pause_reading()
         elif not transport.is_reading():
             transport.resume_reading()
 
     def trust(self) -> None:
-        """Who is let in may send larger messages than a stranger, and may have more waiting."""
+        """Who is let in is no stranger any more: it may send larger messages, and may have more waiting."""
         settings = self._host.settings
         self._protocol.read_messages_of(settings.frame_bytes)
         self.outbox.max_bytes = settings.outbox_bytes
+        self._host.guard.arrivals.known(self._arrival)
+        self._intake.trusted()
 
     def stop_reading(self) -> None:
         """Hand no more messages up until `go_on_reading` was called as often."""
@@ -230,11 +236,6 @@ class Connection(asyncio.Protocol):
     def last_words(self, payload: bytes) -> None:
         """Send the reason of a close that has begun: this goes out before the close frame."""
         self.outbox.push(text_frame(payload))
-
-    def _refuse_frame(self, code: int, why: str) -> None:
-        if self._protocol.state is State.OPEN and self._listener is not None:
-            self._listener.unreadable(why)
-        self.close(code, why)
 
     def ping(self, now: float) -> None:
         """A WebSocket ping, which the client's library answers by itself."""
@@ -273,11 +274,6 @@ class Connection(asyncio.Protocol):
     def _await_close(self) -> None:
         if self._close_timer is None:
             self._close_timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
-
-    def _count_malformed(self) -> None:
-        error = self._protocol.parser_exc
-        if error is not None:
-            metrics.MALFORMED.labels(type(error).__name__).inc()
 
     def _flush(self) -> None:
         transport = self._transport

@@ -3,7 +3,7 @@
 import contextlib
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -40,6 +40,15 @@ def check(target: str, headers: Mapping[str, str], allowed_origins: Sequence[str
     if origin is not None and not origin_allowed(origin, headers.get("host", ""), allowed_origins):
         return Rejection(HTTPStatus.FORBIDDEN, "this origin may not connect")
     return None
+
+
+def headers_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by their lower-case names; repeated ones are a list (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for key, value in items:
+        name = key.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _has_secret(query: str) -> bool:

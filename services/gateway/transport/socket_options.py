@@ -6,16 +6,19 @@ import socket
 import struct
 
 SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
+RECEIVE_BUFFER_BYTES = 16384  # and from one that is not read; so it is also about what one read of the socket brings
 PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: with data unacknowledged for so long, the peer is gone
 
+_RESET = struct.pack("ii", 1, 0)
 
-def tune(transport: asyncio.BaseTransport) -> None:
-    """Bound what the kernel holds, and notice a peer whose network vanished."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
+
+def tune(listening: socket.socket) -> None:
+    """Bound what the kernel holds, and notice a peer whose network vanished. Accepted sockets inherit it."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
 
 
 def discard(transport: asyncio.BaseTransport) -> None:
@@ -23,4 +26,11 @@ def discard(transport: asyncio.BaseTransport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def refuse(sock: socket.socket) -> None:
+    """Close at once, and leave nothing in the kernel."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    sock.close()
