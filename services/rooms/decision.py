@@ -23,7 +23,7 @@ class Rules:
     name_characters: int = NAME_CHARACTERS
     grace_seconds: float = 30.0
     empty_room_seconds: float = 3600.0
-    closed_log_seconds: float = 30 * 86400.0
+    closed_log_seconds: float = 180.0
     mesh_participants: int = 5
 
 

@@ -8,6 +8,7 @@ from services.rooms.admission import Admission
 from services.rooms.decision import Context, RoomInput, Rules
 from services.rooms.log import RoomLog
 from services.rooms.rules import decide, rule_of
+from services.rooms.trimmer import Trimmer
 from shared.rooms.roster import Roster
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
@@ -24,12 +25,18 @@ class RoomExecutor:
     """The one way in which rooms change. `clock` gives Unix seconds."""
 
     def __init__(
-        self, log: RoomLog, rules: Rules, clock: Callable[[], float], admission: Admission | None = None
+        self,
+        log: RoomLog,
+        rules: Rules,
+        clock: Callable[[], float],
+        admission: Admission | None = None,
+        trimmer: Trimmer | None = None,
     ) -> None:
         self._log = log
         self._admission = admission or Admission()
         self._rules = rules
         self._clock = clock
+        self._trimmer = trimmer
 
     async def execute(self, command: RoomInput) -> Roster:
         """Execute a command. The append is the change. Returns the room after it.
@@ -53,6 +60,8 @@ class RoomExecutor:
                 if await self._log.append(roster, decision):
                     if decision.events:
                         ATTEMPTS.labels(rule_of(command).label).observe(attempts)
+                        if self._trimmer is not None:
+                            self._trimmer.appended(command.room_id, decision.events)
                     return roster
 
     async def read(self, room_id: RoomId) -> Roster:
@@ -61,10 +70,3 @@ class RoomExecutor:
             roster = await self._log.load(room_id)
             await self._log.refresh(roster)
             return roster
-
-    async def trim(self, room_id: RoomId) -> None:
-        """Delete the log of a closed room, except its last entry."""
-        async with self._log.turn(room_id):
-            roster = await self._log.load(room_id)
-            if roster.closed is not None:
-                await self._log.trim(room_id)

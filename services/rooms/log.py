@@ -238,10 +238,10 @@ class RoomLog:
         await self._notes.note_room(gateway, room_id)
         self._noted[(gateway, room_id)] = True
 
-    async def trim(self, room_id: RoomId) -> None:
-        """Delete the events of a closed room, except its last entry."""
-        await self._log.trim(subjects.event_log(room_id))
-        self.forget(room_id)
+    async def passed(self, fold: Roster, position: Position, batch: Batch) -> None:
+        """An entry was appended to this fold of the room, which is the newest: keep it."""
+        self._keep(fold)
+        await self._apply(fold, Entry(position, batch.events, batch.stamp))
 
     async def _apply(self, fold: Roster, entry: Entry) -> None:
         await self._folding.apply(fold, entry)

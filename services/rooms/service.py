@@ -1,4 +1,4 @@
-"""Composes rooms from its settings and ports: log, directory, timekeeper, handlers."""
+"""Composes rooms from its settings and ports: log, directory, timekeeper, trimmer, handlers."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,7 @@ from services.rooms.log import RoomLog
 from services.rooms.settings import RoomsSettings
 from services.rooms.storage_watch import StorageWatch
 from services.rooms.timekeeper import Timekeeper
+from services.rooms.trimmer import Trimmer
 from shared.broker.nats.streams import Streams
 from shared.broker.ports import Ports
 from shared.broker.requests import Service
@@ -30,9 +31,10 @@ class Rooms:
         )
         admission = Admission()
         self.storage = StorageWatch(ports.storage, admission, settings.thresholds(), settings.store_folder)
-        executor = RoomExecutor(self.log, settings.rules(), clock, admission)
+        self.trimmer = Trimmer(self.log, ports, settings.limits(), clock)
+        executor = RoomExecutor(self.log, settings.rules(), clock, admission, self.trimmer)
         self.directory = Directory(ports.room_log)
-        self.timekeeper = Timekeeper(ports, executor, clock)
+        self.timekeeper = Timekeeper(ports, executor, clock, self.trimmer.look)
         self.handlers = RoomsHandlers(executor, self.directory)
         self._requests = ports.requests
 
@@ -43,6 +45,7 @@ class Rooms:
         endpoints = [*self.handlers.endpoints(), (READ_RESERVE, self.storage.told)]
         await self._requests.serve(Service("rooms", DESCRIPTION, endpoints))
         await self.timekeeper.start()
+        await self.trimmer.start()
 
     async def ready(self) -> str | None:
         """Rooms is ready as soon as it serves: it needs only the broker. Says when storage runs out."""
@@ -52,7 +55,8 @@ class Rooms:
         """Rooms has no file of its own."""
 
     async def stop(self) -> None:
-        """Stop taking timers. The process finishes open requests when it disconnects."""
+        """Stop taking timers and trimming. The process finishes open requests when it disconnects."""
+        await self.trimmer.stop()
         await self.timekeeper.stop()
         await self.directory.stop()
         await self.storage.stop()

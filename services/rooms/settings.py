@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from services.rooms.decision import Rules
+from services.rooms.trimming import Limits
 from shared.rooms.model import ROOM_SEATS
 from shared.rooms.reserve import Thresholds
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
@@ -40,10 +41,31 @@ class RoomsSettings(ServiceSettings):
         3600.0, ge=0, description="Seconds after which a room with nobody in it closes; 0: never."
     )
     closed_log_seconds: float = Field(
-        30 * 86400.0,
+        180.0,
         ge=0,
         description="Seconds the log of a closed room is kept (its last entry always is); 0: without end.",
     )
+    log_bytes: int = Field(
+        1 << 18,
+        ge=0,
+        description="Bytes of changes of a room after which its log is trimmed; 0: never by size.",
+    )
+    log_seconds: float = Field(
+        86400.0,
+        ge=0,
+        description="Seconds after which changes of a room are trimmed from its log; 0: never by age.",
+    )
+    log_kept_seconds: float = Field(
+        180.0,
+        gt=0,
+        description="Seconds for which nothing is trimmed from the log of an open room. "
+        "Not less than the gateways' `PARLEY_SIGNAL_SECONDS`, or who comes back late is not told what happened.",
+    )
+    log_consumers: list[str] = Field(
+        [],
+        description="Durable consumers of stream `ROOMS` that trimming waits for. Others are not waited for.",
+    )
+    log_consumer_seconds: float = Field(3600.0, ge=0, description="Seconds that trimming waits for them at most.")
     log_max_bytes: int = Field(
         1 << 30,
         ge=1 << 16,
@@ -89,6 +111,17 @@ class RoomsSettings(ServiceSettings):
     def thresholds(self) -> Thresholds:
         """From which shares on the reserve is kept."""
         return Thresholds(self.reserve_slows_signals, self.reserve_refuses_joins, self.reserve_refuses_signals)
+
+    def limits(self) -> Limits:
+        """The settings of trimming."""
+        return Limits(
+            size=self.log_bytes,
+            seconds=self.log_seconds,
+            kept_seconds=self.log_kept_seconds,
+            closed_seconds=self.closed_log_seconds,
+            consumers=tuple(self.log_consumers),
+            consumer_seconds=self.log_consumer_seconds,
+        )
 
     def rules(self) -> Rules:
         """The settings that the rules need."""

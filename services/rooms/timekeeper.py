@@ -28,18 +28,25 @@ ROOMS_AT_ONCE = 32
 class Timekeeper:
     """Handles due timers. `clock` gives Unix seconds."""
 
-    def __init__(self, ports: Ports, executor: RoomExecutor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        executor: RoomExecutor,
+        clock: Callable[[], float],
+        trim: Callable[[RoomId], Awaitable[None]],
+    ) -> None:
         self._timers = ports.timers
         self._leases = ports.leases
         self._notes = ports.notes
         self._executor = executor
         self._clock = clock
+        self._trim = trim
         self._taking: list[Following] = []
         # Every other timer is about one room and has a rule, so the executor takes it.
         self._handlers: dict[type, Callable[[Any], Awaitable[object]]] = {
             LeaseEnds: self._lease_ended,
             Sweep: self._sweep,
-            LogKept: self._trim,
+            LogKept: self._log_kept,
         }
 
     async def start(self) -> None:
@@ -83,8 +90,8 @@ class Timekeeper:
         # A room that cannot be folded hides no other failure.
         _raise_first(sorted(outcomes.values(), key=is_unfoldable))
 
-    async def _trim(self, timer: LogKept) -> None:
-        await self._executor.trim(timer.room_id)
+    async def _log_kept(self, timer: LogKept) -> None:
+        await self._trim(timer.room_id)
 
     async def _lost(self, gateway: GatewayId) -> dict[RoomId, BaseException | None]:
         """Tell every room noted of the gateway that it is lost: no room's failure keeps the others from it."""

@@ -23,6 +23,8 @@ _ASKED_AT = "Parley-Asked"
 _UNHEARD_FROM = "Parley-Unheard-From"
 _GRANT = "Parley-Grant"
 _SENDER = "Parley-From"
+_OURS = "Parley-"
+_KNOWN = frozenset(value for value in list(globals().values()) if isinstance(value, str) and value.startswith(_OURS))
 
 
 def of_stamp(stamp: Stamp) -> dict[str, str]:
@@ -64,6 +66,11 @@ def stamp(headers: Mapping[str, str]) -> Stamp:
         asked_at=float(headers.get(_ASKED_AT, "0")),
         unheard_from=Position(int(headers.get(_UNHEARD_FROM, "0"))),
     )
+
+
+def is_known(headers: Mapping[str, str]) -> bool:
+    """Whether this version knows all of our headers among these."""
+    return all(name in _KNOWN for name in headers if name.startswith(_OURS))
 
 
 def of_signal(signal: Signal) -> dict[str, str]:

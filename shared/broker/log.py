@@ -112,5 +112,10 @@ class Log(Protocol[Draft_contra, Item_co]):
     async def newest_of_each(self, subject: str) -> Sequence[Item_co]:
         """The newest entry of every matching subject, however many there are, oldest first."""
 
-    async def trim(self, subject: str) -> None:
-        """Delete all entries of a subject but the last. The last one still shows that the subject existed and its end."""
+    async def trim(self, subject: str, *, before: Position | None = None) -> None:
+        """Delete all entries of a subject below `before`; without it all but the last, which still shows the end."""
+
+    async def taken(self, consumer: str) -> Position | None:
+        """The position up to which a durable consumer of this log has acknowledged all it wants, EVERYWHERE when nothing
+        waits for it. None when there is no such consumer. Does not lag.
+        """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from shared.broker import headers as header
 from shared.broker.log import Log, LogFormat
 from shared.broker.subjects import LIVE_PREFIX, LOG_PREFIX, LOG_STREAM
-from shared.rooms.events import CONTENT_TYPE, Batch, Stamp, decode, encode
+from shared.rooms.events import CONTENT_TYPE, Batch, Stamp, decode, encode, is_known
 from shared.rooms.roster import Entry
 from shared.telemetry import metrics
 from shared.values.ids import ParticipantId, RoomId
@@ -26,6 +26,11 @@ class StoredEvents:
     room_id: RoomId
     body: bytes
     _headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows all that the entry says. A newer one may have written more."""
+        return header.is_known(self._headers) and is_known(self.body)
 
     def entry(self) -> Entry:
         """The decoded entry. One that is no batch of room events is counted, and has no events."""
@@ -63,11 +68,23 @@ class StoredState:
 
 
 RoomEntry = StoredEvents | StoredSignal | StoredState
-RoomsLog = Log[Batch, RoomEntry]
 
 
-def _encode(batch: Batch) -> tuple[dict[str, str], bytes]:
-    return header.of_stamp(batch.stamp) | {"Content-Type": CONTENT_TYPE}, encode(batch.events)
+@dataclass(frozen=True, slots=True)
+class StateDraft:
+    """The private state of a snapshot, before it is in the log."""
+
+    body: bytes
+
+
+RoomDraft = Batch | StateDraft
+RoomsLog = Log[RoomDraft, RoomEntry]
+
+
+def _encode(draft: RoomDraft) -> tuple[dict[str, str], bytes]:
+    if isinstance(draft, StateDraft):
+        return {"Content-Type": "application/json"}, draft.body
+    return header.of_stamp(draft.stamp) | {"Content-Type": CONTENT_TYPE}, encode(draft.events)
 
 
 def _decode(subject: str, position: Position, headers: Mapping[str, str], body: bytes) -> RoomEntry | None:
@@ -87,7 +104,7 @@ def _decode(subject: str, position: Position, headers: Mapping[str, str], body: 
     return None
 
 
-ROOM_LOG: LogFormat[Batch, RoomEntry] = LogFormat(
+ROOM_LOG: LogFormat[RoomDraft, RoomEntry] = LogFormat(
     stream=LOG_STREAM,
     description="Everything that happens in rooms, in one order. A room is its log.",
     prefix=LOG_PREFIX,

@@ -20,6 +20,10 @@ from shared.values.position import NOWHERE, Position
 # 0 stands for releases before 0.4.0, whose snapshots had no version (docs/adr/0016).
 FOLD_VERSION: Final = 1
 
+# The oldest fold that can go on from a snapshot which this one puts into a log (docs/adr/0019). It goes up only when
+# a state has what an older fold would do harm without.
+SNAPSHOT_FOLD: Final = 1
+
 OPERATION_MEMORY_SECONDS = 60.0
 GRANT_MEMORY_SECONDS = 60.0  # after a token's end, since auth's and rooms' clocks differ and a join may be under way
 OPERATION_MEMORY = 2000  # operations at most; a busier room forgets them before `OPERATION_MEMORY_SECONDS`

@@ -88,7 +88,7 @@ class RoomEmpty(_Due):
 
 
 class LogKept(_Due):
-    """The log of a closed room has been kept long enough."""
+    """Part of a room's log, or the log of a closed room, has been kept long enough."""
 
     kind: Literal["kept"] = "kept"
     room_id: RoomId
@@ -96,7 +96,7 @@ class LogKept(_Due):
     @property
     def name(self) -> str:
         """See LeaseEnds."""
-        return f"kept.{self.room_id}"
+        return f"kept.{self.room_id}.{int(self.due)}"
 
 
 Timer = LeaseEnds | Sweep | GraceEnds | RoomEnds | RoomEmpty | LogKept

@@ -4,3 +4,4 @@ from typing import NewType
 
 Position = NewType("Position", int)
 NOWHERE = Position(0)  # before every entry
+EVERYWHERE = Position((1 << 63) - 1)  # after every entry

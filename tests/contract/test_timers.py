@@ -71,8 +71,8 @@ async def test_arming_again_replaces(connect: Connect) -> None:
     await rooms.timers.take(taker.handle, LONG)
     other = empty("other", AN_HOUR)
     position = await rooms.timers.arm(other)
-    later, sooner = empty("later", AN_HOUR), empty("sooner", 0.2)
-    for timer in (empty("later", 0.2), later, empty("sooner", AN_HOUR), sooner):
+    later, sooner = lease("later", AN_HOUR), lease("sooner", 0.2)
+    for timer in (lease("later", 0.2), later, lease("sooner", AN_HOUR), sooner):
         await rooms.timers.arm(timer)
     await eventually(taker.has(1), "the sooner one is taken")
     await settled(rooms, taker)

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from shared.broker.following import Following
 from shared.broker.memory.log import MemoryLog
-from shared.broker.room_log import ROOM_LOG, RoomEntry
-from shared.rooms.events import Batch
+from shared.broker.room_log import ROOM_LOG, RoomDraft, RoomEntry
 from shared.values.position import NOWHERE, Position
 from tests.simulation.broker import TracedStream
 from tests.simulation.connection import FaultyConnection
@@ -16,7 +15,7 @@ from tests.simulation.feed import Feed
 Result = TypeVar("Result")
 
 
-class FaultyLog(MemoryLog[Batch, RoomEntry]):
+class FaultyLog(MemoryLog[RoomDraft, RoomEntry]):
     """See Log. What it does not do, MemoryLog does."""
 
     def __init__(self, connection: FaultyConnection) -> None:
@@ -25,11 +24,11 @@ class FaultyLog(MemoryLog[Batch, RoomEntry]):
         self._sky = connection.sky
 
     @property
-    def _traced(self) -> TracedStream[Batch, RoomEntry]:
+    def _traced(self) -> TracedStream[RoomDraft, RoomEntry]:
         assert isinstance(self._stream, TracedStream)
         return self._stream
 
-    async def append(self, subject: str, draft: Batch, *, after: Position) -> Position:
+    async def append(self, subject: str, draft: RoomDraft, *, after: Position) -> Position:
         """See Log."""
         return await self._faulty.ask("append", partial(super().append, subject, draft, after=after))
 
@@ -81,5 +80,10 @@ class FaultyLog(MemoryLog[Batch, RoomEntry]):
         """See Log."""
         return await self._faulty.ask("newest", self._look(partial(self._traced.newest, [subject])))
 
-    async def trim(self, subject: str) -> None:
-        """See Log. Deletes nothing, since the checks read whole logs."""
+    async def trim(self, subject: str, *, before: Position | None = None) -> None:
+        """See Log. The checks read what the stream remembers."""
+        await self._faulty.ask("trim", partial(super().trim, subject, before=before))
+
+    async def taken(self, consumer: str) -> Position | None:
+        """See Log."""
+        return await self._faulty.ask("taken", partial(super().taken, consumer))

@@ -9,9 +9,8 @@ from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.memory.log import MemoryLog
 from shared.broker.memory.ports import connect
-from shared.broker.room_log import ROOM_LOG, RoomEntry
+from shared.broker.room_log import ROOM_LOG, RoomDraft, RoomEntry
 from shared.broker.subjects import CLOSE_ROOM, CREATE_ROOM
-from shared.rooms.events import Batch
 from tests.simulation.clock import in_virtual_time
 from tests.support.logs import begin
 from tests.support.orders import close, create
@@ -19,7 +18,7 @@ from tests.support.patience import eventually
 from tests.support.rooms import listed, serve_rooms
 
 
-class SlowLog(MemoryLog[Batch, RoomEntry]):
+class SlowLog(MemoryLog[RoomDraft, RoomEntry]):
     """Answers with what was there when it was asked, later: as a fill of very many rooms does."""
 
     def __init__(self, broker: MemoryBroker) -> None:
@@ -77,7 +76,7 @@ async def test_what_is_missed_while_the_list_is_filled_is_read_again() -> None:
     await directory.stop()
 
 
-class LateLog(MemoryLog[Batch, RoomEntry]):
+class LateLog(MemoryLog[RoomDraft, RoomEntry]):
     """What is followed arrives a while after it was committed."""
 
     async def follow(self, subject: str, receive: Callable[[RoomEntry], None], on_gap: Callable[[], None]) -> Following:

@@ -33,7 +33,7 @@ class Keeper:
         self.ports: Ports = connect(self.broker)
         self.log = RoomLog(self.ports, capacity=10, snapshot_every=1000, waiting=10)
         self.executor = RoomExecutor(self.log, Rules(), lambda: NOW)
-        self.timekeeper = Timekeeper(self.ports, self.executor, lambda: NOW)
+        self.timekeeper = Timekeeper(self.ports, self.executor, lambda: NOW, self.trim)
         self.tried: list[RoomId] = []
         execute = self.executor.execute
 
@@ -42,6 +42,10 @@ class Keeper:
             return await execute(command)
 
         self.executor.execute = tried  # type: ignore[method-assign]  # to see what is tried
+
+    async def trim(self, room_id: RoomId) -> None:
+        """No log is kept too long in these tests."""
+        raise AssertionError(room_id)
 
     async def fill(self) -> None:
         """Make the rooms; one gets a snapshot of a newer fold."""

@@ -9,10 +9,9 @@ from shared.broker.memory.lease_queue import LeaseQueue
 from shared.broker.memory.stream import MemoryStream
 from shared.broker.memory.timer_queue import TimerQueue
 from shared.broker.requests import Handler
-from shared.broker.room_log import ROOM_LOG, RoomEntry
+from shared.broker.room_log import ROOM_LOG, RoomDraft, RoomEntry
 from shared.broker.subjects import LOG_STREAM, TIMER_STREAM, Endpoint
 from shared.broker.watch import Change
-from shared.rooms.events import Batch
 from shared.values.ids import GatewayId, RoomId
 from shared.values.position import NOWHERE, Position
 
@@ -79,6 +78,6 @@ class MemoryBroker:
             heard(stream, change)
 
     @property
-    def rooms(self) -> MemoryStream[Batch, RoomEntry]:
+    def rooms(self) -> MemoryStream[RoomDraft, RoomEntry]:
         """The stream of the log of rooms."""
         return self.stream(ROOM_LOG)

@@ -75,8 +75,14 @@ class MemoryLog(Generic[Draft, Item]):
         """See Log."""
         return await self.last([subject])
 
-    async def trim(self, subject: str) -> None:
+    async def trim(self, subject: str, *, before: Position | None = None) -> None:
         """See Log."""
         await asyncio.sleep(0)
         self._connection.reach()
-        self._stream.trim(subject)
+        self._stream.trim(subject, before)
+
+    async def taken(self, consumer: str) -> Position | None:
+        """See Log."""
+        await asyncio.sleep(0)
+        self._connection.reach()
+        return self._stream.consumers.get(consumer)

@@ -57,6 +57,7 @@ class MemoryStream(Generic[Draft, Item]):
         self.keys: dict[str, Position] = {}
         self.followers: list[MemoryFollower[Draft, Item]] = []
         self.position = NOWHERE  # of the newest entry
+        self.consumers: dict[str, Position] = {}  # durable ones, which tests keep: up to where each has acknowledged
         self._newest: dict[str, Item] = {}
 
     def store(self, subject: str, headers: dict[str, str], body: bytes) -> Position:
@@ -108,7 +109,10 @@ class MemoryStream(Generic[Draft, Item]):
         found = [e for name, e in self._newest.items() if any(matches(pattern, name) for pattern in patterns)]
         return sorted(found, key=lambda entry: entry.position)
 
-    def trim(self, subject: str) -> None:
-        """Delete all entries of a subject but the last."""
+    def trim(self, subject: str, before: Position | None = None) -> None:
+        """Delete all entries of a subject below `before`; without it all but the last."""
         last = self.last_of(subject)
-        self.messages = [one for one in self.messages if one.subject != subject or one.entry.position == last]
+        before = last if before is None else before
+        self.messages = [one for one in self.messages if one.subject != subject or one.entry.position >= before]
+        if last < before:
+            self._newest.pop(subject, None)

@@ -17,12 +17,13 @@ from shared.broker.nats.follower import follow
 from shared.broker.nats.replies import status
 from shared.telemetry import tracing
 from shared.values.errors import unavailable
-from shared.values.position import NOWHERE, Position
+from shared.values.position import EVERYWHERE, NOWHERE, Position
 
 SUBJECTS_AT_ONCE = 200  # newest entries asked for in one request; the server allows 1,024
 CONSUMER_BATCH = 500
 PULL_SECONDS = 5.0
-NO_MESSAGE = 10037  # JetStream API error
+NO_MESSAGE = 10037  # JetStream API errors
+NO_CONSUMER = 10014
 CONSUMER_IDLE_NANOSECONDS = 30_000_000_000
 
 
@@ -127,12 +128,27 @@ class NatsLog(Generic[Draft, Item]):
         finally:
             await subscription.unsubscribe()
 
-    async def trim(self, subject: str) -> None:
-        """See Log."""
-        body = json.dumps({"filter": subject, "keep": 1}).encode()
+    async def trim(self, subject: str, *, before: Position | None = None) -> None:
+        """See Log. A sequence of 0 would mean all entries to the server."""
+        if before is not None and before <= NOWHERE:
+            return
+        kept = {"keep": 1} if before is None else {"seq": before}
+        body = json.dumps({"filter": subject, **kept}).encode()
         answer = await self._replies.one(f"$JS.API.STREAM.PURGE.{self._stream}", body)
         if not answer.data or "error" in json.loads(answer.data):
             raise unavailable("the log")
+
+    async def taken(self, consumer: str) -> Position | None:
+        """See Log."""
+        answer = await self._replies.one(f"$JS.API.CONSUMER.INFO.{self._stream}.{consumer}", b"")
+        found: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+        if found.get("error", {}).get("err_code") == NO_CONSUMER:
+            return None
+        if "ack_floor" not in found:
+            raise unavailable("the log")
+        if not found["num_pending"] and not found["num_ack_pending"]:
+            return EVERYWHERE
+        return Position(int(found["ack_floor"]["stream_seq"]))
 
     async def _first(self, subject: str, after: Position) -> Item | None:
         """The first entry above a position. What is stored there and is no entry hides none behind it."""
