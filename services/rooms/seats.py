@@ -16,7 +16,7 @@ from shared.rooms.commands import (
 )
 from shared.rooms.events import Stamp
 from shared.rooms.model import Participant, Role, Room, json_bytes, merge_patch
-from shared.rooms.roster import Roster, Seat
+from shared.rooms.roster import GRANT_MEMORY, Roster, Seat
 from shared.values import moment, names
 from shared.values.errors import Code, Refused
 from shared.values.position import NOWHERE, Position
@@ -44,7 +44,7 @@ def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
     if roster.room is None:
         entry.room = room
         entry.add("created")
-    _check_admission(roster, command, room)
+    _check_admission(roster, command, room, context.now)
     replaced = roster.of_device(command.caller.agent_id, command.device_id)
     # A device that replaces its own participant needs no further seat, even in a room with more participants than seats.
     if replaced is None and len(roster.seats) >= room.max_participants:
@@ -72,7 +72,7 @@ def _room_to_join(roster: Roster, command: AddParticipant, context: Context) -> 
     return new_room(create, context)
 
 
-def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> None:
+def _check_admission(roster: Roster, command: AddParticipant, room: Room, now: float) -> None:
     """Raises Refused unless the caller may join now. Does not check whether there is a free seat."""
     grant = command.grant
     if grant is not None and (grant.room_id != command.room_id or grant.agent_id != command.caller.agent_id):
@@ -85,6 +85,8 @@ def _check_admission(roster: Roster, command: AddParticipant, room: Room) -> Non
         raise Refused(Code.FORBIDDEN, "your token does not allow joining this room")
     if grant is not None and grant.key in roster.grants:
         raise Refused(Code.FORBIDDEN, "the join token has been used")
+    if grant is not None and len(roster.grants) >= GRANT_MEMORY and roster.used_grants(now) >= GRANT_MEMORY:
+        raise Refused(Code.UNAVAILABLE, "too many join tokens were used in this room; try again later")
     if command.participant_id in roster.operations:
         raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
 

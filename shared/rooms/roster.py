@@ -26,6 +26,7 @@ SNAPSHOT_FOLD: Final = 1
 
 OPERATION_MEMORY_SECONDS = 60.0
 GRANT_MEMORY_SECONDS = 60.0  # after a token's end, since auth's and rooms' clocks differ and a join may be under way
+GRANT_MEMORY = 5000  # used join tokens that are still valid; rooms refuses another one, since none may be forgotten
 OPERATION_MEMORY = 2000  # operations at most; a busier room forgets them before `OPERATION_MEMORY_SECONDS`
 DEPARTED_SECONDS = 600.0  # how long a session that comes back is told why its participant left
 DEPARTED_MEMORY = 1000
@@ -254,6 +255,10 @@ class Roster(RosterState):
                 self.grants[entry.stamp.grant] = entry.stamp.grant_until
             else:
                 self.grants.pop(entry.stamp.grant, None)
+
+    def used_grants(self, now: float) -> int:
+        """How many used join tokens must be remembered still."""
+        return sum(until > now - GRANT_MEMORY_SECONDS for until in self.grants.values())
 
     def of_session(self, session: SessionKey) -> Seat | None:
         """The seat a session holds, if it is in the room."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.rooms.roster import GRANT_MEMORY
 from shared.values.errors import Code
 from tests.support.orders import NOW, OWNER, ROOM, LoggedRoom, caller, close, create, grant, join, leave
 from tests.unit.test_room import refusal
@@ -103,6 +104,20 @@ def test_a_used_grant_is_remembered_beyond_its_end() -> None:
     room.now = NOW + 62
     room.do(join("carol", grant=grant("carol", key="k2", until=int(NOW) + 120)))
     assert refusal(room, join("bob", n=2, grant=grant("bob"))).code is Code.FORBIDDEN
+
+
+def test_used_grants_have_a_bound() -> None:
+    """None may be forgotten while it is valid, so one too many waits until another is over; who has none is let in."""
+    room = LoggedRoom(create(), join("bob", grant=grant("bob", until=int(NOW) + 10)))
+    valid = {f"k-{n}": int(NOW) + 1000 for n in range(GRANT_MEMORY - 1)}
+    room.fold.grants = room.fold.grants | valid
+    full = refusal(room, join("carol", grant=grant("carol", key="new", until=int(NOW) + 1000)))
+    assert (full.code, full.retryable) == (Code.UNAVAILABLE, True)
+    room.do(join("carol"))
+    room.do(leave("p_carol_1"))
+    room.now = NOW + 71
+    room.do(join("carol", n=2, grant=grant("carol", key="new", until=int(NOW) + 1000)))
+    assert len(room.fold.grants) == GRANT_MEMORY
 
 
 def test_no_role_by_grant_makes_an_owner() -> None:
