@@ -29,8 +29,9 @@ def main() -> int:
                 break
     seconds = time.perf_counter() - started
     steps, turns = sum(one.steps for one in runs), sum(one.turns for one in runs)
+    trims = sum(one.trims for one in runs)
     _say(
-        f"{len(runs)} runs, {sum(bool(one.wrong) for one in runs)} failed; {steps} steps, {steps / seconds:.0f} a second; "
+        f"{len(runs)} runs, {sum(bool(one.wrong) for one in runs)} failed; {trims} trims; {steps} steps, {steps / seconds:.0f} a second; "
         f"{turns / seconds:.0f} turns of the loop a second; {sum(one.virtual_seconds for one in runs):.0f} s of virtual time "
         f"in {seconds:.1f} s; the last: {runs[-1].digest}"
     )

@@ -11,7 +11,9 @@ from shared.values.ids import RoomId
 from tests.simulation.client import Client
 from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
+from tests.simulation.trims import check_trims
 from tests.support.invariants import check_entries
+from tests.support.stored import events_of
 
 MAYBE = frozenset({UNKNOWN, "unavailable"})
 AGAIN = " again"  # appended to the name in a join that is asked once more
@@ -59,11 +61,12 @@ class History:
 def check(cluster: Cluster, ledger: Ledger, clients: list[Client]) -> Iterator[str]:
     """A sentence for each thing that is wrong."""
     histories: dict[str, History] = {}
-    for message in cluster.broker.rooms.messages:
+    written = cluster.broker.traced.written
+    for message in written:
         room_id = message.entry.room_id
         if room_id not in histories:
-            entries = [one.entry for one in cluster.broker.rooms.messages if one.entry.room_id == room_id]
-            events = [entry.entry() for entry in entries if isinstance(entry, StoredEvents)]
+            entries = events_of(one.entry for one in written if one.entry.room_id == room_id)
+            events = [entry for entry in entries if entry.checkpoint is None]
             try:
                 histories[room_id] = History(room_id, check_entries(room_id, events))
             except AssertionError as error:
@@ -79,6 +82,7 @@ def check(cluster: Cluster, ledger: Ledger, clients: list[Client]) -> Iterator[s
     for history in histories.values():
         yield from _turns(history, ledger)
     yield from _signals(histories, ledger)
+    yield from check_trims(cluster.broker)
 
 
 def _rests(client: Client) -> Iterator[str]:

@@ -53,7 +53,15 @@ class Cluster:
         self.auth_handlers: AuthHandlers | None = None
         random.seed(network.chance.random())  # a drain spreads its clients by it
         # Read settings once: that costs more than all the rest of a gateway's start here.
-        self._rooms_settings = RoomsSettings(mode="development", snapshot_every=7, empty_room_seconds=120)
+        self._rooms_settings = RoomsSettings(
+            mode="development",
+            snapshot_every=7,
+            empty_room_seconds=120,
+            log_bytes=12_000,
+            log_seconds=60,
+            log_kept_seconds=20,
+            closed_log_seconds=20,
+        )
         self._gateway_settings = GatewaySettings(mode="development")
         self._auth_settings = AuthSettings(mode="development")
 

@@ -28,6 +28,7 @@ def agree(seed: int) -> None:
     assert not one.wrong, (
         f"seed {seed}: {one.wrong[0]}\nrepeat with: python -m tests.simulation --seed {seed} --verbose"
     )
+    assert one.trims, f"seed {seed}: no log was trimmed"
 
 
 def test_a_seed_says_it_all() -> None:

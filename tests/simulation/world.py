@@ -47,6 +47,7 @@ class Run:
     digest: str
     steps: int
     turns: int
+    trims: int
     virtual_seconds: float
     seconds: float
 
@@ -146,7 +147,16 @@ def run(seed: int, steps: int = STEPS, tell: Callable[[str], None] | None = None
             wrong, digest = list(world.network.wrong), world.network.digest
         finally:
             _end(loop)
-    return Run(seed, wrong, digest, world.steps, loop.turns, loop.now, time.perf_counter() - started)
+    return Run(
+        seed,
+        wrong,
+        digest,
+        world.steps,
+        loop.turns,
+        world.cluster.broker.traced.trims,
+        loop.now,
+        time.perf_counter() - started,
+    )
 
 
 def _end(loop: VirtualLoop) -> None:
