@@ -26,12 +26,14 @@ class Taken:
         self._path = path
         self._last: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
 
-    def is_new(self, event: dict[str, Any]) -> bool:
+    def is_new(self, event: dict[str, Any], *, ends: bool = False) -> bool:
         room_id, _, revision = event["id"].rpartition(":")
         last = self._last.get(room_id, 0)
         if event["type"] == "agentlink.room.snapshot":
-            return int(revision) > last  # the whole room as of there: in place of changes that are gone from the log
-        if int(revision) > last + 1:
+            return (
+                int(revision) > last
+            )  # the whole room as of there: in place of changes that were trimmed from the log
+        if int(revision) > last + 1 and not ends:  # the end of a room is told, whatever is left of its log
             raise HoleError(f"{event['id']} came after revision {last}")
         return int(revision) > last  # otherwise a repeat: delivered again because its acknowledgement got lost
 
@@ -53,8 +55,10 @@ async def follow(url: str, password: str, name: str, taken: Taken, take: Callabl
                 (message,) = await consumer.fetch(1, timeout=30)
             except nats.errors.TimeoutError:
                 continue  # nothing happened
-            for event in json.loads(message.data):
-                if taken.is_new(event):
+            batch = json.loads(message.data)
+            ends = batch[-1]["type"] == "agentlink.room.closed"
+            for event in batch:
+                if taken.is_new(event, ends=ends):
                     take(event)
                     taken.add(event)
             await message.ack_sync()

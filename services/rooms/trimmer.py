@@ -176,7 +176,7 @@ class Trimmer:
         await self._folding.apply(Roster(room_id, self._log.incarnation), found[0].entry())
         await self._log.trim(subject, before=mark.position)
         TRIMS.labels("deleted").inc()
-        log.info("a room's log was trimmed", room_id=room_id, first=mark.position, before=extent.first)
+        log.debug("a room's log was trimmed", room_id=room_id, first=mark.position, before=extent.first)
 
     async def _delete_states(self, room_id: RoomId, mark: Mark) -> None:
         """Delete the states of snapshots that are gone, and of those that never came to be."""

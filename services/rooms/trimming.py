@@ -1,7 +1,8 @@
 """When a room's log is trimmed, and up to where (docs/adr/0019). Pure.
 
 A trim has two steps. A snapshot goes to the end of the log. When it has been there for `kept_seconds`, all entries before
-it are deleted. So nothing younger than that is ever deleted, and a trim that was interrupted goes on by itself.
+it are deleted. So nothing younger than that is ever deleted, and a trim that was interrupted goes on by itself. Of a room
+that has been closed for `closed_seconds` both steps are done at once.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from shared.rooms.roster import Entry, Roster, Snapshot
 from shared.values import moment
 from shared.values.position import NOWHERE, Position
 
-END_BYTES = 4096  # a closed room's last entry that is larger is replaced by a snapshot, since it stays for ever
 STATE_BYTES = 900_000  # of a private state; a message to the broker may have 1 MiB
 CONSUMER_SECONDS = 30.0  # between looks at a consumer that is behind
 
@@ -36,7 +36,7 @@ class Limits:
 class Mark:
     """An entry that nothing before it is needed for: a snapshot, or the close of a room, which has no `state`.
 
-    `at` is its time in Unix seconds, and `state` the position of a snapshot's private state.
+    Those before it are older than `at` (Unix seconds). `state` is the position of a snapshot's private state.
     """
 
     position: Position
@@ -56,7 +56,6 @@ class Extent:
     size: int = 0
     since: float | None = None
     mark: Mark | None = None
-    mark_size: int = 0
     closed: bool = False
 
     def take(self, entry: Entry, size: int) -> None:
@@ -67,8 +66,10 @@ class Extent:
         at = moment.unix(event.time)
         if entry.checkpoint is not None or self.closed:
             self._at(entry.sequence)
+            if self.closed and self.mark is not None and self.mark.state is None:
+                at = self.mark.at  # the snapshot after the close of the room is as old as that
             self.mark = Mark(entry.sequence, at, entry.checkpoint.state if entry.checkpoint else None)
-            self.mark_size, self.size, self.since = size, 0, None
+            self.size, self.since = 0, None
         else:
             self.since = at if self.since is None else self.since
             self.take_change(entry.sequence, size)
@@ -82,11 +83,6 @@ class Extent:
     def _at(self, position: Position) -> None:
         self.first = self.first or position
         self.newest = position
-
-    @property
-    def ends_large(self) -> bool:
-        """Whether the room ends with an entry that is too large to be kept for ever."""
-        return self.closed and self.mark is not None and self.mark.state is None and self.mark_size > END_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +111,14 @@ def next_step(log: Extent, limits: Limits, now: float, taken: Position) -> Write
     mark = log.mark
     if log.closed and not limits.closed_seconds:
         return Wait()
-    if mark is not None and (log.first < mark.position or log.ends_large):
+    if mark is not None and (log.first < mark.position or mark.state is None):
         ripe = mark.at + (limits.closed_seconds if log.closed else limits.kept_seconds)
         late = ripe + limits.consumer_seconds
         if now < ripe:
             return Wait(ripe)
         if taken < mark.position and now < late:
             return Wait(min(late, now + CONSUMER_SECONDS))
-        return Write(aged=True) if log.ends_large else Delete(mark)
+        return Write(aged=True) if mark.state is None else Delete(mark)
     if log.closed or log.since is None:
         return Wait()
     if limits.seconds and now >= log.since + limits.seconds:

@@ -52,9 +52,9 @@ def followed(system: System, gateway: int = 0) -> RoomFeed:
     return system.gateways[gateway].context.feeds._rooms[RoomId("voice-1")]
 
 
-async def pair(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, Client, Lossy]:
+async def pair(system: System, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Client, Client, Lossy]:
     """Alice behind a gateway that may lose something, Bob behind another one."""
-    await system.start(gateways=2, message_rate=10_000, message_burst=10_000)
+    await system.start(gateways=2, message_rate=10_000, message_burst=10_000, **settings)
     lossy = Lossy(monkeypatch, system.ports[2].room_log)
     alice, bob = await system.agent("alice"), await system.agent("bob", gateway=1)
     await alice.join("voice-1")

@@ -2,11 +2,8 @@
 
 from dataclasses import replace
 
-import pytest
-
 from services.rooms.trimming import (
     CONSUMER_SECONDS,
-    END_BYTES,
     Delete,
     Extent,
     Limits,
@@ -25,9 +22,9 @@ from tests.support.trimmed import snapshot_of
 LIMITS = Limits(size=1000, seconds=3600, kept_seconds=60, closed_seconds=30, consumer_seconds=600)
 MARK = Mark(Position(5), NOW, Position(4))
 CHANGES = Extent(first=Position(1), newest=Position(3), size=999, since=NOW)
-MARKED = Extent(first=Position(1), newest=Position(5), mark=MARK, mark_size=300)
+MARKED = Extent(first=Position(1), newest=Position(5), mark=MARK)
 TRIMMED = replace(MARKED, first=Position(5))
-CLOSED = Extent(first=Position(1), newest=Position(5), mark=Mark(Position(5), NOW), mark_size=300, closed=True)
+CLOSED = Extent(first=Position(1), newest=Position(5), mark=Mark(Position(5), NOW), closed=True)
 
 
 def step(log: Extent, after: float = 0.0, taken: int = EVERYWHERE, limits: Limits = LIMITS) -> Write | Delete | Wait:
@@ -73,22 +70,15 @@ def test_consumers_are_waited_for_so_long_and_no_longer() -> None:
 
 
 def test_a_closed_room_keeps_its_end() -> None:
-    """After its own time; nothing is written for it if its last entry is small, and there is nothing to do afterwards."""
+    """After its own time a snapshot of it is written and the rest is deleted at once; then there is nothing to do."""
     assert step(CLOSED, 29) == Wait(NOW + 30)
-    assert step(CLOSED, 30) == Delete(Mark(Position(5), NOW))
-    assert step(replace(CLOSED, first=Position(5)), 10**9) == Wait()
+    assert step(CLOSED, 30) == Write(aged=True)
+    assert step(replace(CLOSED, first=Position(5)), 30) == Write(aged=True)
+    end = Mark(Position(7), NOW, Position(6))
+    ended = replace(CLOSED, newest=Position(7), mark=end)
+    assert step(ended, 30) == Delete(end)
+    assert step(replace(ended, first=Position(7)), 10**9) == Wait()
     assert step(CLOSED, 10**9, limits=replace(LIMITS, closed_seconds=0)) == Wait()
-
-
-@pytest.mark.parametrize("first", [1, 5])
-def test_a_large_end_is_replaced(first: int) -> None:
-    """An entry in which many leave at once would stay for ever: a snapshot of the closed room takes its place."""
-    large = replace(CLOSED, first=Position(first), mark_size=END_BYTES + 1)
-    assert step(large, 29) == Wait(NOW + 30)
-    assert step(large, 30) == Write(aged=True)
-    after = replace(large, first=Position(5), newest=Position(7), mark=Mark(Position(7), NOW + 30, Position(6)))
-    assert step(after, 59) == Wait(NOW + 60)
-    assert step(after, 60) == Delete(Mark(Position(7), NOW + 30, Position(6)))
 
 
 def extent(*entries: Entry, size: int = 100) -> Extent:
@@ -105,7 +95,7 @@ def test_what_a_log_consists_of() -> None:
     assert extent(one, two) == Extent(first=Position(1), newest=Position(2), size=200, since=NOW)
     snapshot = Entry(Position(9), [snapshot_of(room.fold, 8)], Stamp(""))
     mark = Mark(Position(9), NOW + 3600, Position(8))
-    marked = Extent(first=Position(1), newest=Position(9), mark=mark, mark_size=100)
+    marked = Extent(first=Position(1), newest=Position(9), mark=mark)
     assert extent(one, two, snapshot) == marked
     unread = Entry(Position(10), [], Stamp(""))
     room.now += 5000
@@ -116,7 +106,7 @@ def test_what_a_log_consists_of() -> None:
 
 
 def test_the_close_of_a_room_is_a_mark() -> None:
-    """It has no state, and is the newest mark also behind a snapshot; a snapshot of a closed room says so too."""
+    """It has no state, and is the newest mark also behind a snapshot. The snapshot that follows it is as old as it."""
     room = LoggedRoom(create(), join("a"))
     snapshot = Entry(Position(3), [snapshot_of(room.fold, 2)], Stamp(""))
     room.do(close())
@@ -125,7 +115,8 @@ def test_the_close_of_a_room_is_a_mark() -> None:
     assert (found.closed, found.mark, found.first) == (True, Mark(Position(4), NOW), 1)
     after = Entry(Position(6), [snapshot_of(room.fold, 5)], Stamp(""))
     found.take(after, 100)
-    assert (found.closed, found.mark) == (True, Mark(Position(6), NOW + 3600, Position(5)))
+    assert (found.closed, found.mark) == (True, Mark(Position(6), NOW, Position(5)))
+    assert extent(after).mark == Mark(Position(6), NOW + 3600, Position(5))
 
 
 def test_the_state_has_all_that_is_decided_on() -> None:
