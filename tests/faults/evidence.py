@@ -35,8 +35,8 @@ async def of_missed_signals(
             f"  {sent.marker} was sent at {sent.asked.began:.2f} by {sent.sender}, ok at {sent.asked.replied or 0:.2f}",
             f"  connections of {receiver.name}, who missed it: {receiver.link.told(*around)}",
             f"  connections of {sender.name}, who sent it: {sender.link.told(*around)}",
-            "  the sender's seat in the log: " + await _moves(ports, room_id, sent.sender),
-            "  the receiver's seat in the log: " + await _moves(ports, room_id, sent.to),
+            "  the sender's seat in the log: " + await _moves(ports, ledger, room_id, sent.sender),
+            "  the receiver's seat in the log: " + await _moves(ports, ledger, room_id, sent.to),
         ]
     return found
 
@@ -52,9 +52,9 @@ async def _unheard(ports: Ports, ledger: Ledger, room_id: str, stay: str) -> lis
     ]
 
 
-async def _moves(ports: Ports, room_id: str, stay: str) -> str:
+async def _moves(ports: Ports, ledger: Ledger, room_id: str, stay: str) -> str:
     """Every entry that says where a participant is."""
-    log = await History.read(ports, room_id)
+    log = await History.read(ports, room_id, ledger.recorded.get(room_id, {}))
     return "; ".join(
         f"{entry.sequence} {entry.events[0].time[11:]} {entry.events[0].type} on {entry.stamp.gateway} epoch {entry.stamp.epoch}"
         for entry in log.entries

@@ -1,8 +1,9 @@
 """A room's log, read to the end: what happened to whom at which position, and what the room was at each of them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from shared.broker.ports import Ports
@@ -32,11 +33,12 @@ class Fact:
 
 
 class History:
-    """One room. `broken` says what its log must never be."""
+    """One room, by its changes. `broken` says what its log must never be. `trims` counts snapshots among the changes."""
 
-    def __init__(self, room_id: str, entries: list[Entry]) -> None:
+    def __init__(self, room_id: str, stored: Sequence[Entry]) -> None:
         self.room_id = room_id
-        self.entries = entries
+        self.entries = entries = [entry for entry in stored if entry.checkpoint is None]
+        self.trims = len(stored) - len(entries)
         self.broken: str | None = None
         self.joined: dict[str, Fact] = {}
         self.left: dict[str, Fact] = {}
@@ -66,9 +68,12 @@ class History:
             self.marks.setdefault(mark, fact)
 
     @classmethod
-    async def read(cls, ports: Ports, room_id: str) -> "History":
-        """The whole log as it is now. A broker that cannot answer is asked again."""
-        entries: list[Entry] = []
+    async def read(cls, ports: Ports, room_id: str, recorded: Mapping[int, Entry] = MappingProxyType({})) -> "History":
+        """The whole log as it is now, with what was recorded of it before it was trimmed.
+
+        A broker that cannot answer is asked again.
+        """
+        entries = dict(recorded)
         refusals, after = 0, NOWHERE
         while True:
             try:
@@ -79,10 +84,10 @@ class History:
                     raise
                 await asyncio.sleep(0.1)
                 continue
-            entries += events_of(page)
+            entries |= {entry.sequence: entry for entry in events_of(page)}
             after = page[-1].position if page else after
             if len(page) < PAGE:
-                return cls(room_id, entries)
+                return cls(room_id, [entries[position] for position in sorted(entries)])
 
     @property
     def seats(self) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from shared.rooms.roster import Entry
 from tests.support.client import Message
 
 SIGNALS = ("offer", "answer", "candidate")
@@ -93,6 +94,7 @@ class Ledger:
     rooms: set[str] = field(default_factory=set)
     known: dict[str, int] = field(default_factory=dict)  # room -> highest position anybody has seen
     unrecovered: dict[str, float] = field(default_factory=dict)  # stay -> when its room came anew, signals lost
+    recorded: dict[str, dict[int, Entry]] = field(default_factory=dict)  # of logs that are trimmed: room -> by position
 
     def note(self, asked: Asked) -> None:
         """A request is made."""

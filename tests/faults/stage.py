@@ -8,6 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from services.launcher.embedded_nats import EmbeddedNats
+from shared.broker.ports import Ports
+from shared.broker.room_log import RoomEntry, StoredEvents
+from shared.broker.subjects import ALL_EVENTS
 from tests.faults.evidence import of_missed_signals
 from tests.faults.figures import Row, spread
 from tests.faults.fleet import CURRENT, HOST, Fleet, Release, Server
@@ -48,6 +51,19 @@ class Stage:
         return findings
 
 
+async def record(ports: Ports, ledger: Ledger) -> None:
+    """Remember every entry of rooms' logs from now on, for as long as this connection lives."""
+
+    def take(stored: RoomEntry) -> None:
+        if isinstance(stored, StoredEvents):
+            ledger.recorded.setdefault(stored.room_id, {})[stored.position] = stored.entry()
+
+    def missed() -> None:
+        ledger.wrong.append("the recorder of changes may have missed some")
+
+    await ports.room_log.follow(ALL_EVENTS, take, missed)
+
+
 @asynccontextmanager
 async def stage(
     nats: Server | Path,
@@ -61,8 +77,12 @@ async def stage(
     settings: Mapping[str, str] = MappingProxyType({}),
     host: str = HOST,
     hosts: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    recorded: bool = False,
 ) -> AsyncIterator[Stage]:
-    """Everything started, on this NATS or on one with its data in this folder; everything gone at the end."""
+    """Everything started, on this NATS or on one with its data in this folder; everything gone at the end.
+
+    `recorded`: rooms' logs are trimmed, so every change is remembered when it happens, to be looked at in the end.
+    """
     server = EmbeddedNats(nats / "nats") if isinstance(nats, Path) else nats
     fleet = Fleet(server, {**size.settings, **settings}, gateways=gateways, rooms=rooms, auths=auths, host=host)
     fleet.hosts |= hosts
@@ -70,6 +90,8 @@ async def stage(
     load = Load(ledger, chance, fleet.urls)
     try:
         await fleet.start(release)
+        if recorded:
+            await record(await fleet.ports(), ledger)
         yield Stage(fleet, load, ledger, chance)
     finally:
         await load.close()

@@ -20,6 +20,11 @@ from tests.upgrade.release import NoHistory, release_before, required
 
 FAULT = "rolling upgrade from {} to {}, back, and again; code and log, under load"
 SNAPSHOT_EVERY = "5"  # entries of a room: each release must meet snapshots of the other one
+TRIMMED = {
+    "LOG_BYTES": "6000",
+    "LOG_SECONDS": "4",
+    "LOG_KEPT_SECONDS": "2",
+}  # the release before goes on from snapshots
 SNAPSHOT_SECONDS = 20.0  # in which every room is changed often enough, by far
 BEHIND = ("rooms-0", "rooms-1", "auth-0", "auth-1")
 
@@ -36,12 +41,17 @@ async def upgrade(folder: Path, size: Size, chance: random.Random) -> Row:
         row.skipped = str(missing)
         return row
     nats = EmbeddedNats(folder / "nats")
-    settings = {**size.patient, "DRAIN_SECONDS": "3", "SNAPSHOT_EVERY": SNAPSHOT_EVERY}
-    async with stage(nats, size, chance, auths=2, release=before, settings=settings) as s:
+    settings = {**size.patient, "DRAIN_SECONDS": "3", "SNAPSHOT_EVERY": SNAPSHOT_EVERY, **TRIMMED}
+    async with stage(nats, size, chance, auths=2, release=before, settings=settings, recorded=True) as s:
         await live(s, size)
         await _play(row, s, Change(row, s, 2 * size.pause, (past.version, before)))
         await s.load.rest()
         await nobody_put_out(row, s)
+        logs = (await histories(await s.fleet.ports(), s.ledger)).values()
+        row.saw(
+            f"{sum(log.trims for log in logs)} snapshots in the logs of {len(logs)} rooms, which were trimmed there"
+        )
+        row.expect(all(log.trims for log in logs), "the log of a room was not trimmed")
     return row
 
 

@@ -55,7 +55,8 @@ class Findings:
 
 async def histories(ports: Ports, ledger: Ledger) -> dict[str, History]:
     """The logs of all rooms the callers were in or asked for."""
-    return {room_id: await History.read(ports, room_id) for room_id in sorted(ledger.rooms)}
+    recorded = ledger.recorded
+    return {room_id: await History.read(ports, room_id, recorded.get(room_id, {})) for room_id in sorted(ledger.rooms)}
 
 
 async def settled(
