@@ -12,6 +12,7 @@ from tests.faults.setups import setups
 from tests.faults.silence import stuck, vanished
 from tests.faults.stage import Scenario
 from tests.faults.stops import stops
+from tests.faults.trims import trims
 from tests.faults.upgrade import upgrade
 
 ROWS: dict[str, Scenario] = {
@@ -31,4 +32,5 @@ ROWS: dict[str, Scenario] = {
     "frozen-gateway": frozen_gateway,
     "clocks": clocks,
     "stops": stops,
+    "trims": trims,
 }

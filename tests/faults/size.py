@@ -28,6 +28,7 @@ class Size:
     grace: float = 6.0
     lease: float = 4.0
     ping: float = 10.0
+    kept: float = 12.0  # for which logs that one client fills are kept
 
     @property
     def patient(self) -> dict[str, str]:
@@ -71,4 +72,5 @@ SHORT = Size(
     grace=4.0,
     lease=2.0,
     ping=2.0,
+    kept=3.0,
 )

@@ -54,7 +54,8 @@ class Sight:
             return
         own = message["type"] == "user_left" and message["participantId"] == view.own
         assert not (own and message["reason"] == "timeout") or room_id in self.returning, "it was here all the time"
-        closing = own and message["reason"] == "room_closed" and message["cursor"].count(".") == PARTS  # there is more
+        more = message["cursor"].count(".") == PARTS or "~" in message["cursor"]  # of its entry; `~`: it was found late
+        closing = own and message["reason"] == "room_closed" and more
         if not own or closing or room_id not in self.returning:
             view.take(message)  # a participation that ended meanwhile is told alone, without the pushes before it
         self.cursors[room_id] = message["cursor"]
