@@ -129,6 +129,12 @@ async def test_an_observer_reads_the_durable_log(server: Server) -> None:
         ("observer", "subscribe", "_INBOX.gateway.>"),
         ("rooms", "subscribe", "agentlink.room.*.signal.*"),
         ("rooms", "subscribe", "agentlink.room.>"),
+        # the private half of a snapshot is for rooms only
+        ("observer", "subscribe", "agentlink.room.*.state"),
+        ("observer", "publish", "agentlink.log.room-a.state"),
+        ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS.x.agentlink.log.*.state"),
+        ("gateway", "publish", "agentlink.log.room-a.state"),
+        ("auth", "publish", "agentlink.log.room-a.state"),
         # core subscribers of the log also see what the stream refused
         ("observer", "subscribe", "agentlink.log.*.event"),
         ("gateway", "subscribe", "agentlink.log.>"),

@@ -12,17 +12,15 @@ from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.ports import connect
-from shared.broker.subjects import RESUME_PARTICIPANT, event_log
+from shared.broker.subjects import RESUME_PARTICIPANT
 from shared.rooms.model import RoomSettings
 from shared.rooms.timers import GraceEnds, RoomEnds
 from shared.values.errors import unavailable
-from shared.values.ids import RoomId
 from tests.simulation.clock import in_virtual_time
 from tests.support import orders
 from tests.support.absence import G1, G2, drop, resume
 from tests.support.away import ROOM, Away, came, until_resumed
 from tests.support.broker_kind import on_both, on_nats
-from tests.support.patience import eventually_async
 from tests.support.sdp import offer
 from tests.support.services import AnyClient, Services
 from tests.support.system import System
@@ -173,28 +171,6 @@ async def test_a_room_that_stays_empty(virtual: VirtualSystem) -> None:
     for room in ("left", "never"):
         assert (await alice.ask("join_room", roomId=room))["code"] == "room_closed"
     await alice.silence("room_closed", seconds=120)
-
-
-async def test_a_room_that_closed_long_ago(system: System) -> None:
-    """Its log goes but for the end, so that its id stays taken, for replicas that never knew it too; no list shows it."""
-    await system.start(closed_log_seconds=0.3)
-    alice = await system.agent("alice")
-    await alice.join("old")
-    for n in range(5):
-        await alice.ask("update_self", name=f"Alice {n}")
-    await system.rest("DELETE", "/old")
-    log = system.ports[0].room_log
-
-    async def trimmed() -> bool:
-        return len(await log.read(event_log(RoomId("old")), limit=10)) == 1
-
-    await eventually_async(trimmed, "only the end is left")
-    await system.start_rooms()
-    for _ in range(4):  # both replicas answer
-        assert (await alice.ask("join_room", roomId="old"))["code"] == "room_closed"
-        taken = await system.rest("POST", "", name="New", type="voice", roomId="old")
-        assert (taken.status_code, taken.json()["code"]) == (409, "room_exists")
-        assert (await system.rest("GET", "")).json()["rooms"] == []
 
 
 # -- replicas of rooms that are behind ---------------------------------------------------------------------------------
