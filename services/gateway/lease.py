@@ -24,6 +24,7 @@ log = structlog.get_logger()
 RENEW = 2 / 8
 PATIENCE = 1.5 / 8
 FENCE = 5 / 8
+RENEW_SECONDS = 4.0  # at most, however long the lease is: rooms waits so long for leases that the broker lost
 
 
 class Lease:
@@ -76,7 +77,7 @@ class Lease:
     async def _keep(self, held: HeldLease) -> None:
         renewed = True
         while self.held:
-            await asyncio.sleep(self._seconds * RENEW if renewed else pauses.BROKER)
+            await asyncio.sleep(min(self._seconds * RENEW, RENEW_SECONDS) if renewed else pauses.BROKER)
             if not self.held:
                 break
             before, renewed = renewed, await self._renew(held)

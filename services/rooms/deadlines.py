@@ -5,11 +5,11 @@ Each rule looks at the room as it is now. A timer that comes too early, too late
 
 from dataclasses import dataclass
 
-from services.rooms.decision import Context, Decision, EntryBuilder, Rule
-from shared.rooms.events import Stamp
+from services.rooms.decision import Context, Decision, EntryBuilder, Rule, Rules
+from shared.rooms.events import RoomEvent, Stamp
 from shared.rooms.model import Room
 from shared.rooms.roster import Roster
-from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds
+from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
 from shared.values import moment
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 
@@ -23,6 +23,42 @@ class GatewayLost:
 
     room_id: RoomId
     gateway: GatewayId
+
+
+@dataclass(frozen=True, slots=True)
+class ClocksLost:
+    """The timers of this room may be lost."""
+
+    room_id: RoomId
+
+
+def clocks_lost(roster: Roster, lost: ClocksLost, context: Context) -> Decision:
+    """Arm every timer that the room needs as it is now. Who is away gets a fresh grace time."""
+    decision = Decision(Stamp(f"clocks:{lost.room_id}"))
+    room, timers = roster.room, decision.timers
+    if room is None or roster.closed is not None:
+        return decision
+    for seat in roster.seats.values():
+        if seat.participant.connection == "reconnecting":
+            timers.append(grace(lost.room_id, seat.participant.id, seat.epoch, context))
+    if roster.started_at is not None and (end := end_of(room, moment.unix(roster.started_at))) is not None:
+        timers.append(RoomEnds(due=end, room_id=lost.room_id))
+    if not roster.seats and context.rules.empty_room_seconds:
+        since = moment.unix(roster.empty_since or room.created_at)
+        timers.append(RoomEmpty(due=since + context.rules.empty_room_seconds, room_id=lost.room_id))
+    return decision
+
+
+def clocks_of_silent(newest: RoomEvent, rules: Rules) -> list[Timer] | None:
+    """The timers of a room with nobody in it, by its newest event alone; None when the room has to be folded."""
+    room, at = newest.change.room, moment.unix(newest.time)
+    if newest.closes:
+        kept = rules.closed_log_seconds
+        return [LogKept(due=at + kept, room_id=room.room_id)] if kept else []
+    if room.participant_count or room.settings.max_duration is not None or newest.checkpoint is not None:
+        return None
+    # The rule looks since when it is empty, and arms what is left.
+    return [RoomEmpty(due=at + rules.empty_room_seconds, room_id=room.room_id)] if rules.empty_room_seconds else []
 
 
 def gateway_lost(roster: Roster, lost: GatewayLost, context: Context) -> Decision:
@@ -121,6 +157,7 @@ def clocks(roster: Roster, decision: Decision, context: Context) -> None:
 
 
 RULES = (
+    Rule(ClocksLost, clocks_lost, "ClocksLost"),
     Rule(GatewayLost, gateway_lost, "GatewayLost"),
     Rule(GraceEnds, grace_ends, "GraceEnds"),
     Rule(RoomEnds, room_ends, "RoomEnds"),

@@ -34,21 +34,24 @@ class RoomExecutor:
     ) -> None:
         self._log = log
         self._admission = admission or Admission()
-        self._rules = rules
+        self.rules = rules
         self._clock = clock
         self._trimmer = trimmer
 
-    async def execute(self, command: RoomInput) -> Roster:
+    async def execute(self, command: RoomInput, *, newest: bool = False) -> Roster:
         """Execute a command. The append is the change. Returns the room after it.
 
-        Raises Refused, which is decided on the newest state.
+        With `newest` the first decision is made on the newest state too: its timers are armed even if it loses, and then
+        replace those of the same name. Raises Refused, which is decided on the newest state.
         """
         async with self._log.turn(command.room_id):
             roster = await self._log.load(command.room_id)
+            if newest:
+                await self._log.refresh(roster)
             attempts = 0
             while True:
                 try:
-                    decision = decide(roster, command, Context(self._clock(), self._rules))
+                    decision = decide(roster, command, Context(self._clock(), self.rules))
                 except Refused:
                     if await self._log.refresh(roster):
                         continue  # the state was not the newest: decide again

@@ -154,6 +154,10 @@ class RoomLog:
         self._folds.pop(room_id, None)
         self._since_snapshot.pop(room_id, None)
 
+    def forget_notes(self) -> None:
+        """The broker lost the notes: each is stored again when it is needed."""
+        self._noted.clear()
+
     async def refresh(self, fold: Roster) -> bool:
         """Apply everything appended before this call. Returns whether there was anything. Raises Refused.
 

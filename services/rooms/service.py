@@ -1,8 +1,10 @@
 """Composes rooms from its settings and ports: log, directory, timekeeper, trimmer, handlers."""
 
+import os
 from collections.abc import Callable
 
 from services.rooms.admission import Admission
+from services.rooms.clocks import Clocks
 from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
@@ -20,9 +22,11 @@ DESCRIPTION = "Owns membership and capacity; the only writer of room events."
 
 
 class Rooms:
-    """One replica of rooms. `clock` gives Unix seconds."""
+    """One replica of rooms. `clock` gives Unix seconds, `chance(n)` n random bytes."""
 
-    def __init__(self, settings: RoomsSettings, ports: Ports, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: RoomsSettings, ports: Ports, clock: Callable[[], float], chance: Callable[[int], bytes]
+    ) -> None:
         self.log = RoomLog(
             ports,
             capacity=settings.cached_rooms,
@@ -35,6 +39,7 @@ class Rooms:
         executor = RoomExecutor(self.log, settings.rules(), clock, admission, self.trimmer)
         self.directory = Directory(ports.room_log)
         self.timekeeper = Timekeeper(ports, executor, clock, self.trimmer.look)
+        self.clocks = Clocks(ports, executor, self.log, clock, chance)
         self.handlers = RoomsHandlers(executor, self.directory)
         self._requests = ports.requests
 
@@ -45,6 +50,7 @@ class Rooms:
         endpoints = [*self.handlers.endpoints(), (READ_RESERVE, self.storage.told)]
         await self._requests.serve(Service("rooms", DESCRIPTION, endpoints))
         await self.timekeeper.start()
+        await self.clocks.start()
         await self.trimmer.start()
 
     async def ready(self) -> str | None:
@@ -57,14 +63,24 @@ class Rooms:
     async def stop(self) -> None:
         """Stop taking timers and trimming. The process finishes open requests when it disconnects."""
         await self.trimmer.stop()
+        await self.clocks.stop()
         await self.timekeeper.stop()
         await self.directory.stop()
         await self.storage.stop()
 
 
-def build(settings: RoomsSettings, ports: Ports, *, clock: Callable[[], float] | None = None) -> Rooms:
-    """One replica of rooms, not started. `clock` gives Unix seconds: the broker's, unless another is given."""
-    return Rooms(settings, ports, clock or ports.clock)
+def build(
+    settings: RoomsSettings,
+    ports: Ports,
+    *,
+    clock: Callable[[], float] | None = None,
+    chance: Callable[[int], bytes] = os.urandom,
+) -> Rooms:
+    """One replica of rooms, not started.
+
+    `clock` gives Unix seconds: the broker's, unless another is given. `chance(n)` gives n random bytes.
+    """
+    return Rooms(settings, ports, clock or ports.clock, chance)
 
 
 def streams(settings: RoomsSettings) -> Streams:

@@ -96,7 +96,11 @@ class Timekeeper:
     async def _lost(self, gateway: GatewayId) -> dict[RoomId, BaseException | None]:
         """Tell every room noted of the gateway that it is lost: no room's failure keeps the others from it."""
         rooms = await self._notes.noted_rooms(gateway)
-        return await self._each(rooms, lambda room_id: self._executor.execute(GatewayLost(room_id, gateway)))
+        return await self._each(rooms, lambda room_id: self._room_lost(room_id, gateway))
+
+    async def _room_lost(self, room_id: RoomId, gateway: GatewayId) -> None:
+        # A replica that has not read on yet would give those who are away a grace time anew, each time that it looks.
+        await self._executor.execute(GatewayLost(room_id, gateway), newest=True)
 
     async def _each(
         self, rooms: Sequence[RoomId], act: Callable[[RoomId], Awaitable[object]]

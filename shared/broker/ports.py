@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.broker.leases import Leases
+from shared.broker.marks import Marks
 from shared.broker.requests import Requests
 from shared.broker.room_log import RoomsLog
 from shared.broker.room_notes import RoomNotes
@@ -47,6 +48,7 @@ class Ports:
     signals: Signals
     timers: Timers
     leases: Leases
+    marks: Marks
     notes: RoomNotes
     snapshots: Snapshots
     storage: Storage

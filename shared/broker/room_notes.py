@@ -14,6 +14,9 @@ class RoomNotes(Protocol):
     async def noted_rooms(self, gateway: GatewayId) -> list[RoomId]:
         """The rooms noted of a gateway. May lag."""
 
+    async def gateways(self) -> frozenset[GatewayId]:
+        """Every gateway of which a room is noted."""
+
     async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """Forget one room that was noted of a gateway."""
 

@@ -137,6 +137,9 @@ def due_lease(name: LeaseName) -> str:
     return f"{ROOT}.lease.due.{name}"
 
 
+NOTES = f"{ROOT}.timer.held.*.*"
+
+
 def noted_room(gateway: GatewayId, room_id: RoomId) -> str:
     """The subject of the note that this gateway may have participants in this room."""
     return f"{ROOT}.timer.held.{gateway}.{room_id}"

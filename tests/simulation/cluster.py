@@ -121,7 +121,9 @@ class Cluster:
 
     async def _start_rooms(self, place: Place) -> None:
         process, ports = _parts(place)
-        rooms = rooms_service.build(self._rooms_settings, ports, clock=self._network.loop.wall)
+        rooms = rooms_service.build(
+            self._rooms_settings, ports, clock=self._network.loop.wall, chance=self._network.chance.randbytes
+        )
         process.spawn(self._begin(place, rooms))
 
         async def stop() -> None:

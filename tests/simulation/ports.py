@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from shared.broker.marks import Mark, Marked
+from shared.broker.memory.marks import MemoryMarks
 from shared.broker.memory.room_notes import MemoryRoomNotes
 from shared.broker.memory.signals import MemorySignals
 from shared.broker.memory.snapshots import MemorySnapshots
@@ -11,6 +13,7 @@ from shared.broker.ports import Ports
 from shared.broker.signals import Posted, Signal
 from shared.rooms.roster import Snapshot
 from shared.values.ids import GatewayId, RoomId
+from shared.values.position import Position
 from tests.simulation.connection import FaultyConnection
 from tests.simulation.leases import FaultyLeases
 from tests.simulation.log import FaultyLog
@@ -45,6 +48,10 @@ class FaultyRoomNotes(MemoryRoomNotes):
         """See RoomNotes."""
         return await self._faulty.ask("noted", partial(super().noted_rooms, gateway))
 
+    async def gateways(self) -> frozenset[GatewayId]:
+        """See RoomNotes."""
+        return await self._faulty.ask("gateways", super().gateways)
+
     async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See RoomNotes."""
         await self._faulty.ask("forget", partial(super().forget_room, gateway, room_id))
@@ -52,6 +59,22 @@ class FaultyRoomNotes(MemoryRoomNotes):
     async def forget_rooms(self, gateway: GatewayId) -> None:
         """See RoomNotes."""
         await self._faulty.ask("forget", partial(super().forget_rooms, gateway))
+
+
+class FaultyMarks(MemoryMarks):
+    """See Marks."""
+
+    def __init__(self, connection: FaultyConnection) -> None:
+        super().__init__(connection)
+        self._faulty = connection
+
+    async def read(self, what: Marked) -> Mark | None:
+        """See Marks."""
+        return await self._faulty.ask("mark", partial(super().read, what))
+
+    async def write(self, what: Marked, body: bytes, *, after: Position) -> Position:
+        """See Marks."""
+        return await self._faulty.ask("mark", partial(super().write, what, body, after=after))
 
 
 class FaultySnapshots(MemorySnapshots):
@@ -79,6 +102,7 @@ def ports_over(connection: FaultyConnection) -> Ports:
         signals=FaultySignals(connection),
         timers=FaultyTimers(connection),
         leases=FaultyLeases(connection),
+        marks=FaultyMarks(connection),
         notes=FaultyRoomNotes(connection),
         snapshots=FaultySnapshots(connection),
         storage=MemoryStorage(connection),

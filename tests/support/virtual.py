@@ -11,6 +11,7 @@ from services.auth.settings import AuthSettings
 from services.gateway.rest.app import rest_app
 from services.gateway.settings import GatewaySettings
 from services.rooms import service as rooms_service
+from services.rooms.service import Rooms
 from services.rooms.settings import RoomsSettings
 from shared.broker.ports import Ports
 from tests.simulation.broker import Broker
@@ -82,6 +83,8 @@ class VirtualSystem(Services[VirtualClient]):
     def __init__(self) -> None:
         super().__init__(self._now)
         self.gateways: list[Gateway] = []
+        self.rooms: list[Rooms] = []
+        self._replicas: list[tuple[Process, int]] = []  # and which of the connections is theirs
 
     async def start(self, *, gateways: int = 1, rooms: int = 1, **settings: Any) -> None:
         """See Services."""
@@ -104,7 +107,10 @@ class VirtualSystem(Services[VirtualClient]):
         """See Services."""
         process, ports = self._process("rooms")
         settings = RoomsSettings(mode="development", **own)
-        await process.spawn(rooms_service.build(settings, ports, clock=self.clock).start())
+        rooms = rooms_service.build(settings, ports, clock=self.clock)
+        await process.spawn(rooms.start())
+        self.rooms.append(rooms)
+        self._replicas.append((process, len(self.ports) - 1))
 
     async def start_auth(self, **own: Any) -> None:
         """See Services."""
@@ -136,6 +142,12 @@ class VirtualSystem(Services[VirtualClient]):
         killed = self.gateways[gateway]
         killed.die()
         self._connections[self.ports.index(killed.ports)].gone()
+
+    def kill_rooms(self, replica: int) -> None:
+        """A replica of rooms is gone, in the middle of whatever it did."""
+        process, number = self._replicas[replica]
+        process.kill()
+        self._connections[number].gone()
 
     def lose_broker(self) -> None:
         """Nobody is connected to the broker any more."""

@@ -55,6 +55,7 @@ def test_labels_of_metrics_are_those_of_0_3_0() -> None:
         "GraceEnds",
         "RoomEnds",
         "RoomEmpty",
+        "ClocksLost",  # of 0.5.0
     }
 
 

@@ -37,9 +37,9 @@ class Keeper:
         self.tried: list[RoomId] = []
         execute = self.executor.execute
 
-        async def tried(command: Any) -> Any:
+        async def tried(command: Any, *, newest: bool = False) -> Any:
             self.tried.append(command.room_id)
-            return await execute(command)
+            return await execute(command, newest=newest)
 
         self.executor.execute = tried  # type: ignore[method-assign]  # to see what is tried
 

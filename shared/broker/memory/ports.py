@@ -4,6 +4,7 @@ from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.memory.leases import MemoryLeases
 from shared.broker.memory.log import MemoryLog
+from shared.broker.memory.marks import MemoryMarks
 from shared.broker.memory.requests import MemoryRequests
 from shared.broker.memory.room_notes import MemoryRoomNotes
 from shared.broker.memory.signals import MemorySignals
@@ -24,6 +25,7 @@ def ports_over(connection: MemoryConnection) -> Ports:
         signals=MemorySignals(connection),
         timers=MemoryTimers(connection),
         leases=MemoryLeases(connection),
+        marks=MemoryMarks(connection),
         notes=MemoryRoomNotes(connection),
         snapshots=MemorySnapshots(connection),
         storage=MemoryStorage(connection),

@@ -25,6 +25,12 @@ class MemoryRoomNotes:
         self._connection.reach()
         return list(self._notes.get(gateway, {}))
 
+    async def gateways(self) -> frozenset[GatewayId]:
+        """See RoomNotes."""
+        await asyncio.sleep(0)
+        self._connection.reach()
+        return frozenset(gateway for gateway, rooms in self._notes.items() if rooms)
+
     async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See RoomNotes."""
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.broker.log import Conflict
+from shared.broker.marks import Mark
 from shared.broker.timers import TimerHandler
 from shared.rooms.timers import Timer
 from shared.values.position import NOWHERE, Position
@@ -33,6 +34,7 @@ class TimerQueue:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.takers: list[TimersTaker] = []
         self.generation = 0
+        self.own_mark: Mark | None = None
         self._clock = clock
         self._newest = NOWHERE
         self._waiting: dict[str, tuple[Position, Timer]] = {}
@@ -59,6 +61,14 @@ class TimerQueue:
         asyncio.get_running_loop().call_later(delay, self._fire, waiting)
         return position
 
+    def write_mark(self, body: bytes, after: Position) -> Position:
+        """See Marks."""
+        now_there = self.own_mark.position if self.own_mark else NOWHERE
+        if after != now_there:
+            raise Conflict(now_there)
+        self.own_mark = Mark(self._next(), body)
+        return self.own_mark.position
+
     def _next(self) -> Position:
         self._newest = Position(self._newest + 1)
         return self._newest
@@ -82,6 +92,7 @@ class TimerQueue:
         """Forget everything, as when NATS' stream was lost and made anew. Those who take go on taking."""
         self.generation += 1
         self._waiting.clear()
+        self.own_mark = None
         self._newest = NOWHERE
 
     def _fire(self, waiting: tuple[Position, Timer]) -> None:

@@ -3,8 +3,6 @@
 No gateway may read the stream. It does not need to: the server's refusal says what position the lease has.
 """
 
-import json
-
 import structlog
 
 from shared.broker import subjects
@@ -12,12 +10,12 @@ from shared.broker.following import Following
 from shared.broker.headers import EXPECTED_LAST
 from shared.broker.leases import LeaseHandler
 from shared.broker.nats.connection import NatsConnection
+from shared.broker.nats.replies import subjects_of
 from shared.broker.nats.taker import Due, Taker
 from shared.rooms import timers
 from shared.rooms.timers import LeaseEnds
 from shared.telemetry import metrics
 from shared.values import moment
-from shared.values.errors import unavailable
 from shared.values.ids import GatewayId, LeaseName, gateway_of
 from shared.values.position import Position
 
@@ -70,13 +68,6 @@ class NatsLeases:
 
     async def alive(self) -> frozenset[GatewayId]:
         """See Leases."""
-        names: list[LeaseName] = []
-        while True:
-            query = json.dumps({"subjects_filter": subjects.ARMED_LEASES, "offset": len(names)}).encode()
-            told = json.loads((await self._replies.one(f"$JS.API.STREAM.INFO.{STREAM}", query)).data or b"{}")
-            if "state" not in told:
-                raise unavailable("the leases")
-            page = told["state"].get("subjects") or {}
-            names += [LeaseName(subject.rpartition(".")[2]) for subject in page]
-            if not page or len(names) >= told.get("total", 0):
-                return frozenset(gateway_of(name) for name in names if not name.endswith(subjects.MARK))
+        armed = await subjects_of(self._replies, STREAM, subjects.ARMED_LEASES)
+        names = (LeaseName(subject.rpartition(".")[2]) for subject in armed)
+        return frozenset(gateway_of(name) for name in names if not name.endswith(subjects.MARK))

@@ -5,6 +5,7 @@ from nats.aio.client import Client
 from shared.broker.nats.connection import Broker, NatsConnection
 from shared.broker.nats.leases import NatsLeases
 from shared.broker.nats.log import NatsLog
+from shared.broker.nats.marks import NatsMarks
 from shared.broker.nats.requests import NatsRequests
 from shared.broker.nats.room_notes import NatsRoomNotes
 from shared.broker.nats.signals import NatsSignals
@@ -36,6 +37,7 @@ def ports_over(connection: NatsConnection) -> Ports:
         signals=NatsSignals(connection),
         timers=NatsTimers(connection),
         leases=NatsLeases(connection),
+        marks=NatsMarks(connection),
         notes=NatsRoomNotes(connection),
         snapshots=NatsSnapshots(connection),
         storage=NatsStorage(connection),

@@ -6,6 +6,7 @@ deadlines, instead of a timer for each.
 
 import asyncio
 import itertools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,3 +117,20 @@ def _fail(future: asyncio.Future[Any]) -> None:
 def status(headers: Mapping[str, str] | None) -> str:
     """The status that the server put in front of the headers, such as `404` or `503`; empty if there is none."""
     return (headers or {}).get("Status", "")
+
+
+async def subjects_of(replies: Replies, stream: str, pattern: str) -> list[str]:
+    """The subjects of a stream that match and have a message. The server gives them page by page.
+
+    Raises `Refused(unavailable)`.
+    """
+    found: list[str] = []
+    while True:
+        query = json.dumps({"subjects_filter": pattern, "offset": len(found)}).encode()
+        told = json.loads((await replies.one(f"$JS.API.STREAM.INFO.{stream}", query)).data or b"{}")
+        if "state" not in told:
+            raise unavailable("the broker")
+        page = told["state"].get("subjects") or {}
+        found += page
+        if not page or len(found) >= told.get("total", 0):
+            return found

@@ -6,6 +6,7 @@ from shared.broker import subjects
 from shared.broker.headers import EXPECTED_LAST
 from shared.broker.log import Conflict
 from shared.broker.nats.connection import NatsConnection
+from shared.broker.nats.replies import subjects_of
 from shared.values.errors import unavailable
 from shared.values.ids import GatewayId, RoomId
 
@@ -39,6 +40,11 @@ class NatsRoomNotes:
             if len(notes) < PAGE:
                 return found
             after = int(notes[-1]["Nats-Sequence"])
+
+    async def gateways(self) -> frozenset[GatewayId]:
+        """See RoomNotes."""
+        noted = await subjects_of(self._replies, STREAM, subjects.NOTES)
+        return frozenset(GatewayId(subject.split(".")[3]) for subject in noted)
 
     async def forget_room(self, gateway: GatewayId, room_id: RoomId) -> None:
         """See RoomNotes."""
