@@ -14,7 +14,7 @@ from shared.broker.ports import Ports
 from shared.broker.requests import Service
 from shared.runtime import ops
 from shared.runtime.lifecycle import Failed
-from shared.values.errors import unavailable
+from shared.values.errors import Refused, unavailable
 
 log = structlog.get_logger()
 
@@ -49,8 +49,12 @@ class Gateway:
         """Raises Refused unless the gateway serves and its lease is held. Full storage is no reason: who is in stays in."""
         if not self._serving:
             raise unavailable("gateway")
-        await self.server.check()
-        return self._context.reserve.notice()
+        notice = self._context.reserve.notice()
+        try:
+            await self.server.check()
+        except Refused as refused:
+            raise Refused(refused.code, f"{refused.message} ({notice})" if notice else refused.message) from None
+        return notice
 
     async def _public_ready(self) -> str | None:
         """The same check as the internal port's: the gateway and its connection to the broker."""

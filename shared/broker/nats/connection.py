@@ -249,8 +249,11 @@ class NatsConnection:
                         self.repair()
                         raise unavailable("the log")
                 await self.store.store(subjects.PROBE, b"", {"Nats-Rollup": "sub"})  # only the last one is kept
-        except FAILURES:
-            raise unavailable("the broker") from None
+        except (*FAILURES, Refused) as error:
+            why = self.store.refusals.why
+            if why is None and isinstance(error, Refused):
+                raise
+            raise unavailable(f"the broker, which refuses to store ({why})," if why else "the broker") from None
 
     async def close(self) -> None:
         """Finish the requests that are being answered, then disconnect. A lost connection is no failure from here on."""

@@ -48,6 +48,11 @@ class Replies:
             self._sweeper.cancel()
         self.fail_all()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a server that could answer."""
+        return self._client.is_connected
+
     async def one(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> Msg:
         """Publish and wait for the one answer."""
         message: Msg = await self._ask(subject, body, headers, None)

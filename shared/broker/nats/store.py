@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.broker.log import Conflict
+from shared.broker.nats.refusals import Refusals
 from shared.broker.nats.replies import Replies
 from shared.broker.signals import Posted
 from shared.telemetry import metrics, tracing
@@ -13,6 +14,7 @@ from shared.values.errors import Refused, unavailable
 from shared.values.position import Position
 
 CONFLICTS = frozenset({10071, 10164})  # wrong last sequence; the same, found by another replica of the stream
+NO_ANSWER = "no answer"
 FULL = frozenset({10047, 10023, 10077})  # no storage, no resources, maximum bytes exceeded
 
 _LAST = re.compile(r"wrong last sequence: (\d+)")
@@ -24,6 +26,7 @@ class NatsStore:
     def __init__(self, replies: Replies, missing: Callable[[], None]) -> None:
         self._replies = replies
         self._missing = missing
+        self.refusals = Refusals()
 
     async def store(self, subject: str, body: bytes, headers: dict[str, str]) -> Position:
         """Store a message, and return its position.
@@ -38,15 +41,22 @@ class NatsStore:
             answer = await self._replies.one(subject, body, tracing.trace_headers(headers))
         except Refused:
             metrics.LOG_REFUSED.labels("timeout").inc()
+            if (
+                self._replies.connected
+            ):  # after a write error the stream is silent, and so is a cluster without a leader
+                self.refusals.refused(subject, NO_ANSWER)
             raise
         acknowledged: dict[str, Any] = json.loads(answer.data) if answer.data else {}
         if "seq" in acknowledged and "error" not in acknowledged:
+            self.refusals.stored(subject)
             return Posted(Position(int(acknowledged["seq"])), again=bool(acknowledged.get("duplicate")))
         code = acknowledged.get("error", {}).get("err_code")
         if code in CONFLICTS:
+            self.refusals.stored(subject)
             found = _LAST.search(acknowledged["error"].get("description", ""))
             raise Conflict(Position(int(found[1])) if found else None)
         metrics.LOG_REFUSED.labels("full" if code in FULL else "unavailable").inc()
+        self.refusals.refused(subject, acknowledged.get("error", {}).get("description", "there is no stream for it"))
         if code is None:  # no responders: the stream is gone
             self._missing()
         raise unavailable("the log")

@@ -1,0 +1,88 @@
+"""A real NATS server on a disk that is really full: what it says then, and what is left of it afterwards."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from services.launcher.disk import write_error
+from services.launcher.embedded_nats import EmbeddedNats, Place
+from shared.broker.ports import Ports
+from shared.broker.storage import STORE
+from shared.values.errors import Refused
+from shared.values.ids import RoomId
+from tests.support.broker import connector
+from tests.support.logs import begin, signal
+from tests.support.patience import eventually_async
+from tests.support.small_disk import SmallDisk, small_disk
+
+A = RoomId("room-a")
+WORDS = "no space left on device"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> SmallDisk:
+    """For the streams alone: configuration and log of the server are elsewhere."""
+    return small_disk(tmp_path / "nats" / "jetstream", 48 << 20)
+
+
+@pytest.fixture
+async def server(disk: SmallDisk, tmp_path: Path) -> AsyncIterator[EmbeddedNats]:
+    """A server that has the disk, and may store more than fits on it."""
+    settings = 'http: "127.0.0.1:-1"'
+    place = Place(prefix=disk.command)
+    server = EmbeddedNats(tmp_path / "nats", settings=settings, store_bytes=256 << 20, place=place)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def post_until_refused(gateway: Ports) -> None:
+    with contextlib.suppress(Refused):
+        while True:
+            await gateway.signals.post(signal(A, body=bytes(50_000)))
+
+
+async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: SmallDisk) -> None:
+    """Nothing is acknowledged, and NATS says why only when it is asked to purge; also when there is space again.
+
+    A process says once that it gets no answer..
+    """
+    assert server.process is not None
+    connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    await begin(rooms, A)
+    assert (await rooms.storage.look()).refusal is None
+    disk.fill(server.process.pid, leave=1 << 20)
+    with capture_logs() as logs:
+        await post_until_refused(gateway)
+        with pytest.raises(Refused):
+            await gateway.signals.post(signal(A, body=bytes(50_000)))
+    said = [line for line in logs if line["event"] == "NATS refuses to store"]
+    assert [(line["what"], line["why"], line["log_level"]) for line in said] == [("log", "no answer", "error")]
+
+    async def told() -> bool:
+        return (await rooms.storage.look()).refusal == WORDS
+
+    await eventually_async(told, "rooms is told why")
+    assert (write_error(server) or "").endswith(WORDS)
+    disk.clear(server.process.pid)
+    assert await told(), "space alone does not end it"
+    with pytest.raises(Refused):
+        await gateway.signals.post(signal(A))
+    await rooms.connection.close()
+    await gateway.connection.close()
+
+
+async def test_the_limit_of_the_store_is_a_place(server: EmbeddedNats) -> None:
+    """What NATS may store for us is the size of the store, and everything that is stored counts, waiting timers too."""
+    connect = connector(server.url, server.passwords, max_bytes=64 << 20)
+    rooms = await connect("rooms")
+    await begin(rooms, A)
+    stock = await rooms.storage.look()
+    (store,) = [place for place in stock.places if place.name == STORE]
+    assert store.size == 256 << 20
+    assert store.used == stock.stored > 0
+    await rooms.connection.close()
