@@ -1,6 +1,10 @@
 """A real NATS server on a disk that is really full: what it says then, and what is left of it afterwards."""
 
 import contextlib
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,9 +19,11 @@ from shared.values.errors import Refused
 from shared.values.ids import RoomId
 from tests.support.broker import connector
 from tests.support.logs import begin, signal
+from tests.support.manifests import ROOT
 from tests.support.patience import eventually_async
 from tests.support.small_disk import SmallDisk, small_disk
 
+PROBE = ROOT / "deploy/nats/alive.sh"
 A = RoomId("room-a")
 WORDS = "no space left on device"
 
@@ -74,6 +80,54 @@ async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: Sm
         await gateway.signals.post(signal(A))
     await rooms.connection.close()
     await gateway.connection.close()
+
+
+def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path, *, running: bool = True) -> tuple[int, str]:
+    """The probe of the StatefulSet, as its image's shell runs it: its exit status and what it says."""
+    assert server.process is not None
+    assert server.monitor is not None
+    variables = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "STORE": str(disk.folder),
+        "PORT": server.monitor.rpartition(":")[2],
+        "LEAST_KB": "16384",
+    }
+    entering = disk.entering(server.process.pid) if running else ()
+    done = subprocess.run([*entering, "sh", str(PROBE)], env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    return done.returncode, done.stdout.strip()
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder with `nc`, which the image has and this machine may lack."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if shutil.which("nc") is None:
+        script = "import socket, sys; s = socket.create_connection((sys.argv[3], int(sys.argv[4])), 3)"
+        script += "; s.sendall(sys.stdin.buffer.read()); [sys.stdout.write(p.decode()) for p in iter(lambda: s.recv(4096), b'')]"
+        (folder / "nc").write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{script}" "$@"\n')
+        (folder / "nc").chmod(0o755)
+    return folder
+
+
+async def test_the_probe_fails_only_when_a_restart_helps(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> None:
+    """Kubernetes restarts NATS after a write error when there is space again, and not while the disk is full."""
+    assert server.process is not None
+    connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    await begin(rooms, A)
+    assert alive(server, disk, tools) == (0, "")
+    disk.fill(server.process.pid, leave=1 << 20)
+    await post_until_refused(gateway)
+    assert alive(server, disk, tools) == (0, "NATS cannot write: its disk is full")
+    disk.clear(server.process.pid)
+    status, said = alive(server, disk, tools)
+    assert (status, "there is space again" in said) == (1, True)
+    await gateway.connection.close()
+    await rooms.connection.close()
+    server.kill()
+    server.process.wait()
+    assert alive(server, disk, tools, running=False) == (1, "NATS does not answer")
 
 
 async def test_the_limit_of_the_store_is_a_place(server: EmbeddedNats) -> None:

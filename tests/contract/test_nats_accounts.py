@@ -54,7 +54,7 @@ def test_nats_is_given_what_its_configuration_reads() -> None:
     used = set(re.findall(r"\$(PARLEY_\w+)", text))
     assert {variable["name"] for variable in container("nats")["env"]} - {"GOMEMLIMIT"} == used
     assert compose()["services"]["nats"]["environment"].keys() == used
-    assert of_kind("ConfigMap")["nats"]["data"].keys() == {"nats.conf", "accounts.conf"}
+    assert of_kind("ConfigMap")["nats"]["data"].keys() == {"nats.conf", "accounts.conf", "alive.sh"}
 
 
 def test_fresh_passwords_survive_nats(nats_server: tuple[list[str], dict[str, str]]) -> None:

@@ -28,6 +28,11 @@ class SmallDisk:
         """The folder, seen through a process that has the disk."""
         return Path(f"/proc/{pid}/root{self.folder}")
 
+    @staticmethod
+    def entering(pid: int) -> tuple[str, ...]:
+        """In front of a command that is to see the disk as that process does."""
+        return ("nsenter", "--target", str(pid), "--user", "--mount", "--preserve-credentials", "--")
+
     def free(self, pid: int) -> int:
         """The bytes that are left."""
         return shutil.disk_usage(self.inside(pid)).free

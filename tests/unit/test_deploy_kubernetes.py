@@ -86,7 +86,13 @@ def test_ports_exist() -> None:
         assert all(port["port"] in (80, ports(name)[port["targetPort"]]) for port in service["spec"]["ports"])
     for name in WORKLOADS:
         for probe in PROBES:
-            assert container(name)[probe]["httpGet"]["port"] in ports(name)
+            asked = container(name)[probe]
+            if "exec" in asked:  # of NATS: a script that is beside its configuration, and asks the port for monitoring
+                assert asked["exec"]["command"] == ["sh", "/etc/nats/alive.sh"]
+                script = of_kind("ConfigMap")["nats"]["data"]["alive.sh"]
+                assert f"PORT:-{ports(name)['monitor']}}}" in script
+            else:
+                assert asked["httpGet"]["port"] in ports(name)
     for policy in of_kind("NetworkPolicy").values():
         for name in selected(policy["spec"]["podSelector"]):
             for rule in policy["spec"].get("ingress", []):
