@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from services.launcher.disk import write_error
 from services.launcher.embedded_nats import EmbeddedNats, Place
 from shared.broker.ports import Ports
 from shared.broker.storage import STORE
+from shared.broker.subjects import event_log
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
 from tests.support.broker import connector
@@ -29,9 +30,10 @@ WORDS = "no space left on device"
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> SmallDisk:
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """For the streams alone: configuration and log of the server are elsewhere."""
-    return small_disk(tmp_path / "nats" / "jetstream", 48 << 20)
+    with small_disk(tmp_path / "nats" / "jetstream", 48 << 20) as disk:
+        yield disk
 
 
 @pytest.fixture
@@ -54,14 +56,13 @@ async def post_until_refused(gateway: Ports) -> None:
 async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: SmallDisk) -> None:
     """Nothing is acknowledged, and NATS says why only when it is asked to purge; also when there is space again.
 
-    A process says once that it gets no answer..
+    A process says once that it gets no answer. A restart ends it, and what was acknowledged is there..
     """
-    assert server.process is not None
     connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    await begin(rooms, A)
+    position = await begin(rooms, A)
     assert (await rooms.storage.look()).refusal is None
-    disk.fill(server.process.pid, leave=1 << 20)
+    disk.fill(leave=1 << 20)
     with capture_logs() as logs:
         await post_until_refused(gateway)
         with pytest.raises(Refused):
@@ -74,17 +75,30 @@ async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: Sm
 
     await eventually_async(told, "rooms is told why")
     assert (write_error(server) or "").endswith(WORDS)
-    disk.clear(server.process.pid)
+    disk.clear()
     assert await told(), "space alone does not end it"
     with pytest.raises(Refused):
         await gateway.signals.post(signal(A))
+    end = (await rooms.room_log.read(event_log(A), limit=10))[-1].position
+    assert server.process is not None
+    server.kill()
+    server.process.wait()
+    await server.start()
+
+    async def stores() -> bool:
+        with contextlib.suppress(Refused):
+            return await gateway.signals.post(signal(A)) is not None
+        return False
+
+    await eventually_async(stores, "it stores again")
+    assert (await rooms.storage.look()).refusal is None
+    assert await rooms.room_log.position(event_log(A)) == end == position
     await rooms.connection.close()
     await gateway.connection.close()
 
 
-def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path, *, running: bool = True) -> tuple[int, str]:
+def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> tuple[int, str]:
     """The probe of the StatefulSet, as its image's shell runs it: its exit status and what it says."""
-    assert server.process is not None
     assert server.monitor is not None
     variables = {
         "PATH": f"{tools}:{os.environ['PATH']}",
@@ -92,8 +106,7 @@ def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path, *, running: bool =
         "PORT": server.monitor.rpartition(":")[2],
         "LEAST_KB": "16384",
     }
-    entering = disk.entering(server.process.pid) if running else ()
-    done = subprocess.run([*entering, "sh", str(PROBE)], env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    done = subprocess.run([*disk.command, "sh", str(PROBE)], env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     return done.returncode, done.stdout.strip()
 
 
@@ -112,22 +125,22 @@ def tools(tmp_path: Path) -> Path:
 
 async def test_the_probe_fails_only_when_a_restart_helps(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> None:
     """Kubernetes restarts NATS after a write error when there is space again, and not while the disk is full."""
-    assert server.process is not None
     connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
     rooms, gateway = await connect("rooms"), await connect("gateway")
     await begin(rooms, A)
     assert alive(server, disk, tools) == (0, "")
-    disk.fill(server.process.pid, leave=1 << 20)
+    disk.fill(leave=1 << 20)
     await post_until_refused(gateway)
     assert alive(server, disk, tools) == (0, "NATS cannot write: its disk is full")
-    disk.clear(server.process.pid)
+    disk.clear()
     status, said = alive(server, disk, tools)
     assert (status, "there is space again" in said) == (1, True)
     await gateway.connection.close()
     await rooms.connection.close()
+    assert server.process is not None
     server.kill()
     server.process.wait()
-    assert alive(server, disk, tools, running=False) == (1, "NATS does not answer")
+    assert alive(server, disk, tools) == (1, "NATS does not answer")
 
 
 async def test_the_limit_of_the_store_is_a_place(server: EmbeddedNats) -> None:

@@ -21,9 +21,10 @@ BACK = 30.0
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> SmallDisk:
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """A disk of 160 MiB at the data folder."""
-    return small_disk(tmp_path / "data", SIZE)
+    with small_disk(tmp_path / "data", SIZE) as disk:
+        yield disk
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ async def test_full_for_real_and_free_again(disk: SmallDisk, running: Launched) 
 
     Then joins work again without anybody's help.
     """
-    pid, process = running.process.popen.pid, running.process
+    process = running.process
     alice = await came(running.url, "alice")
-    disk.fill(pid)
+    disk.fill()
     changing = asyncio.create_task(_change(alice))
     said = await process.hear(r"the disk of \S+ is full .*NATS stores nothing: .*no space left on device")
     assert said
@@ -61,7 +62,7 @@ async def test_full_for_real_and_free_again(disk: SmallDisk, running: Launched) 
     assert not re.search("ended by itself|started anew", process.output)
     assert process.output.count("free), and NATS stores nothing") == 1
     changing.cancel()
-    disk.clear(pid)
+    disk.clear()
     await process.hear("it is started anew")
 
     async def joins_work() -> bool:
@@ -91,9 +92,8 @@ async def test_nearly_full_keeps_a_reserve(disk: SmallDisk, running: Launched) -
 
     `/readyz` stays 200 and says why, and so does `parley doctor`. Afterwards all is as before.
     """
-    pid = running.process.popen.pid
     alice, bob = await came(running.url, "alice"), await came(running.url, "bob")
-    disk.fill(pid, leave=32 << 20)
+    disk.fill(leave=32 << 20)
 
     async def notice() -> str:
         async with httpx.AsyncClient() as http:
@@ -113,7 +113,7 @@ async def test_nearly_full_keeps_a_reserve(disk: SmallDisk, running: Launched) -
     doctor = Cli(PARLEY_URL=running.url, PARLEY_TOKEN=token("doctor", "rooms:create", "rooms:join"))
     found = await asyncio.to_thread(_doctor, doctor)
     assert "the disk of NATS is" in found
-    disk.clear(pid)
+    disk.clear()
 
     async def lets_in() -> bool:
         return await code(carol, "join_room", roomId="here") == "room_users"
@@ -137,8 +137,8 @@ def test_it_says_what_there_is(running: Launched) -> None:
 
 def test_no_space_to_start_in(disk: SmallDisk) -> None:
     """A disk that is full already: one sentence, and nothing is started."""
-    filled = ("sh", "-c", f'head -c {SIZE - (20 << 20)} /dev/zero > "$0/other"; exec "$@"', str(disk.folder))
-    launched = Launched(disk.folder, prefix=(*disk.command, *filled))
+    disk.fill(leave=20 << 20)
+    launched = Launched(disk.folder, prefix=disk.command)
     try:
         assert launched.process.end() == 1
         assert re.search(
