@@ -62,11 +62,12 @@ def spoken(folder: Path, needed: int) -> str:
 
 
 class DiskWatch:
-    """Looks after the disk of these servers, which are kept running by others."""
+    """Looks after the disk of these servers, which are kept running by others. `space` gives the bytes that are left."""
 
-    def __init__(self, servers: Sequence[EmbeddedNats], say: Say) -> None:
+    def __init__(self, servers: Sequence[EmbeddedNats], say: Say, space: Callable[[Path], int] = free) -> None:
         self._servers = servers
         self._say = say
+        self._space = space
         self._said: set[str] = set()  # the servers whose write error was said
 
     async def run(self) -> None:
@@ -82,7 +83,7 @@ class DiskWatch:
         name = server.place.name
         if why is None:
             return
-        there = free(server.folder)
+        there = self._space(server.folder)
         if there < LEAST_BYTES:
             if name not in self._said:
                 self._said.add(name)
@@ -95,7 +96,7 @@ class DiskWatch:
     async def wait_for_space(self, server: EmbeddedNats) -> None:
         """Return when there is enough space to start the server."""
         said = False
-        while (there := free(server.folder)) < LEAST_BYTES:
+        while (there := self._space(server.folder)) < LEAST_BYTES:
             if not said:
                 self._say("parley", f"{_disk(server)} ({shown(there)} free); NATS is started when there is space again")
             said = True

@@ -153,12 +153,13 @@ class Fleet:
         """Wait until these members say that they can serve."""
         async with asyncio.timeout(within):
             for name in names or tuple(self.members):
-                while not await self._answers(name):
+                while not await self.answers(name):
                     process = self.members[name]
                     assert process.popen.poll() is None, f"{name} ended by itself:\n{process.output}"
                     await asyncio.sleep(0.05)
 
-    async def _answers(self, name: str) -> bool:
+    async def answers(self, name: str) -> bool:
+        """Whether a member says that it can serve."""
         try:
             answer = await self._http.get(f"http://{HOST}:{self._ops[name]}/readyz")
         except httpx.HTTPError:

@@ -4,6 +4,7 @@ from tests.faults import cluster
 from tests.faults.clocks import clocks
 from tests.faults.flood import flood
 from tests.faults.frozen import frozen_gateway, frozen_rooms
+from tests.faults.full import disk, full
 from tests.faults.herd import herd
 from tests.faults.kills import kills
 from tests.faults.race import race
@@ -33,4 +34,6 @@ ROWS: dict[str, Scenario] = {
     "clocks": clocks,
     "stops": stops,
     "trims": trims,
+    "full": full,
+    "disk": disk,
 }

@@ -12,7 +12,7 @@ SEED = 1
 # Stopped and cut off look the same from outside, and each takes its time; the long run has both.
 SHORT_ROWS = [name for name in ROWS if name != "cluster-stopped"]
 # One of each kind of fault in every run; the others with `make test-all`.
-EVERY_TIME = {"kills", "race", "cluster-killed", "herd", "frozen-rooms"}
+EVERY_TIME = {"kills", "race", "cluster-killed", "herd", "frozen-rooms", "full"}
 
 
 @pytest.mark.timeout(300)  # an upgrade, back and again takes a minute where nothing else runs
