@@ -9,6 +9,7 @@ from shared.rooms.model import Participant
 from shared.rooms.roster import Roster
 from shared.rooms.timers import Timer
 from shared.values import moment
+from shared.values.errors import Refused
 from shared.values.ids import AgentId, RoomId
 from shared.values.names import NAME_CHARACTERS
 
@@ -25,6 +26,8 @@ class Rules:
     empty_room_seconds: float = 3600.0
     closed_log_seconds: float = 180.0
     mesh_participants: int = 5
+    participant_change_rate: float = 1.0
+    participant_change_burst: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,13 @@ class Decision:
     """The entry to append. Without events the command changes nothing, for instance because it was done before.
 
     `timers` are armed before the append: a superfluous timer does nothing, but without its timer a participant or room
-    would stay for ever.
+    would stay for ever. `refusals` are there when a command has several parts: of those that are not done, by operation.
     """
 
     stamp: Stamp
     events: list[RoomEvent] = field(default_factory=list)
     timers: list[Timer] = field(default_factory=list)
+    refusals: dict[str, Refused] = field(default_factory=dict)
 
 
 Asked = TypeVar("Asked")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from prometheus_client import Histogram
 
 from services.rooms.admission import Admission
-from services.rooms.decision import Context, RoomInput, Rules
+from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.log import RoomLog
 from services.rooms.rules import decide, rule_of
 from services.rooms.trimmer import Trimmer
@@ -44,6 +44,11 @@ class RoomExecutor:
         With `newest` the first decision is made on the newest state too: its timers are armed even if it loses, and then
         replace those of the same name. Raises Refused, which is decided on the newest state.
         """
+        roster, _ = await self.carry_out(command, newest=newest)
+        return roster
+
+    async def carry_out(self, command: RoomInput, *, newest: bool = False) -> tuple[Roster, Decision]:
+        """As `execute`, with the decision, which says what was refused of a command with several parts."""
         async with self._log.turn(command.room_id):
             roster = await self._log.load(command.room_id)
             if newest:
@@ -65,7 +70,7 @@ class RoomExecutor:
                         ATTEMPTS.labels(rule_of(command).label).observe(attempts)
                         if self._trimmer is not None:
                             self._trimmer.appended(command.room_id, decision.events)
-                    return roster
+                    return roster, decision
 
     async def read(self, room_id: RoomId) -> Roster:
         """The newest state of a room."""

@@ -20,11 +20,15 @@ from shared.rooms.commands import (
     Done,
     Joined,
     ReadRoom,
+    Refusal,
     Resumed,
     ResumeParticipant,
     RoomState,
+    Updated,
+    UpdateParticipant,
 )
 from shared.rooms.roster import Roster, Seat, Snapshot
+from shared.telemetry.metrics import QUOTA_REFUSALS
 from shared.telemetry.tally import OUTCOMES, Tally
 from shared.values.errors import Code, Refused
 
@@ -56,8 +60,11 @@ class RoomsHandlers:
         self._directory = directory
 
     def endpoints(self) -> list[tuple[Endpoint[Any, Any], Handler]]:
-        """Each endpoint with its handler. Only the list of rooms is not about one room."""
-        rows: list[tuple[Endpoint[Any, Any], Handler]] = [(s.LIST_ROOMS, self._directory.page)]
+        """Each endpoint with its handler. Two have their own: the list of rooms, and changes that are made together."""
+        rows: list[tuple[Endpoint[Any, Any], Handler]] = [
+            (s.LIST_ROOMS, self._directory.page),
+            (s.UPDATE_PARTICIPANT, self._update),
+        ]
         return rows + [(row.endpoint, partial(self._handle, row)) for row in ANSWERED]
 
     async def _handle(self, row: Answered[Any, Any], request: Any) -> Any:
@@ -67,6 +74,16 @@ class RoomsHandlers:
             else:
                 roster = await self._executor.read(request.room_id)
             return row.answer(roster, request)
+
+    async def _update(self, command: UpdateParticipant) -> Updated:
+        try:
+            _, decision = await self._executor.carry_out(command)
+        except Refused as refused:
+            if refused.code is Code.RATE_LIMITED:
+                QUOTA_REFUSALS.labels("changes", "participant").inc()
+            raise
+        refusals = [decision.refusals.get(change.operation) for change in command.changes]
+        return Updated(refusals=tuple(one and Refusal(code=one.code, message=one.message) for one in refusals))
 
 
 @asynccontextmanager
@@ -159,7 +176,6 @@ ANSWERED: tuple[Answered[Any, Any], ...] = (
     Answered(s.RESUME_PARTICIPANT, _resumed),
     Answered(s.DROP_PARTICIPANT, _done),
     Answered(s.REMOVE_PARTICIPANT, _done),
-    Answered(s.UPDATE_PARTICIPANT, _done),
     Answered(s.UPDATE_ROOM, _state, unrevealing=True),
     Answered(s.CLOSE_ROOM, _done, unrevealing=True),
     Answered(s.READ_ROOM, _read, changes=False, unrevealing=True),

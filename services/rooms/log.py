@@ -216,7 +216,8 @@ class RoomLog:
                 if not attempt:
                     CONFLICTS.inc()
                 await self._catch_up(fold, Position(fold.sequence + 1))  # there is an entry that the fold lacks
-                return decision.stamp.operation in fold.operations
+                stamp = decision.stamp
+                return stamp.operation in fold.operations and all(name in fold.also for name in stamp.also)
             except Refused:
                 # The append may have happened, or may still happen on a slow server. So append again after the same
                 # position. Either this takes the place, and the first append can never happen. Or it conflicts with

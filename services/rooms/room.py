@@ -75,7 +75,7 @@ def update(roster: Roster, command: UpdateRoom, context: Context) -> Decision:
             raise Refused(Code.BAD_MESSAGE, "these settings do not fit together") from None
     after = before.model_copy(update=patch)
     decision = Decision(Stamp(command.operation))
-    if after != before and command.operation not in roster.operations:
+    if after != before and not roster.did(command.operation):
         entry = EntryBuilder(roster, context.now, command.caller.agent_id)
         entry.room = after
         entry.add("updated")

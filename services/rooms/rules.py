@@ -5,13 +5,15 @@ A feature adds its own rows. Nothing else in rooms lists the types of commands. 
 
 from typing import Any
 
-from services.rooms import deadlines, room, seats, topology
+from services.rooms import deadlines, profile, room, seats, topology
 from services.rooms.decision import Context, Decision, RoomInput, Rule
 from shared.rooms.commands import Command
 from shared.rooms.roster import Roster
 from shared.values.errors import Code, Refused
 
-RULES: dict[type, Rule[Any]] = {rule.command: rule for rule in (*room.RULES, *seats.RULES, *deadlines.RULES)}
+RULES: dict[type, Rule[Any]] = {
+    rule.command: rule for rule in (*room.RULES, *seats.RULES, *profile.RULES, *deadlines.RULES)
+}
 CONSEQUENCES = (deadlines.clocks, topology.advise)  # in this order, so that the advice's event starts no timer
 
 

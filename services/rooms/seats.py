@@ -87,7 +87,7 @@ def _check_admission(roster: Roster, command: AddParticipant, room: Room, now: f
         raise Refused(Code.FORBIDDEN, "the join token has been used")
     if grant is not None and len(roster.grants) >= GRANT_MEMORY and roster.used_grants(now) >= GRANT_MEMORY:
         raise Refused(Code.UNAVAILABLE, "too many join tokens were used in this room; try again later")
-    if command.participant_id in roster.operations:
+    if roster.did(command.participant_id):
         raise Refused(Code.BAD_STATE, "this stay has ended; join anew")
 
 
@@ -105,13 +105,13 @@ def _newcomer(roster: Roster, command: AddParticipant, room: Room, context: Cont
         id=command.participant_id,
         agent_id=caller.agent_id,
         device_id=command.device_id,
-        name=_name(command.name, context.rules) if command.name else _of_token(caller, context.rules),
+        name=checked_name(command.name, context.rules) if command.name else _of_token(caller, context.rules),
         kind=caller.kind,
         role=role,
         order=roster.last_order + 1,
         joined_at=moment.rfc3339(context.now),
         media=media,
-        metadata=_metadata({}, command.metadata, context.rules),
+        metadata=merged_metadata({}, command.metadata, context.rules),
     )
 
 
@@ -120,13 +120,15 @@ def _of_token(caller: Caller, rules: Rules) -> str:
     return names.mended(caller.name, caller.agent_id, rules.name_characters)[: rules.name_characters]
 
 
-def _name(name: str, rules: Rules) -> str:
+def checked_name(name: str, rules: Rules) -> str:
+    """The name, if it is not too long. Raises Refused."""
     if len(name) > rules.name_characters:
         raise Refused(Code.TOO_LARGE, f"a name may have {rules.name_characters} characters")
     return name
 
 
-def _metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> dict[str, Any]:
+def merged_metadata(before: dict[str, Any], patch: dict[str, Any], rules: Rules) -> dict[str, Any]:
+    """The metadata after a patch (RFC 7396), if it is not too large. Raises Refused."""
     merged = merge_patch(before, patch)
     if json_bytes(merged) > max(rules.metadata_bytes, 2):
         raise Refused(Code.TOO_LARGE, f"metadata may have {rules.metadata_bytes} bytes as JSON")
@@ -161,7 +163,7 @@ def _move(
     `unheard_from` is for a join: its client has no cursor.
     """
     decision = Decision(Stamp(operation))
-    if operation in roster.operations:
+    if roster.did(operation):
         return decision
     if command.since < seat.since:
         # Retryable: if only the gateway's clock was behind, the client's next connection will be the newer one.
@@ -198,7 +200,7 @@ def drop(roster: Roster, command: DropParticipant, context: Context) -> Decision
     return decision
 
 
-def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Seat:
+def held_seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Seat:
     """The seat that a command is about. Raises Refused when it moved to another connection, or is gone."""
     seat = roster.seats.get(command.participant_id)
     if seat is None or command.epoch < seat.epoch:
@@ -208,7 +210,7 @@ def _seat(roster: Roster, command: RemoveParticipant | UpdateParticipant) -> Sea
 
 def leave(roster: Roster, command: RemoveParticipant, context: Context) -> Decision:
     """Remove the participant from the room."""
-    seat = _seat(roster, command)
+    seat = held_seat(roster, command)
     participant = seat.participant
     entry = EntryBuilder(roster, context.now, participant.agent_id)
     entry.add("participant_left", participant, command.reason)
@@ -217,31 +219,9 @@ def leave(roster: Roster, command: RemoveParticipant, context: Context) -> Decis
     return Decision(stamp, entry.events)
 
 
-def update(roster: Roster, command: UpdateParticipant, context: Context) -> Decision:
-    """Change a participant's name, media or metadata."""
-    seat = _seat(roster, command)
-    before, rules = seat.participant, context.rules
-    if command.asked_at and command.asked_at < seat.said_at and command.operation not in roster.operations:
-        raise Refused(Code.UNAVAILABLE, "a later change was faster; try again")
-    after = before.model_copy(
-        update={
-            "name": _name(command.name, rules) if command.name else before.name,
-            "media": command.media.apply(before.media) if command.media else before.media,
-            "metadata": _metadata(before.metadata, command.metadata, rules) if command.metadata else before.metadata,
-        }
-    )
-    decision = Decision(Stamp(command.operation, asked_at=command.asked_at))
-    if after != before and command.operation not in roster.operations:
-        entry = EntryBuilder(roster, context.now, before.agent_id)
-        entry.add("participant_updated", after)
-        decision.events = entry.events
-    return decision
-
-
 RULES = (
     Rule(AddParticipant, join, "JoinRoom"),
     Rule(ResumeParticipant, resume, "ResumeParticipant"),
     Rule(DropParticipant, drop, "DropParticipant"),
     Rule(RemoveParticipant, leave, "LeaveRoom"),
-    Rule(UpdateParticipant, update, "UpdateParticipant"),
 )

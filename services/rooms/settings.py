@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from services.rooms.decision import Rules
 from services.rooms.trimming import Limits
 from shared.rooms.model import ROOM_SEATS
+from shared.rooms.operations import OPERATION_MEMORY_SECONDS
 from shared.rooms.reserve import Thresholds
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 from shared.values.names import NAME_CHARACTERS
@@ -37,6 +38,15 @@ class RoomsSettings(ServiceSettings):
         NAME_CHARACTERS, ge=1, le=NAME_CHARACTERS, description="Longest name of a participant, in characters."
     )
     metadata_bytes: int = Field(1024, ge=0, le=1024, description="Largest metadata of a participant, in bytes of JSON.")
+    participant_change_rate: float = Field(
+        1.0,
+        gt=0,
+        description="Changes a second that a participant may have stored of what it says of itself (`update_self`); "
+        "those that wait are stored together.",
+    )
+    participant_change_burst: int = Field(
+        30, ge=1, description="Such changes at once; at most what the rate gives in a minute."
+    )
     empty_room_seconds: float = Field(
         3600.0, ge=0, description="Seconds after which a room with nobody in it closes; 0: never."
     )
@@ -95,6 +105,15 @@ class RoomsSettings(ServiceSettings):
     snapshot_every: int = Field(100, ge=1, description="Entries of a room after which a snapshot is written.")
     waiting_commands: int = Field(1000, ge=1, description="Commands that may queue for one room before `unavailable`.")
 
+    @model_validator(mode="after")
+    def _changes_are_remembered(self) -> Self:
+        if self.participant_change_burst > self.participant_change_rate * OPERATION_MEMORY_SECONDS:
+            raise ValueError(
+                "PARLEY_PARTICIPANT_CHANGE_BURST must not exceed what PARLEY_PARTICIPANT_CHANGE_RATE gives in a minute: "
+                "the log remembers changes no longer"
+            )
+        return self
+
     @property
     def creates_on_join(self) -> bool:
         """Whether joining an unknown room creates it."""
@@ -134,4 +153,6 @@ class RoomsSettings(ServiceSettings):
             empty_room_seconds=self.empty_room_seconds,
             closed_log_seconds=self.closed_log_seconds,
             mesh_participants=self.mesh_participants,
+            participant_change_rate=self.participant_change_rate,
+            participant_change_burst=self.participant_change_burst,
         )

@@ -14,6 +14,7 @@ EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 KEY = "Nats-Msg-Id"
 _PREVIOUS = "Nats-Last-Sequence"  # in the copies a stream republishes: the position of the subject's message before
 _OPERATION = "Parley-Operation"
+_ALSO = "Parley-Also"  # fingerprints, with spaces between: 0.4.0 reads only the operation, and needs no more to fold
 _PARTICIPANT = "Parley-Participant"
 _EPOCH = "Parley-Epoch"
 _SESSION = "Parley-Session"
@@ -45,6 +46,8 @@ def of_stamp(stamp: Stamp) -> dict[str, str]:
         headers[_UNHEARD_FROM] = str(stamp.unheard_from)
     if stamp.grant is not None:
         headers[_GRANT] = f"{stamp.grant} {stamp.grant_until}"
+    if stamp.also:
+        headers[_ALSO] = " ".join(stamp.also)
     return headers
 
 
@@ -65,6 +68,7 @@ def stamp(headers: Mapping[str, str]) -> Stamp:
         since=float(headers.get(_SINCE, "0")),
         asked_at=float(headers.get(_ASKED_AT, "0")),
         unheard_from=Position(int(headers.get(_UNHEARD_FROM, "0"))),
+        also=tuple(headers.get(_ALSO, "").split()),
     )
 
 

@@ -1,6 +1,8 @@
 """What the services ask rooms: the requests and replies of its NATS endpoints. Commands are imperative."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from shared.rooms.grant import Grant
 from shared.rooms.model import (
@@ -19,6 +21,8 @@ from shared.rooms.roster import Snapshot
 from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
 from shared.values.model import Tolerant
 from shared.values.position import NOWHERE, Position
+
+SELF_CHANGES = 64  # further ones in one command
 
 
 class Caller(Tolerant):
@@ -134,20 +138,47 @@ class RemoveParticipant(Command):
     gives_back: str | None = None
 
 
-class UpdateParticipant(Command):
-    """Change what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396).
+class SelfChange(Tolerant):
+    """A change of what a participant says of itself; `None` keeps. `metadata` and `media` merge by key (RFC 7396).
 
     `asked_at` is Unix seconds of the gateway. A change is refused when one that was asked later is already done.
     """
 
-    room_id: RoomId
-    participant_id: ParticipantId
     operation: str
-    epoch: int = 0
     asked_at: float = 0.0
     name: str | None = None
     metadata: dict[str, Any] | None = None
     media: MediaPatch | None = None
+
+
+class UpdateParticipant(Command, SelfChange):
+    """Make a change of what a participant says of itself, and `then` further ones, one after the other, in one entry.
+
+    0.4.0 does the first one and does not see the others; its answer has no `refusals`.
+    """
+
+    room_id: RoomId
+    participant_id: ParticipantId
+    epoch: int = 0
+    then: Annotated[tuple[SelfChange, ...], Field(max_length=SELF_CHANGES)] = ()
+
+    @property
+    def changes(self) -> tuple[SelfChange, ...]:
+        """All of them, in order."""
+        return (self, *self.then)
+
+
+class Refusal(Tolerant):
+    """Why one of several changes was not made. `code` is one of `Code`."""
+
+    code: str
+    message: str
+
+
+class Updated(Tolerant):
+    """What became of each change, in order: None when it is done. Absent: only the first was looked at, and it is done."""
+
+    refusals: tuple[Refusal | None, ...] | None = None
 
 
 class UpdateRoom(Command):

@@ -179,11 +179,13 @@ def decode(batch: bytes) -> list[RoomEvent]:
 class Stamp:
     """What only our services need to know about an entry: which operation it is, and for which connection of a seat.
 
-    `operation` makes a command safe to repeat. `participant`, `session` (a fingerprint), `gateway`, `epoch` and `since`
-    (when that connection began, Unix seconds) belong to the participant that the entry connects or reconnects. `grant` is
-    the fingerprint of the join token that the join consumed; `grant_until` is the token's end in Unix seconds, or 0 when
-    the token is given back. `asked_at` (Unix seconds) orders a participant's updates of itself. `unheard_from`: when a
-    client joins where it has a seat already, it may have received no signal above this position.
+    `operation` makes a command safe to repeat. `also` are the fingerprints of further operations, when several changes
+    of one participant were made in one entry; 0.4.0 does not know them. `participant`, `session` (a fingerprint),
+    `gateway`, `epoch` and `since` (when that connection began, Unix seconds) belong to the participant that the entry
+    connects or reconnects. `grant` is the fingerprint of the join token that the join consumed; `grant_until` is the
+    token's end in Unix seconds, or 0 when the token is given back. `asked_at` (Unix seconds) orders a participant's
+    updates of itself. `unheard_from`: when a client joins where it has a seat already, it may have received no signal
+    above this position.
     """
 
     operation: str
@@ -196,6 +198,7 @@ class Stamp:
     since: float = 0.0
     asked_at: float = 0.0
     unheard_from: Position = NOWHERE
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

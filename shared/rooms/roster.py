@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.rooms.events import Checkpoint, RoomEvent, Stamp
 from shared.rooms.model import Participant, Room
+from shared.rooms.operations import remember
 from shared.values import moment
-from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey
+from shared.values.ids import AgentId, GatewayId, ParticipantId, RoomId, SessionKey, fingerprint
 from shared.values.model import Tolerant
 from shared.values.position import NOWHERE, Position
 
 # Goes up whenever the same log leads to another state than before: a new event that changes something, a new field.
+# `also` came without: a fold that lacks it has only forgotten repeats, and 0.4.0 must go on from our snapshots (ADR 0018).
 # 0 stands for releases before 0.4.0, whose snapshots had no version (docs/adr/0016).
 FOLD_VERSION: Final = 1
 
@@ -24,10 +26,8 @@ FOLD_VERSION: Final = 1
 # a state has what an older fold would do harm without.
 SNAPSHOT_FOLD: Final = 1
 
-OPERATION_MEMORY_SECONDS = 60.0
 GRANT_MEMORY_SECONDS = 60.0  # after a token's end, since auth's and rooms' clocks differ and a join may be under way
 GRANT_MEMORY = 5000  # used join tokens that are still valid; rooms refuses another one, since none may be forgotten
-OPERATION_MEMORY = 2000  # operations at most; a busier room forgets them before `OPERATION_MEMORY_SECONDS`
 DEPARTED_SECONDS = 600.0  # how long a session that comes back is told why its participant left
 DEPARTED_MEMORY = 1000
 
@@ -72,8 +72,9 @@ class RosterState(Tolerant):
     `sequence` is the stream sequence of the last event entry it contains, 0 for none. `last_order` is the highest order
     ever given. `started_at` is when the first participant ever joined, `empty_since` since when the room is empty (RFC
     3339). `closed` is why the room was closed. `origin` is the operation that created it. `operations` are those of the
-    last minute, with Unix seconds. `grants` are the fingerprints of consumed join tokens, with the Unix seconds of their
-    end. `departed` are the sessions that left in the last minutes, oldest first.
+    last minute, with Unix seconds; `also` are the fingerprints of those that shared an entry with one of them. `grants`
+    are the fingerprints of consumed join tokens, with the Unix seconds of their end. `departed` are the sessions that
+    left in the last minutes, oldest first.
     """
 
     room_id: RoomId
@@ -86,6 +87,7 @@ class RosterState(Tolerant):
     closed: str | None = None
     origin: Annotated[str, ONLY_ROOMS] = ""
     operations: Annotated[dict[str, float], ONLY_ROOMS] = {}
+    also: Annotated[dict[str, float], ONLY_ROOMS] = {}
     grants: Annotated[dict[str, int], ONLY_ROOMS] = {}
     departed: Annotated[dict[SessionKey, Departure], ONLY_ROOMS] = {}
 
@@ -241,13 +243,8 @@ class Roster(RosterState):
         if not entry.events:
             return
         now = moment.unix(entry.events[-1].time)
-        while self.operations:
-            oldest = next(iter(self.operations))
-            if len(self.operations) < OPERATION_MEMORY and self.operations[oldest] > now - OPERATION_MEMORY_SECONDS:
-                break
-            del self.operations[oldest]
-        if entry.stamp.operation:
-            self.operations[entry.stamp.operation] = now
+        remember(self.operations, [entry.stamp.operation] if entry.stamp.operation else [], now)
+        remember(self.also, entry.stamp.also, now)
         if entry.stamp.grant is not None:
             kept = now - GRANT_MEMORY_SECONDS
             self.grants = {grant: until for grant, until in self.grants.items() if until > kept}
@@ -259,6 +256,10 @@ class Roster(RosterState):
     def used_grants(self, now: float) -> int:
         """How many used join tokens must be remembered still."""
         return sum(until > now - GRANT_MEMORY_SECONDS for until in self.grants.values())
+
+    def did(self, operation: str) -> bool:
+        """Whether the log has named this operation lately: then it is done, and must not be done again."""
+        return operation in self.operations or (bool(self.also) and fingerprint(operation) in self.also)
 
     def of_session(self, session: SessionKey) -> Seat | None:
         """The seat a session holds, if it is in the room."""

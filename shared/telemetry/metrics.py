@@ -38,6 +38,7 @@ QUOTA_REFUSALS = Counter(
 )
 for _whose in ("agent", "network", "guests", "room"):
     QUOTA_REFUSALS.labels("signals", _whose)
+QUOTA_REFUSALS.labels("changes", "participant")
 
 TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
 CLOCK_OFF = Gauge(

@@ -227,7 +227,8 @@ async def test_a_rate_of_bytes(system: System) -> None:
 
 async def test_an_id_used_anew_after_long_is_a_new_request(system: System) -> None:
     """Ids are remembered for a while. One that was forgotten here may still be known to the log: nothing is swallowed."""
-    await system.start(message_rate=10_000, message_burst=10_000)
+    plenty = {"participant_change_rate": 1000, "participant_change_burst": 1000}
+    await system.start(message_rate=10_000, message_burst=10_000, **plenty)
     alice, bob = await system.agent("alice"), await system.agent("bob")
     to = (await alice.join("r"))["self"]
     await bob.join("r")

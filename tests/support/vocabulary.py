@@ -66,14 +66,18 @@ class Vocabulary(ABC):
         self._next_id += 1
         request_id = str(fields.pop("id", f"q{self._next_id}"))
         await self.say(type_, id=request_id, **fields)
-        async with asyncio.timeout(PATIENCE):
+        return await self.hear_answer(request_id)
+
+    async def hear_answer(self, request_id: str, *, within: float = PATIENCE) -> Message:
+        """The one reply to a request that was said with this id."""
+        async with asyncio.timeout(within):
             while True:
                 self._arrived.clear()
                 for i, message in enumerate(self.inbox):
                     if message.get("id") == request_id:
                         return self.inbox.pop(i)
                 if self._over.is_set():
-                    raise AssertionError(f"closed with {self.close_code} before {type_} was answered")
+                    raise AssertionError(f"closed with {self.close_code} before {request_id} was answered")
                 await self._arrived.wait()
 
     async def silence(self, type_: str, *, seconds: float = 0.2) -> None:

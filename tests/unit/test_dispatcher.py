@@ -51,7 +51,7 @@ async def answers(to: Dispatcher, *texts: str) -> list[str]:
     session, done = Session(), DoneRequests()
     for text in texts:
         try:
-            await to.answer(cast("SessionHandle", session), done, Request(to.decode(text), text))
+            await to.answer(cast("SessionHandle", session), done, Request(to.decode(text), text), lambda _fits: None)
         except Refused as refused:
             session.sent.append(refused.code)
     return session.sent

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.rules import decide
 from shared.broker import headers as header
-from shared.rooms.commands import Caller
+from shared.rooms.commands import Caller, SelfChange
 from shared.rooms.events import decode, encode
 from shared.rooms.model import Media, MediaPatch, Track
 from shared.rooms.roster import Entry, Roster, Snapshot
@@ -103,7 +103,8 @@ class Rooms(RuleBasedStateMachine):
                         fold.apply(self.log[-1])
                     return
                 assert self.read(fold, reads), "a conflict means there is something to read"
-                if decision.stamp.operation in fold.operations:
+                stamp = decision.stamp
+                if stamp.operation in fold.operations and all(name in fold.also for name in stamp.also):
                     return
 
     # -- what happens ------------------------------------------------------------------------------------------------
@@ -132,6 +133,27 @@ class Rooms(RuleBasedStateMachine):
     def updates(self, replica: int, reads: int, agent: str, n: int, operation: int, patch: dict[str, Any]) -> None:
         media = MediaPatch(video=Track(state="on")) if operation % 2 else MediaPatch(video=None)
         self.do(replica, update(f"p_{agent}_{n}", f"u{operation}", metadata=patch, media=media), reads)
+
+    @rule(
+        replica=replicas,
+        reads=stays,
+        agent=agents,
+        n=stays,
+        operations=st.lists(stays, min_size=1, max_size=4),
+        patch=metadata,
+    )
+    def updates_together(
+        self, replica: int, reads: int, agent: str, n: int, operations: list[int], patch: dict[str, Any]
+    ) -> None:
+        """The operations are those of `updates` too, so that one may be done alone and together with others."""
+        first, *then = (
+            SelfChange(operation=f"u{m}", metadata=patch, media=MediaPatch(audio=Track(state="on" if m % 2 else "off")))
+            for m in operations
+        )
+        together = update(
+            f"p_{agent}_{n}", first.operation, metadata=first.metadata, media=first.media, then=tuple(then)
+        )
+        self.do(replica, together, reads)
 
     @rule(replica=replicas, reads=stays, agent=agents, operation=stays, limit=seats)
     def changes_the_room(self, replica: int, reads: int, agent: str, operation: int, limit: int) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from shared.rooms.events import Change, RoomEvent, Stamp
-from shared.rooms.roster import GRANT_MEMORY_SECONDS, OPERATION_MEMORY, Entry, Roster, Snapshot
+from shared.rooms.operations import OPERATION_MEMORY
+from shared.rooms.roster import GRANT_MEMORY_SECONDS, Entry, Roster, Snapshot
 from shared.values.ids import GatewayId, SessionKey
 from shared.values.position import Position
 from tests.support.orders import (

@@ -1,16 +1,13 @@
 """The messages about rooms: `join_room`, `get_room`, `leave_room`, `update_self`."""
 
-import zlib
 from functools import partial
 
-from services.gateway.context import GatewayContext
 from services.gateway.participation.joining import Joining
 from services.gateway.participation.messages import GetRoom, JoinRoom, LeaveRoom, UpdateSelf
 from services.gateway.participation.participations import Participations
+from services.gateway.participation.updating import update
 from services.gateway.session.feature import Feature, Handled, Repeated, Reply, Request, SessionHandle
-from shared.broker.subjects import UPDATE_PARTICIPANT
-from shared.rooms.commands import UpdateParticipant
-from shared.values.ids import RoomId, mint
+from shared.values.ids import RoomId
 
 
 async def join(session: SessionHandle, request: Request[JoinRoom]) -> Reply:
@@ -38,31 +35,8 @@ async def leave(session: SessionHandle, request: Request[LeaveRoom]) -> None:
     await session.part(Participations).leave(request.message.room_id)
 
 
-async def update(session: SessionHandle, request: Request[UpdateSelf]) -> None:
-    """Change the participant's name, metadata or media. `name: null` goes back to the token's name."""
-    context, message = session.context, request.message
-    rooms = session.part(Participations)
-    participation = rooms.named(message.room_id)
-    named = "name" in message.model_fields_set
-    command = UpdateParticipant(
-        room_id=participation.room_id,
-        participant_id=participation.participant_id,
-        operation=_operation(context, rooms, request),
-        epoch=participation.epoch,
-        asked_at=round(context.clock(), 3),  # as the log has it
-        name=(message.name or session.identity.name) if named else None,
-        metadata=message.metadata,
-        media=message.media,
-    )
-    await context.ports.requests.request(UPDATE_PARTICIPANT, command)
-
-
-def _operation(context: GatewayContext, rooms: Participations, request: Request[UpdateSelf]) -> str:
-    """The operation id of a change. It contains the text's checksum: a used id with another text is another change."""
-    key, id_ = rooms.opened.key, request.message.id
-    if id_ is None:
-        return mint(f"{key}:", context.chance(8))
-    return f"{key}:{id_}:{zlib.crc32(request.text.encode()):x}"
+def _same_room(one: UpdateSelf, other: UpdateSelf) -> bool:
+    return one.room_id == other.room_id
 
 
 def _leaving(session: SessionHandle, message: LeaveRoom) -> None:
@@ -76,7 +50,7 @@ PARTICIPATION = Feature(
         Handled(JoinRoom, join, repeated=Repeated.REDO, paced=True),
         Handled(GetRoom, get, repeated=Repeated.REDO, paced=True),
         Handled(LeaveRoom, leave, unhandled=_leaving),
-        Handled(UpdateSelf, update),
+        Handled(UpdateSelf, update, together=_same_room),
     ],
     open=Participations,
 )

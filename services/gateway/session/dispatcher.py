@@ -4,11 +4,22 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any, get_type_hints
 
-from services.gateway.session.feature import ANSWERED, Feature, Handled, Inline, Repeated, Reply, Request, SessionHandle
+from services.gateway.session.feature import (
+    ANSWERED,
+    Batch,
+    Feature,
+    Handled,
+    Inline,
+    Repeated,
+    Reply,
+    Request,
+    SessionHandle,
+    TakeNext,
+)
 from services.gateway.session.idempotency import DoneRequests, Seen
-from shared.values.errors import Code, Refused
+from shared.values.errors import Code, Refused, internal_error
 from shared.wire import pushes
-from shared.wire.protocol import ClientMessage, Decoder
+from shared.wire.protocol import ClientMessage, Decoder, address_of
 
 
 class Dispatcher:
@@ -40,14 +51,21 @@ class Dispatcher:
         """The table's entry for a message."""
         return self._inline.get(type(message)) or self._queued[type(message)]
 
-    async def answer(self, session: SessionHandle, done: DoneRequests, request: Request[Any]) -> None:
-        """Call the handler of a request, and send its reply. Raises Refused."""
+    async def answer(
+        self, session: SessionHandle, done: DoneRequests, request: Request[Any], take_next: TakeNext
+    ) -> None:
+        """Call the handler of a request, and send its reply. Raises Refused.
+
+        `take_next` gives the request behind it, if that is to be handled together with it; then it is answered too.
+        """
         handled, id_ = self._queued[type(request.message)], request.message.id
         remembered = id_ is not None and handled.repeated is not Repeated.ANEW
         if remembered and _again(done, request) and handled.repeated is Repeated.OK:
             return session.send(pushes.ok(request.message.id))
         if handled.paced:
             await session.flowing()
+        if handled.together is not None:
+            return await _answer_together(session, done, handled, request, take_next)
         reply = await handled.handle(session, request)
         if remembered:
             done.done(request.message.id, request.text)
@@ -60,8 +78,35 @@ class Dispatcher:
             handled.unhandled(session, message)
 
 
+async def _answer_together(
+    session: SessionHandle, done: DoneRequests, handled: Handled[Any], first: Request[Any], take_next: TakeNext
+) -> None:
+    """Handle this request and those directly behind it, and answer them in their order. Raises Refused for the first."""
+
+    def fits(request: Request[Any]) -> bool:
+        new = request.message.id is None or done.seen(request.message.id, request.text) is Seen.NEW
+        return new and handled.together is not None and handled.together(first.message, request.message)
+
+    batch = Batch(first, take_next, fits)
+    try:
+        refusals: Sequence[Refused | None] = await handled.handle(session, batch)
+    except Exception as error:
+        refused = error if isinstance(error, Refused) else internal_error()
+        for request in batch.requests[1:]:
+            session.refuse(refused, address_of(request.message))
+        raise
+    for request, refusal in zip(batch.requests, refusals, strict=True):
+        if refusal is not None:
+            session.refuse(refusal, address_of(request.message))
+        elif request.message.id is not None:
+            done.done(request.message.id, request.text)
+            session.send(pushes.ok(request.message.id))
+
+
 def _check(feature: Feature, handled: Handled[Any]) -> None:
     """Refuse a row whose request, asked again, would be answered `ok` although its handler has a reply of its own."""
+    if handled.together is not None:
+        return
     if handled.repeated is Repeated.OK and get_type_hints(handled.handle).get("return") is not NoneType:
         name = f"{feature.name}: {handled.message.__name__}"
         raise ValueError(f"{name} is answered by its handler: say `repeated=Repeated.REDO` (or ANEW) in its row")

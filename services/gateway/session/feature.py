@@ -21,6 +21,9 @@ from shared.wire.pushes import Push
 M = TypeVar("M", bound=ClientMessage)
 P = TypeVar("P", bound="SessionPart")
 
+TOGETHER = 50  # requests that are handled together at most
+TOGETHER_CHARACTERS = 65536  # of their texts
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
@@ -128,6 +131,9 @@ class Request(Generic[M]):
     text: str
 
 
+TakeNext = Callable[[Callable[[Request[Any]], bool]], Request[Any] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a request. `then` is called right after it was sent; nothing is sent in between."""
@@ -148,21 +154,50 @@ class Repeated(Enum):
     ANEW = "anew"  # it is done again, and the id may even be used for another request
 
 
+class Batch(Generic[M]):
+    """Requests that a client sent one directly after the other, to be handled together: a first, and those behind it.
+
+    `take_next` takes the next one that waits, if it fits.
+    """
+
+    def __init__(self, first: Request[M], take_next: TakeNext, fits: Callable[[Request[M]], bool]) -> None:
+        self.requests = [first]
+        self._take_next = take_next
+        self._fits = fits
+
+    def grow(self) -> None:
+        """Take in those that wait directly behind, up to a bound in number and in bytes."""
+        while (request := self._take_next(self._is_next)) is not None:
+            self.requests.append(request)
+
+    def _is_next(self, request: Request[Any]) -> bool:
+        ids = {known.message.id for known in self.requests}
+        return (
+            type(request.message) is type(self.requests[0].message)
+            and (request.message.id is None or request.message.id not in ids)
+            and len(self.requests) < TOGETHER
+            and len(request.text) + sum(len(known.text) for known in self.requests) <= TOGETHER_CHARACTERS
+            and self._fits(request)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Handled(Generic[M]):
     """A message type, its handler, and how it is answered.
 
-    `paced`: handled once the client's socket takes more, since the answer is large and not counted.
-    `before_auth`: allowed before the session is let in. `unhandled` is called when the connection went away before the
-    message was handled.
+    With `together` the handler gets a `Batch` of requests instead of one, and returns the refusal of each or None for
+    `ok`; `together` says whether a second message may be handled together with a first. `paced`: handled once the
+    client's socket takes more, since the answer is large and not counted. `before_auth`: allowed before the session is
+    let in. `unhandled` is called when the connection went away before the message was handled.
     """
 
     message: type[M]
-    handle: Callable[[Any, Request[M]], Awaitable[Reply | None]]
+    handle: Callable[[Any, Any], Awaitable[Any]]
     repeated: Repeated = Repeated.OK
     paced: bool = False
     before_auth: bool = False
     unhandled: Callable[[Any, M], None] | None = None
+    together: Callable[[M, M], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,16 +50,23 @@ class RequestQueue:
     async def _work(self) -> None:
         """Handle what waits, then end, so that an idle client costs no task."""
         while self._waiting:
-            request = self._waiting.popleft()
-            self._length -= len(request.text)
-            if self._held_back and not self._filled(0.5):
-                self._held_back = False
-                self._connection.go_on_reading()
-            await self._handle(request)
+            await self._handle(self._pop())
         self._worker = None
+
+    def _pop(self) -> Request[Any]:
+        request = self._waiting.popleft()
+        self._length -= len(request.text)
+        if self._held_back and not self._filled(0.5):
+            self._held_back = False
+            self._connection.go_on_reading()
+        return request
 
     def _filled(self, share: float) -> bool:
         return len(self._waiting) >= WAITING_REQUESTS * share or self._length >= WAITING_CHARACTERS * share
+
+    def take_next(self, fits: Callable[[Request[Any]], bool]) -> Request[Any] | None:
+        """Take the request that waits next, if it fits, to handle it together with the one that is being handled."""
+        return self._pop() if self._waiting and fits(self._waiting[0]) else None
 
     def break_off(self, then: Callable[[], None]) -> None:
         """Drop what waits, and cancel the request that is being handled. Call `then` when that has ended.

@@ -86,7 +86,7 @@ class Session:
 
     async def _answer(self, request: Request[Any]) -> None:
         try:
-            await self._dispatcher.answer(self, self._done, request)
+            await self._dispatcher.answer(self, self._done, request, self._queue.take_next)
         except Refused as refused:
             self.refuse(refused, address_of(request.message))
         except Exception:
