@@ -130,5 +130,7 @@ def next_step(log: Extent, limits: Limits, now: float, taken: Position) -> Write
 
 def state_of(fold: Roster, fold_version: int) -> Snapshot:
     """The private state of a fold. A closed room needs no memory of operations, join tokens and departures."""
-    lean: dict[str, Any] = {"operations": {}, "also": {}, "grants": {}, "departed": {}} if fold.closed is not None else {}
+    lean: dict[str, Any] = (
+        {"operations": {}, "also": {}, "grants": {}, "departed": {}} if fold.closed is not None else {}
+    )
     return fold.snapshot(whole=True).model_copy(update={"fold_version": fold_version, **lean})

@@ -8,10 +8,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+from pydantic_core import to_json
+
 from tests.faults.belief import Belief, position
 from tests.faults.ledger import SIGNALS, Asked, Heard, Ledger, Over, Shown
 from tests.faults.link import Link
 from tests.support.client import Message
+from tests.support.operations import operation_of
 
 REPLY_SECONDS = 60.0  # over all connections
 
@@ -34,6 +37,7 @@ class Caller:
         self._pending: dict[str, Asked] = {}
         self._wanted: dict[str, tuple[float, int]] = {}  # room -> since when, and what position, it wants a seat
         self._count = 0
+        self._session_id = ""
         self._resuming: set[str] = set()
 
     # -- what a script says --------------------------------------------------------------------------------------------
@@ -103,16 +107,18 @@ class Caller:
         began = now, self.ledger.known.get(room_id, 0)
         if type_ == "join_room":  # asked again, an earlier try may be what got the seat
             began = self._wanted.setdefault(room_id, began)
+        message: Message = {"type": type_, "id": id_, **fields}
         asked = Asked(
             caller=self.name,
             id=id_,
             type=type_,
-            message={"type": type_, "id": id_, **fields},
+            message=message,
             room_id=room_id,
             stay=belief.own if belief else None,
             began=began[0],
             known=began[1],
             answer=asyncio.get_running_loop().create_future(),
+            operation=operation_of(self._session_id, id_, to_json(message)),
         )
         self.ledger.note(asked)
         if type_ in SIGNALS and belief is not None:
@@ -139,6 +145,7 @@ class Caller:
             self.ledger.wrong.append(f"{self.name}: {violated}")
 
     def _authenticated(self, message: Message) -> None:
+        self._session_id = message["sessionId"]
         if message["resumed"]:
             self._resuming = set(self.rooms)
             for asked in list(self._pending.values()):

@@ -17,6 +17,7 @@ from shared.values.position import NOWHERE
 from tests.faults.belief import WHOLE, shown_at
 from tests.support.client import Message
 from tests.support.invariants import PAGE, check_entries
+from tests.support.operations import named_in
 from tests.support.stored import events_of
 
 PATIENCE = 40  # refusals of a read in a row
@@ -24,11 +25,11 @@ PATIENCE = 40  # refusals of a read in a row
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event about a participant. `at` is Unix seconds of the clock that decided it."""
+    """One event about a participant, or an operation that an entry names. `at` is Unix seconds of the clock that decided it."""
 
     sequence: int
     at: float
-    agent: str
+    agent: str = ""
     reason: str | None = None
 
 
@@ -42,7 +43,7 @@ class History:
         self.broken: str | None = None
         self.joined: dict[str, Fact] = {}
         self.left: dict[str, Fact] = {}
-        self.marks: dict[str, Fact] = {}
+        self.named: dict[str, Fact] = {}  # by the fingerprint of the operation
         try:
             self.fold = check_entries(RoomId(room_id), entries)
         except AssertionError as violated:
@@ -53,6 +54,10 @@ class History:
         for entry in entries:
             for event in entry.events:
                 self._record(entry.sequence, event)
+            if entry.events:
+                at = moment.unix(entry.events[-1].time)
+                for name in named_in(entry.stamp):
+                    self.named.setdefault(name, Fact(entry.sequence, at))
 
     def _record(self, sequence: int, event: RoomEvent) -> None:
         participant = event.change.participant
@@ -63,9 +68,6 @@ class History:
             self.joined[participant.id] = fact
         elif event.type == "participant_left":
             self.left[participant.id] = fact
-        mark = participant.metadata.get("mark")
-        if isinstance(mark, str):
-            self.marks.setdefault(mark, fact)
 
     @classmethod
     async def read(cls, ports: Ports, room_id: str, recorded: Mapping[int, Entry] = MappingProxyType({})) -> "History":

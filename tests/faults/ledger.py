@@ -24,6 +24,7 @@ class Asked:
     began: float
     known: int
     answer: "asyncio.Future[Message]"
+    operation: str = ""  # what the log calls it, if it is a change of oneself
     replied: float | None = None
     reply: Message | None = None
 

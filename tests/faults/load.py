@@ -97,8 +97,15 @@ class Life:
             for kind in ("offer", "candidate", "candidate"):
                 await signal(self.caller, room_id, kind, to)
         else:
-            with contextlib.suppress(Lost, TimeoutError):  # refused, it is not asked again: it must not happen later
-                await self.caller.ask("update_self", roomId=room_id, metadata={"mark": marker()})
+            await self._change(room_id, self.caller.chance.choice((1, 1, 3)))
+
+    async def _change(self, room_id: str, times: int) -> None:
+        """Change something of oneself, several times at once: together they are one entry."""
+        asked = (self.caller.ask("update_self", roomId=room_id, metadata={"mark": marker()}) for _ in range(times))
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            # What was refused is not asked again: it must not happen later.
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Lost | TimeoutError):
+                raise outcome
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):

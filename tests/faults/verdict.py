@@ -93,7 +93,7 @@ def judge(logs: dict[str, History], ledger: Ledger, callers: Sequence[Caller]) -
 
 
 def _operations(logs: dict[str, History], ledger: Ledger, findings: Findings) -> None:
-    """Every acknowledged operation has its entry, between request and reply; entries stand in the order of real time."""
+    """Every acknowledged operation is named in an entry, between request and reply; entries stand in the order of real time."""
     placed: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     first: dict[tuple[str, ...], Asked] = {}
     for asked in ledger.asked:
@@ -130,7 +130,7 @@ def _entry(log: History, asked: Asked) -> Fact | None:
         return log.joined.get(asked.reply["self"]) if asked.reply else None
     if asked.type == "leave_room":
         return log.left.get(asked.stay or "")
-    return log.marks.get(asked.message["metadata"]["mark"])
+    return log.named.get(asked.operation)
 
 
 def _disorder(room_id: str, operations: list[tuple[float, float, int]]) -> list[str]:
@@ -244,7 +244,7 @@ async def late(ports: Ports, ledger: Ledger, known: Mapping[str, int], healed_at
     found = []
     logs = await histories(ports, ledger)
     for asked in refused:
-        fact = logs[asked.room_id].marks.get(asked.message["metadata"]["mark"])
+        fact = logs[asked.room_id].named.get(asked.operation)
         given_up = _purpose(asked) not in done and last[_purpose(asked)] is asked
         if given_up and fact is not None and fact.sequence > known.get(asked.room_id, 0):
             found.append(

@@ -106,9 +106,14 @@ class Actor:
 
     async def _update(self) -> None:
         room_id = self._somewhere()
-        if room_id is not None:
+        if room_id is None:
+            return
+        asked = []
+        for _ in range(self._chance.choice((1, 1, 2, 4))):  # several at once are stored together
             self._turn += 1
-            await self._told(self.client.ask("update_self", room_id, metadata={"turn": self._turn}))
+            asked.append(self.client.ask("update_self", room_id, metadata={"turn": self._turn}))
+        for answered in asked:
+            await self._told(answered)
 
     async def _look(self) -> None:
         room_id = self._somewhere()

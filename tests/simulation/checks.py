@@ -13,6 +13,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
 from tests.simulation.trims import check_trims
 from tests.support.invariants import check_entries
+from tests.support.operations import named_in
 from tests.support.stored import events_of
 
 MAYBE = frozenset({UNKNOWN, "unavailable"})
@@ -31,6 +32,7 @@ class History:
     left: dict[str, int] = field(default_factory=dict)
     timed_out: set[str] = field(default_factory=set)  # of those who left
     turns: dict[str, list[int]] = field(default_factory=dict)  # participant -> its updates of itself, in order
+    named: set[str] = field(default_factory=set)  # fingerprints of the operations that entries name
     signals: dict[str, StoredSignal] = field(default_factory=dict)  # request id -> where it was stored
 
     def take(self, message: Message[RoomEntry]) -> None:
@@ -42,6 +44,7 @@ class History:
             return
         if not isinstance(entry, StoredEvents):
             return
+        self.named.update(named_in(entry.entry().stamp))
         for event in entry.entry().events:
             participant = event.change.participant
             if participant is None:
@@ -130,9 +133,9 @@ def _acknowledged(request: Request, history: History) -> Iterator[str]:
         if request.outcome == OK and own not in history.left:
             yield f"{message} of {own} was acknowledged, and nobody left"
     elif type_ == "update_self":
-        said = message["metadata"]["turn"] in history.turns.get(own, [])
+        said = request.operation in history.named
         if request.outcome == OK and not said:
-            yield f"{message} of {own} was acknowledged, and nothing changed"
+            yield f"{message} of {own} was acknowledged, and no entry names it"
         if refused and said:
             yield f"{message} of {own} was refused with {request.outcome}, and happened"
 

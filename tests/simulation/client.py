@@ -1,6 +1,7 @@
 """A plain client of the protocol: it keeps its session through all faults, and reports messages that must not come."""
 
 import asyncio
+import json
 from typing import Any
 
 import jwt
@@ -13,6 +14,7 @@ from tests.simulation.ledger import Ledger, Message, Request
 from tests.simulation.network import Network
 from tests.simulation.sight import Sight
 from tests.simulation.websocket import VirtualWebSocket
+from tests.support.operations import operation_of
 from tests.support.view import View
 
 LOGIN_SECONDS = 15.0
@@ -36,6 +38,7 @@ class Client:
         self.away = 0.0  # seconds before it comes back
         self.retired = False
         self._secret: str | None = None
+        self._session_id = ""
         self._login: asyncio.Future[Message | None] | None = None
         self._entered = False  # on this connection
         self._hung_up = asyncio.Event()
@@ -90,7 +93,7 @@ class Client:
         """Take `auth_ok`: forget the session if it was not resumed, else wait for its rooms."""
         self._entered = True
         self._note(f"in: resumed {reply['resumed']}, with {sorted(self.sight.cursors)}")
-        self._secret = reply["resumeToken"]
+        self._secret, self._session_id = reply["resumeToken"], reply["sessionId"]
         if not reply["resumed"]:
             self._forget()
 
@@ -156,7 +159,8 @@ class Client:
         self._next_id += 1
         view = self.sight.views.get(room_id)
         message = {"type": type_, "id": request_id, "roomId": room_id, **fields}
-        request = Request(request_id, self.name, message, room_id, view.own if view else "")
+        operation = operation_of(self._session_id, request_id, json.dumps(message))
+        request = Request(request_id, self.name, message, room_id, view.own if view else "", operation)
         answered: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
         self.pending[request_id] = (request, answered)
         self._send(request)

@@ -18,6 +18,7 @@ class Request:
     message: Message
     room_id: str
     own: str  # the participant it is asked as, if any
+    operation: str = ""  # what the log calls it, if it is a change of oneself
     asked: int = 0  # how often it was sent
     outcome: str = UNKNOWN
     reply: Message | None = None
