@@ -71,8 +71,14 @@ ICE_SERVERS = Tally(
 )
 REPLACED = Counter("parley_sessions_replaced_total", "Connections closed because their session was resumed on another.")
 STRANGERS = Gauge("parley_strangers", "Open connections that have not authenticated.")
-STRANGERS_WAITING = Gauge("parley_strangers_waiting", "Strangers' work that waits for its turn.")
-STRANGER_SECONDS = Counter("parley_stranger_seconds_total", "Seconds spent on work for strangers.")
+CLIENTS_WAITING = Gauge(
+    "parley_clients_waiting",
+    "Connections whose bytes wait for their turn, of strangers and of those who are in.",
+    ["who"],
+)
+CLIENTS_SECONDS = Counter(
+    "parley_clients_seconds_total", "Seconds spent on what clients sent, strangers and those who are in.", ["who"]
+)
 CONNECTIONS_REFUSED = Counter(
     "parley_connections_refused_total", "Connections closed before or without an answer, by reason.", ["reason"]
 )

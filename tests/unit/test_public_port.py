@@ -163,7 +163,7 @@ class Clock:
 async def test_strangers_get_their_share(share: float) -> None:
     """However much they ask for, work for strangers takes their share of the time, and everybody else has turns between."""
     clock, done, turns = Clock(), Counter[str](), 0
-    gate = Gate(share, clock)
+    gate = Gate(share, "strangers", clock)
 
     def enter(key: str) -> None:
         def work() -> None:
@@ -190,7 +190,7 @@ async def test_strangers_get_their_share(share: float) -> None:
 async def test_work_is_done_at_once_while_nobody_floods() -> None:
     """Nobody waits for a turn that is free; and what waits elsewhere costs nothing."""
     clock, done = Clock(), []
-    gate = Gate(0.5, clock)
+    gate = Gate(0.5, "strangers", clock)
     gate.enter("a", lambda: done.append("a"))
     assert done == ["a"]
 
@@ -208,7 +208,7 @@ async def test_work_is_done_at_once_while_nobody_floods() -> None:
 
 async def test_measured_work_is_cancelled_and_raises_as_ever() -> None:
     """A cancellation reaches the work inside, and its exceptions come out."""
-    gate, seen = Gate(0.5), []
+    gate, seen = Gate(0.5, "strangers"), []
 
     async def fails() -> None:
         await asyncio.sleep(0)
@@ -224,7 +224,7 @@ async def test_measured_work_is_cancelled_and_raises_as_ever() -> None:
             seen.append("cancelled")
             raise
 
-    task = asyncio.create_task(gate.measured(stubborn()))
+    task = asyncio.ensure_future(gate.measured(stubborn()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -233,25 +233,26 @@ async def test_measured_work_is_cancelled_and_raises_as_ever() -> None:
 
 
 async def test_an_intake_keeps_order() -> None:
-    """A stranger's bytes are parsed a piece at a turn and in order; trusted, small ones at once; at the end what came."""
+    """A stranger's bytes are parsed a piece at a turn and in order, whoever gives the turns, while they are taken; at the end what came."""
     parsed: list[bytes] = []
     turns: list[Callable[[], None]] = []
-    intake = Intake(parsed.append, lambda: True, turns.append)
+    ready = True
+    intake = Intake(parsed.append, lambda: ready, turns.append)
     sent = bytes(range(256)) * (3 * PIECE // 256)
     intake.take(sent)
     assert parsed == []
     turns.pop()()
     assert len(parsed[0]) == PIECE
     assert len(turns) == 1, "it asks for its next turn itself"
-    intake.trusted()
+    intake.change(lambda work: work())
     intake.take(b"later")
     turns.pop()()
-    while intake.waiting:
-        await asyncio.sleep(0)
     assert b"".join(parsed) == sent + b"later"
     assert len(parsed) == math.ceil(len(sent + b"later") / PIECE)
     intake.take(b"now")
     assert parsed[-1] == b"now"
+    ready = False
     intake.take(sent)
+    assert parsed[-1] == b"now"
     intake.finish()
     assert b"".join(parsed[-3:]) == sent

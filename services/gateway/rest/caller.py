@@ -8,6 +8,7 @@ from starlette.requests import Request
 from services.gateway.context import GatewayContext
 from services.gateway.participation.caller import caller_of
 from services.gateway.token_bucket import Buckets
+from services.gateway.transport.answering import KNOWN
 from services.gateway.transport.handshake import source_address
 from shared.auth.commands import GuestIssued, IssueGuestToken, Validate
 from shared.broker.subjects import ISSUE_GUEST_TOKEN, VALIDATE
@@ -40,6 +41,7 @@ class Callers:
         except Refused as refused:
             self._failed.count(source, refused)
             raise
+        getattr(request.state, KNOWN, _nothing)()
         _take(self._agents, identity.agent_id, self._clock(), "too many requests; try again later")
         return caller_of(identity)
 
@@ -73,6 +75,10 @@ class Guests:
         except Refused as refused:
             self._failed.count(source, refused)
             raise
+
+
+def _nothing() -> None:
+    """Where nobody limits strangers, as in tests of this application alone."""
 
 
 def _take(buckets: Buckets, name: str, now: float, sentence: str) -> None:

@@ -14,6 +14,7 @@ from services.gateway.transport.guard import Guard
 from services.gateway.transport.refusal import Refusal
 from shared.values.errors import Code, Refused
 
+KNOWN = "known"  # of the request's state: to be called when its token has been verified
 TOO_MANY_CONNECTIONS = Refused(Code.RATE_LIMITED, "too many connections from your address", retry_after_ms=1000)
 
 
@@ -49,8 +50,15 @@ def answered(guard: Guard, arrival: Arrival, cycle: Cycle, app: Any) -> Any:
             cycle.keep_alive = cycle.keep_alive and not arrival.over
             await guard.gate.measured(Refusal(refused)(scope, receive, sending))
             return
+        measured = guard.gate.measured(app(scope, receive, sending))
+
+        def known() -> None:
+            measured.stop()
+            guard.requests.known(network)
+
+        scope["state"][KNOWN] = known
         try:
-            await guard.gate.measured(app(scope, receive, sending))
+            await measured
         finally:
             guard.requests.end(network)
 

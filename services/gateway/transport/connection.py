@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._protocol.read_messages_of(settings.frame_bytes)
         self.outbox.max_bytes = settings.outbox_bytes
         self._host.guard.arrivals.known(self._arrival)
-        self._intake.trusted()
+        self._intake.change(self._host.guard.turn_of_member(self._arrival))
 
     def stop_reading(self) -> None:
         """Hand no more messages up until `go_on_reading` was called as often."""

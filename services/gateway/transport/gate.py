@@ -1,7 +1,7 @@
-"""The gate that all work for strangers goes through: fair between addresses, and a bounded share of the event loop's time.
+"""A gate that work for clients goes through: fair between them, and a bounded share of the event loop's time.
 
-A stranger is who has not authenticated. Whatever strangers send, and from however many addresses, those who are in, and
-the lease, have the rest of the time.
+Strangers, who have not authenticated, have one, in which each address has its turn; those who are in have another, in
+which each connection has. Whatever is sent, and from however many addresses, the lease and everything else have the rest.
 """
 
 import asyncio
@@ -24,11 +24,13 @@ class Gate:
     """Does work at once while there is time for it, else when its address has its turn.
 
     What waits is bounded by whoever enters: a connection waits once. `share` is a part of 1, `ticks` a clock that only
-    goes forward.
+    goes forward, `who` a label of the metrics.
     """
 
-    def __init__(self, share: float, ticks: Ticks = time.perf_counter) -> None:
+    def __init__(self, share: float, who: str, ticks: Ticks = time.perf_counter) -> None:
         self._ticks = ticks
+        self._seconds = metrics.CLIENTS_SECONDS.labels(who)
+        self._count = metrics.CLIENTS_WAITING.labels(who)
         self._time = Bucket(share, BURST_SECONDS)
         self._waiting: FairQueue[Work] = FairQueue()
         self._next: asyncio.Handle | None = None
@@ -38,19 +40,19 @@ class Gate:
         """Do `work`, which must not raise, at once or later. `key` is the address that it is done for."""
         if self._working or self._waiting or self._time.level(self._ticks()) <= 0:
             self._waiting.put(key, work)
-            metrics.STRANGERS_WAITING.set(len(self._waiting))
+            self._count.set(len(self._waiting))
             self._call()
         else:
             self._do(work)
 
     def spend(self, seconds: float) -> None:
-        """Count time that was spent on strangers elsewhere."""
+        """Count time that was spent elsewhere."""
         self._time.borrow(self._ticks(), seconds)
-        metrics.STRANGER_SECONDS.inc(seconds)
+        self._seconds.inc(seconds)
 
-    async def measured(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`, and count the time that its steps take, not that in which it waits."""
-        await _Measured(work, self.spend, self._ticks)
+    def measured(self, work: Coroutine[Any, Any, None]) -> "Measured":
+        """To be awaited in place of `work`: counts the time that its steps take, not that in which it waits."""
+        return Measured(work, self.spend, self._ticks)
 
     def close(self) -> None:
         """Do nothing more."""
@@ -79,18 +81,22 @@ class Gate:
         until = self._ticks() + TURN_SECONDS
         while self._waiting and (now := self._ticks()) < until and self._time.level(now) > 0:
             self._do(self._waiting.take())
-        metrics.STRANGERS_WAITING.set(len(self._waiting))
+        self._count.set(len(self._waiting))
         if self._waiting:
             self._call()
 
 
-class _Measured:
-    """Awaits a coroutine and measures each of its steps."""
+class Measured:
+    """Awaits a coroutine and measures each of its steps, until it is told to stop that."""
 
     def __init__(self, work: Coroutine[Any, Any, None], spend: Callable[[float], None], ticks: Ticks) -> None:
         self._work = work
         self._spend = spend
         self._ticks = ticks
+
+    def stop(self) -> None:
+        """What is left is not for a stranger any more."""
+        self._spend = lambda _seconds: None
 
     def __await__(self) -> Generator[Any, Any, None]:
         error: BaseException | None = None

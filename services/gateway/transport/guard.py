@@ -11,6 +11,8 @@ from services.gateway.transport.handshake import is_in
 from services.gateway.transport.request_limits import RequestLimits
 from shared.values.address import network_of
 
+MEMBERS_SHARE = 0.9  # of a gateway's time, for parsing what those send who have authenticated
+
 
 class Guard:
     """The limits of one public port. `ticks` is a clock that only goes forward; `descriptors` are those for connections."""
@@ -18,7 +20,8 @@ class Guard:
     def __init__(self, settings: GatewaySettings, ticks: Callable[[], float], descriptors: int) -> None:
         self.settings = settings
         self.ticks = ticks
-        self.gate = Gate(settings.stranger_share)
+        self.gate = Gate(settings.stranger_share, "strangers")
+        self.members = Gate(MEMBERS_SHARE, "members")
         self.requests = RequestLimits(settings.requests_per_address, settings.requests_at_once)
         self.arrivals = Arrivals(
             each=settings.connections_per_address,
@@ -36,6 +39,15 @@ class Guard:
     def turn_of(self, arrival: Arrival) -> Callable[[Work], None]:
         """What does work for this connection when its address has its turn."""
         return partial(self.gate.enter, arrival.network or f"proxied {id(arrival)}")
+
+    def turn_of_member(self, arrival: Arrival) -> Callable[[Work], None]:
+        """The same once it has authenticated: every connection has turns of its own."""
+        return partial(self.members.enter, f"{id(arrival)}")
+
+    def close(self) -> None:
+        """Nobody has a turn any more."""
+        self.gate.close()
+        self.members.close()
 
     def hold(self, more: int) -> bool:
         """Count bytes that wait to be parsed, or (below 0) do so no longer. False when there are too many in all."""

@@ -1,6 +1,5 @@
 """What was read from a WebSocket and is not parsed yet. A piece is parsed at a time, so that nobody holds up the others."""
 
-import asyncio
 from collections.abc import Callable
 
 PIECE = 4096  # bytes; of the smallest frames, that is some hundred
@@ -17,7 +16,7 @@ class Intake:
     def __init__(self, parse: Callable[[bytes], None], ready: Callable[[], bool], turn: Turn) -> None:
         self._parse = parse
         self._ready = ready
-        self._turn: Turn | None = turn
+        self._turn = turn
         self._held = bytearray()  # at most one read of the socket: it is not read while something is here
         self._queued = False
 
@@ -27,22 +26,19 @@ class Intake:
         return bool(self._held)
 
     def take(self, data: bytes) -> None:
-        """Parse this, at once or later."""
-        if self._turn is None and not self._held and len(data) <= PIECE and self._ready():
-            self._parse(data)
-        else:
-            self._held += data
-            self.go_on()
+        """Parse this, now or later."""
+        self._held += data
+        self.go_on()
 
     def go_on(self) -> None:
-        """Parse what waits, if it may be; not inside this call."""
+        """Parse what waits, if it may be, when it is this connection's turn."""
         if self._held and not self._queued and self._ready():
             self._queued = True
-            (self._turn or asyncio.get_running_loop().call_soon)(self._next)
+            self._turn(self._next)
 
-    def trusted(self) -> None:
-        """From now on there is no turn to wait for but that of the event loop."""
-        self._turn = None
+    def change(self, turn: Turn) -> None:
+        """From now on it has its turns from somebody else."""
+        self._turn = turn
 
     def finish(self) -> None:
         """The client has closed: parse what came before, within bounds."""

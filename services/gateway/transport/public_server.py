@@ -46,7 +46,7 @@ class PublicServer(EmbeddedServer):
         for door in self._doors:
             door.close()
         await super().shutdown(sockets)
-        self._guard.gate.close()
+        self._guard.close()
 
     def _protocol(self, arrival: Arrival) -> asyncio.Protocol:
         uvicorns: dict[str, Any] = {

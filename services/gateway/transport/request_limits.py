@@ -35,6 +35,11 @@ class RequestLimits:
         self._counts[network] += 1
         return None
 
+    def known(self, network: str) -> None:
+        """A request turned out to be an agent's, which has a limit of its own: it does not count for its address."""
+        if network:
+            self._rates.of(network).give(1)
+
     def end(self, network: str) -> None:
         """A request that was counted in is over."""
         self._count -= 1
