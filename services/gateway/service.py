@@ -7,6 +7,7 @@ import structlog
 
 from services.gateway.context import Chance, Clock, GatewayContext
 from services.gateway.rest.app import rest_app
+from services.gateway.rest.shared import Shared
 from services.gateway.server import GatewayServer, url_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport.tls import renew, tls_context
@@ -37,6 +38,7 @@ class Gateway:
         self.server = GatewayServer(context, app, listening, tls)
         self._context = context
         self._serving = False
+        self._check = Shared(context.ports.connection.check)
 
     async def start(self) -> None:
         """Listen, then register with NATS' service discovery."""
@@ -49,7 +51,8 @@ class Gateway:
         """Raises Refused unless the gateway serves and its lease is held. Full storage is no reason: who is in stays in."""
         if not self._serving:
             raise unavailable("gateway")
-        notice = self._context.reserve.notice()
+        notices = (self._context.reserve.notice(), self.server.guard.shortage.notice())
+        notice = " ".join(filter(None, notices)) or None
         try:
             await self.server.check()
         except Refused as refused:
@@ -57,9 +60,12 @@ class Gateway:
         return notice
 
     async def _public_ready(self) -> str | None:
-        """The same check as the internal port's: the gateway and its connection to the broker."""
+        """The same check as the internal port's: the gateway and its connection to the broker.
+
+        Anybody may ask this, and the broker stores something each time: so it is asked once for all who ask meanwhile.
+        """
         notice = await self.ready()
-        await self._context.ports.connection.check()
+        await self._check.shared()
         return notice
 
     def reload(self, settings: GatewaySettings) -> None:

@@ -17,6 +17,9 @@ from shared.version import __version__
 
 log = structlog.get_logger()
 
+AT_ONCE = 64  # connections, beyond which requests are refused
+HEAD_BYTES = 16384
+
 Ready = Callable[[], Awaitable[str | None]]
 """Raises Refused with the reason while the process cannot serve. Returns what is worth a sentence although it does."""
 
@@ -70,7 +73,16 @@ class OpsServer:
 
     def __init__(self, host: str, port: int, ready: Ready) -> None:
         routes = [Route("/metrics", _metrics), Route("/healthz", healthz), Route("/readyz", readyz(ready))]
-        config = uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none")
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            http="h11",  # reads a request when the one before it is answered; httptools parses all that has come
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            limit_concurrency=AT_ONCE,
+        )
         self._server = EmbeddedServer(config)
         self._socket = listen(host, port)
         self._task: asyncio.Task[None] | None = None

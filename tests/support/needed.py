@@ -11,6 +11,7 @@ PROGRAMS = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "firefox": ("firefox-esr", "firefox"),
     "coturn": ("turnserver",),
+    "nginx": ("nginx",),
     "node": ("node",),
     "zsh": ("zsh",),
     "fish": ("fish",),
@@ -21,7 +22,7 @@ PROGRAMS = {
 def found(what: str) -> Path | None:
     """The path of the program; None if it is not here."""
     for name in PROGRAMS[what]:
-        path = shutil.which(name)
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
         if path is not None:
             return Path(path)
     return None

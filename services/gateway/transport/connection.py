@@ -205,6 +205,8 @@ class Connection(asyncio.Protocol):
         self._protocol.read_messages_of(settings.frame_bytes)
         self.outbox.max_bytes = settings.outbox_bytes
         self._host.guard.arrivals.known(self._arrival)
+        if self._transport is not None:
+            socket_options.widen(self._transport)
         self._intake.change(self._host.guard.turn_of_member(self._arrival))
 
     def stop_reading(self) -> None:

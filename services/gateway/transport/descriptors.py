@@ -42,6 +42,10 @@ class Shortage:
             metrics.DESCRIPTORS_SHORT.set(1)
             log.error("no file descriptors for more connections: they are refused", why=why, connections=connections)
 
+    def notice(self) -> str | None:
+        """For readiness: a sentence while it lasts."""
+        return "There are no file descriptors for more connections: they are refused." if self.lasts else None
+
     def end(self, connections: int, now: float) -> None:
         """One was taken: it is over once none was refused for a while, so that a gateway at the edge does not log for ever."""
         if self.lasts and now - self._last >= OVER_SECONDS:

@@ -103,7 +103,7 @@ class Door:
                 return -1.0  # the client was gone before
             self._shortage.begin(error.strerror or "", arrivals.open, self._loop.time())
             return SHORTAGE_SECONDS
-        if not arrivals.room_for_descriptors:
+        if not arrivals.room_for_descriptors and not arrivals.room_for_strangers(self._loop.time()):
             self._refuse(sock, "descriptors")
             self._shortage.begin("those left are in reserve", arrivals.open, self._loop.time())
             return 0.0

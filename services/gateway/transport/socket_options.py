@@ -6,7 +6,10 @@ import socket
 import struct
 
 SEND_BUFFER_BYTES = 131072  # what the kernel may hold for a client that does not read
-RECEIVE_BUFFER_BYTES = 16384  # and from one that is not read; so it is also about what one read of the socket brings
+RECEIVE_BUFFER_BYTES = (
+    16384  # and from a stranger that is not read; so it is also about what one read of the socket brings
+)
+MEMBER_BUFFER_BYTES = 131072  # and from who is let in, whose descriptions may be long, and far away
 PEER_GONE_MILLISECONDS = 20_000  # TCP_USER_TIMEOUT: with data unacknowledged for so long, the peer is gone
 
 _RESET = struct.pack("ii", 1, 0)
@@ -19,6 +22,16 @@ def tune(listening: socket.socket) -> None:
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MILLISECONDS)
+
+
+def widen(transport: asyncio.BaseTransport) -> None:
+    """Let who is let in have more on its way: the kernel sees to no more than a stranger's by itself."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MEMBER_BUFFER_BYTES)
+            if hasattr(socket, "TCP_WINDOW_CLAMP"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, MEMBER_BUFFER_BYTES)
 
 
 def discard(transport: asyncio.BaseTransport) -> None:
