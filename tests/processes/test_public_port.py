@@ -103,8 +103,10 @@ async def test_descriptors_in_reserve(tmp_path: Path) -> None:
         for client in (alice, bob, carol):
             assert (await client.ask("ping"))["type"] == "pong"
         assert len([line for line in gateway.lines if SHORT in line]) == 1
-        for one in (*raws, alice, bob, carol):
-            await one.close()
+        for client in (alice, bob, carol):
+            await client.close()
+        for raw in raws:
+            await raw.close()
 
 
 async def test_no_descriptor_at_all(tmp_path: Path) -> None:
@@ -122,5 +124,7 @@ async def test_no_descriptor_at_all(tmp_path: Path) -> None:
         resource.prlimit(gateway.popen.pid, resource.RLIMIT_NOFILE, (hard, hard))
         carol = await Client.open(deployment.url)
         await carol.login(token("carol"))
-        for one in (*waiting, alice, bob, carol):
-            await one.close()
+        for client in (alice, bob, carol):
+            await client.close()
+        for raw in waiting:
+            await raw.close()

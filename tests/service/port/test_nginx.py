@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -24,7 +25,7 @@ async def proxied(system: System, tmp_path: Path, ports: HeldPorts) -> AsyncIter
     """Starts a system with these settings, and nginx in front of it."""
     running: list[Nginx] = []
 
-    async def start(**settings: object) -> Nginx:
+    async def start(**settings: Any) -> Nginx:
         await system.start(trusted_proxies=["127.0.0.1"], **settings)
         running.append(Nginx(tmp_path, system.url, ports))
         await running[0].start()
