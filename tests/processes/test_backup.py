@@ -60,7 +60,8 @@ def shell(script: str, folder: Path, data: Path) -> str:
 
 
 async def test_the_document_as_it_stands(tmp_path: Path) -> None:
-    """On a running `make run`: a backup, a room more, and the backup restored. What was in it is there."""
+    """On a running `make run`: a backup, a room more, and the backup restored. What was in it is there, the other room
+    is not, and rooms can be made again."""
     launched = Launched(tmp_path / "data").ready()
     try:
         async with httpx.AsyncClient(base_url=launched.url, headers=bearer(launched.token)) as rest:
@@ -79,6 +80,12 @@ async def test_the_document_as_it_stands(tmp_path: Path) -> None:
                 return (await rest.get(f"/api/rooms/{room_id}")).status_code == status
 
             await eventually_async(lambda: answers("kept", 200), "the room in the backup is there", within=30)
+            await eventually_async(lambda: answers("later", 404), "the room made after it is gone", within=30)
+
+            async def can_be_made() -> bool:
+                return (await make("again")).status_code == 201
+
+            await eventually_async(can_be_made, "a room can be made", within=30)
     finally:
         launched.stop()
 
