@@ -111,6 +111,7 @@ REGISTRY = Registry(
             replicas="gateways",
             colour="cyan",
             asks=("rooms", "auth"),
+            account="GATEWAYS",
             public_port=8080,
         ),
         ServiceRecord(
@@ -134,6 +135,7 @@ REGISTRY = Registry(
             user="auth",
             replicas="auths",
             colour="magenta",
+            account="AUTH",
         ),
     )
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import shutil
 import signal as signals
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -234,10 +235,13 @@ async def test_what_the_stream_did_not_send_is_ignored(tmp_path: Path) -> None:
     await over_nats(ports).client.publish("agentlink.room.room-a.event", b"[]")
     await over_nats(ports).client.publish("agentlink.room.room-a.event", b"[]", headers={"Nats-Sequence": "99"})
     await over_nats(ports).client.publish("agentlink.room.room-a.other.thing", b"[]", headers={"Nats-Stream": "ROOMS"})
+    stored = await ports.signals.post(signal("room-b"))  # and answered to where another room's events are heard
+    asked = json.dumps({"seq": stored.position}).encode()
+    await over_nats(ports).client.publish("$JS.API.DIRECT.GET.ROOMS", asked, "agentlink.room.room-a.event")
     sequence = await begin(ports, A)
     await eventually(ear.hears(sequence), "the true entry is heard")
     assert ear.positions == [sequence]
-    assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 3
+    assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == stray + 4
     await ports.connection.close()
     await server.stop()
 

@@ -17,7 +17,7 @@ from shared.broker import subjects
 from shared.broker.nats import streams as nats_streams
 from shared.broker.room_log import ROOM_LOG
 from shared.rooms.timers import GraceEnds, LeaseEnds
-from shared.values.ids import GatewayId, ParticipantId, RoomId
+from shared.values.ids import GatewayId, LeaseName, ParticipantId, RoomId
 from tests.support.manifests import ROOT, SETTINGS, compose, container, fresh_secrets, of_kind
 
 
@@ -155,7 +155,9 @@ async def test_each_user_writes_its_own_subjects_only(users: dict[str, User]) ->
         LIVE_EVENT: set(),
         LIVE_SIGNAL: set(),
         **{endpoint.subject: {"gateway"} for endpoint in ENDPOINTS},
-        subjects.armed(LEASE): {"gateway", "rooms"},
+        subjects.armed(LEASE): {"rooms"},  # of 0.4.0
+        subjects.armed_lease(LeaseName("l")): {"gateway"},
+        subjects.due_lease(LeaseName("l")): set(),
         subjects.armed(GRACE): {"rooms"},
         subjects.due(LEASE): {"rooms"},
         subjects.noted_room(LEASE.gateway, R): {"rooms"},

@@ -83,48 +83,48 @@ async def test_arming_again_replaces(connect: Connect) -> None:
 
 async def test_where_a_timer_waits(connect: Connect) -> None:
     """`armed` gives the position `arm` told, for every process; None before, and when it has fired."""
-    rooms, gateway = await connect("rooms"), await connect("gateway")
-    assert await gateway.timers.armed(lease("g_1", 0)) is None
-    position = await gateway.timers.arm(lease("g_1", AN_HOUR))
-    assert await gateway.timers.armed(lease("g_1", 0)) == await rooms.timers.armed(lease("g_1", 0)) == position
-    assert await gateway.timers.armed(lease("g_2", 0)) is None
-    await gateway.timers.arm(lease("g_1", 0))
+    rooms, other = await connect("rooms"), await connect("rooms")
+    assert await other.timers.armed(lease("g_1", 0)) is None
+    position = await other.timers.arm(lease("g_1", AN_HOUR))
+    assert await other.timers.armed(lease("g_1", 0)) == await rooms.timers.armed(lease("g_1", 0)) == position
+    assert await other.timers.armed(lease("g_2", 0)) is None
+    await other.timers.arm(lease("g_1", 0))
 
     async def gone() -> bool:
-        return await gateway.timers.armed(lease("g_1", 0)) is None
+        return await other.timers.armed(lease("g_1", 0)) is None
 
     await eventually_async(gone, "it has fired")
 
 
 async def test_arming_on_a_position(connect: Connect) -> None:
     """`after` must be where the timer waits, 0 where none does; anything else is a conflict that changes nothing."""
-    _, gateway = await connect("rooms"), await connect("gateway")
+    rooms = await connect("rooms")
     with pytest.raises(Conflict):
-        await gateway.timers.arm(lease("g_1", AN_HOUR), after=Position(7))
-    first = await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE)
+        await rooms.timers.arm(lease("g_1", AN_HOUR), after=Position(7))
+    first = await rooms.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE)
     for after in (NOWHERE, Position(first - 1), Position(first + 1)):
         with pytest.raises(Conflict):
-            await gateway.timers.arm(lease("g_1", AN_HOUR), after=after)
-    assert await gateway.timers.armed(lease("g_1", 0)) == first
-    second = await gateway.timers.arm(lease("g_1", AN_HOUR), after=first)
+            await rooms.timers.arm(lease("g_1", AN_HOUR), after=after)
+    assert await rooms.timers.armed(lease("g_1", 0)) == first
+    second = await rooms.timers.arm(lease("g_1", AN_HOUR), after=first)
     assert second > first
     with pytest.raises(Conflict):
-        await gateway.timers.arm(lease("g_1", AN_HOUR), after=first)
-    assert await gateway.timers.armed(lease("g_1", 0)) == second
+        await rooms.timers.arm(lease("g_1", AN_HOUR), after=first)
+    assert await rooms.timers.armed(lease("g_1", 0)) == second
 
 
 async def test_a_lease_that_ended_cannot_be_renewed(connect: Connect) -> None:
     """Once it has fired, its position is a conflict, whether somebody took it or not; 0 begins it anew."""
-    _, gateway = await connect("rooms"), await connect("gateway")
-    position = await gateway.timers.arm(lease("g_1", 0.1), after=NOWHERE)
+    rooms = await connect("rooms")
+    position = await rooms.timers.arm(lease("g_1", 0.1), after=NOWHERE)
 
     async def ended() -> bool:
-        return await gateway.timers.armed(lease("g_1", 0)) is None
+        return await rooms.timers.armed(lease("g_1", 0)) is None
 
     await eventually_async(ended, "it has ended")
     with pytest.raises(Conflict):
-        await gateway.timers.arm(lease("g_1", AN_HOUR), after=position)
-    assert await gateway.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE) > position
+        await rooms.timers.arm(lease("g_1", AN_HOUR), after=position)
+    assert await rooms.timers.arm(lease("g_1", AN_HOUR), after=NOWHERE) > position
 
 
 async def test_a_renewal_races_the_end(connect: Connect) -> None:
@@ -132,17 +132,17 @@ async def test_a_renewal_races_the_end(connect: Connect) -> None:
 
     NATS acknowledges a renewal that comes while it is firing, and sweeps it away with what fired: the next one conflicts.
     """
-    rooms, gateway = await connect("rooms"), await connect("gateway")
+    rooms, other = await connect("rooms"), await connect("rooms")
     taker = Taker()
     await rooms.timers.take(taker.handle, LONG)
     renewed: dict[int, Position] = {}
 
     async def one(n: int) -> None:
         timer = lease(f"g_{n}", 0.5)
-        position = await gateway.timers.arm(timer, after=NOWHERE)
+        position = await other.timers.arm(timer, after=NOWHERE)
         await asyncio.sleep(timer.due - time.time() + (n - 15) * 0.02)  # until after NATS came to it
         with contextlib.suppress(Conflict):
-            renewed[n] = await gateway.timers.arm(lease(f"g_{n}", AN_HOUR), after=position)
+            renewed[n] = await other.timers.arm(lease(f"g_{n}", AN_HOUR), after=position)
 
     await asyncio.gather(*(one(n) for n in range(80)))
     await settled(rooms, taker)
@@ -151,11 +151,11 @@ async def test_a_renewal_races_the_end(connect: Connect) -> None:
     assert fired != set(range(80))
     assert max(Counter(taker.names).values()) == 1
     for n in range(80):
-        waits = await gateway.timers.armed(lease(f"g_{n}", 0))
+        waits = await other.timers.armed(lease(f"g_{n}", 0))
         assert waits == (None if n in fired else renewed[n]), "it waits or it fired, and not both"
     for n in fired & set(renewed):
         with pytest.raises(Conflict):
-            await gateway.timers.arm(lease(f"g_{n}", AN_HOUR), after=renewed[n])
+            await other.timers.arm(lease(f"g_{n}", AN_HOUR), after=renewed[n])
 
 
 @pytest.fixture

@@ -29,6 +29,13 @@ def with_toy(accounts: Path) -> Registry:
     text = ACCOUNTS.read_text()
     for there, more in (
         ('"agentlink.rooms.*"          #', '"agentlink.rooms.*", "agentlink.toy.*"          #'),
+        *(
+            (place, f"{place}\n{place.replace('rooms', 'toy')}")  # what one account offers, the other must take
+            for place in (
+                '      { service: "agentlink.rooms.*", accounts: [GATEWAYS] }',
+                '      { service: { account: AGENTLINK, subject: "agentlink.rooms.*" } }',
+            )
+        ),
         ("\n    ]\n", f"\n{(TOY / 'user.conf').read_text()}    ]\n"),  # the end of the first account's users
     ):
         if there not in text:

@@ -15,7 +15,7 @@ from tests.support.broker import ContainerNats, nats_for_tests
 
 EMPTIER, WARDEN = "tests", "warden"
 _ACCOUNTS = "accounts {"
-_USERS = re.compile(r"^  AGENTLINK \{\n    jetstream: .*\n    users = \[", re.MULTILINE)
+_USERS = re.compile(r"^  AGENTLINK \{\n(?:    #.*\n)*    jetstream: .*\n    users = \[", re.MULTILINE)
 
 
 def with_users_of_tests(accounts: str) -> str:

@@ -1,6 +1,6 @@
 """Follows a log over NATS: subscribes to the copies that its stream republishes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import nats.errors
@@ -44,14 +44,13 @@ async def follow(
     on_gap: Callable[[], None],
 ) -> Follower:
     """See Log.follow."""
-    decode, stream = log_format.decode, log_format.stream
+    decode = log_format.decode
 
     async def take(message: Msg) -> None:
         if connection.gap:  # between a loss and `on_gap`: the follower will read this from the log, after what was lost
             return
         headers = message.headers
-        # Without the stream's own headers this is no entry, but a message that somebody published here directly.
-        if not headers or headers.get("Nats-Stream") != stream or "Nats-Sequence" not in headers:
+        if not headers or not _stored(log_format, message.subject, headers):
             metrics.BROKER_ERRORS.labels("stray_message").inc()
             return
         try:
@@ -81,3 +80,16 @@ async def follow(
         await follower.stop()
         raise
     return follower
+
+
+def _stored(log_format: LogFormat[Draft, Item], subject: str, headers: Mapping[str, str]) -> bool:
+    """Whether the stream says of this that it stored it, and on which subject.
+
+    Without the stream's own headers it is no entry, but a message that somebody published here directly. With those of
+    another subject it is an entry that somebody asked JetStream for, and that was answered to here.
+    """
+    return (
+        headers.get("Nats-Stream") == log_format.stream
+        and "Nats-Sequence" in headers
+        and log_format.live_subject(headers.get("Nats-Subject", "")) == subject
+    )
