@@ -2,11 +2,16 @@
 
 import asyncio
 import random
+import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from nats import connect
+
 from services.launcher.embedded_nats import EmbeddedNats
+from services.registry import ACCOUNTS, REGISTRY
 from shared.values.ids import RoomId
 from shared.version import __version__
 from tests.faults.figures import Row
@@ -16,7 +21,7 @@ from tests.faults.rolling import FIGURE, live, nobody_put_out
 from tests.faults.size import Size
 from tests.faults.stage import Stage, stage
 from tests.faults.verdict import histories
-from tests.upgrade.release import NoHistory, release_before, required
+from tests.upgrade.release import NoHistory, accounts_beside, release_before, required
 
 FAULT = "rolling upgrade from {} to {}, back, and again; code and log, under load"
 SNAPSHOT_EVERY = "5"  # entries of a room: each release must meet snapshots of the other one
@@ -26,6 +31,7 @@ TRIMMED = {
     "LOG_KEPT_SECONDS": "2",
 }  # the release before goes on from snapshots
 SNAPSHOT_SECONDS = 20.0  # in which every room is changed often enough, by far
+RELOAD_SECONDS = 10.0
 BEHIND = ("rooms-0", "rooms-1", "auth-0", "auth-1")
 
 
@@ -40,11 +46,13 @@ async def upgrade(folder: Path, size: Size, chance: random.Random) -> Row:
         row.expect(not required(), f"not run, and in CI it must be: {missing}")
         row.skipped = str(missing)
         return row
-    nats = EmbeddedNats(folder / "nats")
+    nats = EmbeddedNats(folder / "nats", registry=replace(REGISTRY, accounts=_beside(folder)))
     settings = {**size.patient, "DRAIN_SECONDS": "3", "SNAPSHOT_EVERY": SNAPSHOT_EVERY, **TRIMMED}
     async with stage(nats, size, chance, auths=2, release=before, settings=settings, recorded=True) as s:
         await live(s, size)
         await _play(row, s, Change(row, s, 2 * size.pause, (past.version, before)))
+        await _take_back(row, nats)
+        await asyncio.sleep(2 * size.pause)
         await s.load.rest()
         await nobody_put_out(row, s)
         logs = (await histories(await s.fleet.ports(), s.ledger)).values()
@@ -53,6 +61,34 @@ async def upgrade(folder: Path, size: Size, chance: random.Random) -> Row:
         )
         row.expect(all(log.trims for log in logs), "the log of a room was not trimmed")
     return row
+
+
+def _beside(folder: Path) -> Path:
+    """NATS' accounts for both releases: what docs/deployment.md begins an upgrade with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accounts = folder / "accounts.conf"
+    accounts.write_text(accounts_beside(ACCOUNTS.read_text()))
+    return accounts
+
+
+async def _take_back(row: Row, nats: EmbeddedNats) -> None:
+    """Take the rights of the release before back, from a server that runs: it closes connections whose rights change."""
+    refused: list[str] = []
+
+    async def note(error: Exception) -> None:
+        refused.append(str(error))
+
+    (nats.folder / "accounts.conf").write_text(ACCOUNTS.read_text())
+    nats.kill(signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_SECONDS
+    while not refused and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        gateway = await connect(nats.url, user="gateway", password=nats.passwords["gateway"], error_cb=note)
+        await gateway.publish("agentlink.timer.set.lease.g_other", b"")
+        await gateway._flush_pending(force_flush=True)
+        await gateway.flush()  # the refusal comes before the answer to it
+        await gateway.close()
+    row.expect(any("permissions violation" in said.lower() for said in refused), "a gateway keeps the rights of 0.4.0")
 
 
 class Change:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.processes import ROOT
 from tests.upgrade.not_run import NOT_RUN
-from tests.upgrade.release import PastRelease
+from tests.upgrade.release import PastRelease, accounts_beside
 
 PLUGINS = ("stand_in", "left_out")  # beside this file; they see nothing else of today's tests
 WRITTEN_ON_FAILURE = 20_000  # characters
@@ -24,6 +24,10 @@ class OldTree:
         self.version = past.version
         self.root = past.extract(folder, "services", "shared", "tests", "clients", "docs", "pyproject.toml")
         shutil.copytree(ROOT / "deploy", folder / "deploy")
+        accounts = folder / "deploy/nats/accounts.conf"
+        # 0.4.0's tests look for this line, to add users of their own, and its server is not told of a limit for the store.
+        unlimited = re.sub(r"^    jetstream: .*$", "    jetstream: enabled", accounts.read_text(), flags=re.MULTILINE)
+        accounts.write_text(accounts_beside(unlimited))
 
     def pytest(self, *paths: str) -> str:
         """Run these tests of it against today's services; what pytest says at the end. They must pass."""

@@ -14,6 +14,7 @@ from tests.support.processes import ROOT
 
 VERSION_FILE = "shared/version.py"
 _RELEASED = re.compile(r"^## \[(\d[^\]]*)\] - \d{4}-\d{2}-\d{2}", re.MULTILINE)  # newest first
+_ADDED = re.compile(r"^( *)#\d+\.\d+\.\d+# ", re.MULTILINE)
 _SAID = re.compile(r'^__version__ = "(.+)"', re.MULTILINE)
 
 
@@ -36,6 +37,12 @@ class PastRelease:
         # Several processes start from it, and where PYTHONDONTWRITEBYTECODE is set each would compile it anew.
         subprocess.run((sys.executable, "-m", "compileall", "-q", "-q", str(folder)), check=False)  # noqa: S603
         return folder
+
+
+def accounts_beside(accounts: str) -> str:
+    """deploy/nats/accounts.conf for the time of an upgrade: with the lines that the release before needs besides."""
+    assert _ADDED.search(accounts), "nothing in accounts.conf is for the release before"
+    return _ADDED.sub(r"\1", accounts)
 
 
 def required() -> bool:
