@@ -23,7 +23,7 @@ RUN /opt/venv/bin/python -m compileall -q /app
 
 FROM ${BASE} AS runtime
 ARG SERVICE
-ARG VERSION=0.4.0
+ARG VERSION=0.5.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="parley-${SERVICE}" \
       org.opencontainers.image.description="Parley, signaling for people and AI agents: the ${SERVICE} service" \

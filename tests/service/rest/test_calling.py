@@ -183,7 +183,7 @@ async def test_health_and_readiness_are_different_things(world: World) -> None:
     """`/healthz` answers without the broker; `/readyz` is 503 with `Retry-After` then."""
     client = world.anyone()
     for path in ("/healthz", "/readyz"):
-        assert (await client.get(path)).json() == {"status": "ok", "version": "0.4.0"}
+        assert (await client.get(path)).json() == {"status": "ok", "version": "0.5.0"}
     world.broker.down = True
     assert (await client.get("/healthz")).is_success
     assert_problem(await client.get("/readyz"), 503, Code.UNAVAILABLE)
