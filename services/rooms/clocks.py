@@ -115,6 +115,8 @@ class Clocks:
         if why := self._incomplete(told):
             await self._rebuild(why, position)
         elif told is not None and told.id != self._known:  # this replica has just begun
+            if await self._log_went_back(told):
+                return
             await self._catch_up(told)
             self._known = told.id
         elif told is not None:
@@ -165,6 +167,15 @@ class Clocks:
 
     def _complete(self, up_to: Position, by: str | None) -> Complete:
         return Complete(id=mint("", self._chance(9)), log=self._ports.room_log.incarnation, up_to=up_to, by=by)
+
+    async def _log_went_back(self, told: Complete) -> bool:
+        """Whether the log ends before what the mark says, so before what it had: nobody was there when it was cut off."""
+        end = await self._ports.room_log.position(subjects.ALL_EVENTS)
+        if end >= told.up_to:
+            return False
+        log.error("the log of rooms ends before where it had come to: entries are lost", ends_at=end, had=told.up_to)
+        await self._ports.watch.went_back(subjects.LOG_STREAM)
+        return True
 
     async def _catch_up(self, told: Complete) -> None:
         """Arm the clocks of the rooms that changed since the mark: the timers may be older than the log."""

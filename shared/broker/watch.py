@@ -43,6 +43,12 @@ class Watch(Protocol):
     def generation(self, stream: str) -> int:
         """How often this process has found that the stream is another one."""
 
+    async def went_back(self, stream: str) -> None:
+        """Who asks knows that this stream is another one than its name says: give it another name, for everybody.
+
+        Only who owns the stream may ask. Raises `Refused(unavailable)`.
+        """
+
     def tell(self, heard: Callable[[str, Change], None]) -> None:
         """Call `heard` with the stream's name and each change from now on. It may neither raise nor block."""
 

@@ -1,6 +1,6 @@
 """The rows of the table by name, in the order they are run."""
 
-from tests.faults import cluster
+from tests.faults import cluster, lost
 from tests.faults.clocks import clocks
 from tests.faults.flood import flood
 from tests.faults.frozen import frozen_gateway, frozen_rooms
@@ -36,4 +36,7 @@ ROWS: dict[str, Scenario] = {
     "trims": trims,
     "full": full,
     "disk": disk,
+    "lost-timers": lost.timers,
+    "lost-log": lost.log,
+    "damaged-store": lost.store,
 }

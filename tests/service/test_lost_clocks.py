@@ -148,6 +148,21 @@ async def test_the_replica_that_rebuilds_dies(virtual: VirtualSystem) -> None:
     await alice.hear("user_left", within=WITHIN)
 
 
+@in_virtual_time
+async def test_the_log_was_cut_off_while_nobody_looked(virtual: VirtualSystem) -> None:
+    """A replica that starts finds it shorter than the timers say: it is another log, and clients are told so."""
+    await virtual.start()
+    alice, _ = await came(virtual, "alice")
+    await asyncio.sleep(30)  # until the mark is behind the join
+    log = virtual.broker.rooms
+    virtual.kill_rooms(0)
+    log.messages.clear()
+    log._newest.clear()
+    await virtual.start_rooms()
+    notice = await alice.hear("go_away", within=10)
+    assert notice["reason"] == "room_lost"
+
+
 def claims(system: VirtualSystem, replica: int) -> str:
     """What a replica writes into the mark as its own."""
     return system.rooms[replica].clocks.name

@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 
 from nats.aio.client import Client
 
+from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.ports import Ports
 from shared.broker.subjects import LOG_STREAM, TIMER_STREAM
 from shared.values.position import NOWHERE, Position
 from tests.support.backup import Backup, asked
+from tests.support.broker import ContainerNats
 from tests.support.patience import eventually
 from tests.support.shared_nats import EMPTIER, SharedNats
 
@@ -43,9 +45,9 @@ class Taker:
 
 
 @asynccontextmanager
-async def taker(nats: SharedNats) -> AsyncIterator[Taker]:
-    """Connected to the server that all tests share."""
-    server = nats.running
+async def taker(nats: SharedNats | EmbeddedNats | ContainerNats) -> AsyncIterator[Taker]:
+    """Connected to the server that all tests share, or to another one with the users of tests."""
+    server = nats.running if isinstance(nats, SharedNats) else nats
     client = Client()
     await client.connect(server.url, user=EMPTIER, password=server.passwords[EMPTIER])
     try:

@@ -27,7 +27,7 @@ def with_users_of_tests(accounts: str) -> str:
     return accounts.replace(_ACCOUNTS, f"{_ACCOUNTS} $SYS {{ users = [ {users[WARDEN]} ] }}")
 
 
-class _WithUsersOfTests(EmbeddedNats):
+class NatsWithUsersOfTests(EmbeddedNats):
     """The embedded server with the users of tests."""
 
     def _prepare(self) -> None:
@@ -47,13 +47,13 @@ class SharedNats:
 
     async def empty(self) -> EmbeddedNats | ContainerNats:
         """A server without streams and connections."""
-        if isinstance(self._server, _WithUsersOfTests) and self._server.running and await _left(self._server):
+        if isinstance(self._server, NatsWithUsersOfTests) and self._server.running and await _left(self._server):
             return self._server
         await self.stop()
         self._started += 1
         folder = self._folder / str(self._started)
         server = nats_for_tests(folder)  # a container has no users of tests, so each test gets its own
-        self._server = server if isinstance(server, ContainerNats) else _WithUsersOfTests(folder)
+        self._server = server if isinstance(server, ContainerNats) else NatsWithUsersOfTests(folder)
         await self._server.start()
         return self._server
 

@@ -35,6 +35,11 @@ class MemoryWatch:
             return self._broker.rooms.generation
         return self._broker.timers.generation if stream == TIMER_STREAM else 0
 
+    async def went_back(self, stream: str) -> None:
+        """See Watch."""
+        if stream == LOG_STREAM:
+            self._broker.lose_log(self._broker.rooms.position)
+
     def tell(self, heard: Callable[[str, Change], None]) -> None:
         """See Watch."""
         self._broker.watching.append(heard)

@@ -156,7 +156,7 @@ class NatsConnection:
     async def _look_on(self) -> None:
         """Look at the streams for as long as the connection lives; `repair` does it after a loss of the connection."""
         while True:
-            await asyncio.sleep(nats_watch.LOOK_SECONDS)
+            await asyncio.sleep(self.watch.every)
             if self.gap or (self._repairing is not None and not self._repairing.done()):
                 continue
             with contextlib.suppress(Refused):

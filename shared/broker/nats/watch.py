@@ -17,6 +17,7 @@ from shared.broker.watch import Change, Sight, StreamState
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.5  # between looks
+OWNERS_LOOK_SECONDS = 0.75  # sooner: gateways that cannot renew their leases wait for the stream to be made anew
 OWNERS_PATIENCE = 2.5  # for an end that is lower than it was
 PATIENCE = 6.5  # of the others: time for the owner to give the log another name, which everybody then sees
 
@@ -32,6 +33,7 @@ class NatsWatch:
         self._hearing: list[Callable[[str, Change], None]] = []
         names = dict.fromkeys([*logs, *(owned.names if owned else ())])
         patience = OWNERS_PATIENCE if owned else PATIENCE
+        self.every = OWNERS_LOOK_SECONDS if owned else LOOK_SECONDS
         self._sights = {name: Sight(patience) for name in names}
 
     def state(self, stream: str) -> StreamState | None:
@@ -43,6 +45,10 @@ class NatsWatch:
         """See Watch."""
         sight = self._sights.get(stream)
         return sight.generation if sight else 0
+
+    async def went_back(self, stream: str) -> None:
+        """See Watch. The next look finds another stream."""
+        await nats_streams.rename(self._client, stream, self._timeout)
 
     def tell(self, heard: Callable[[str, Change], None]) -> None:
         """See Watch."""
