@@ -1,9 +1,7 @@
 """The broker loses something and runs on, or comes back with less than it had: what clients notice, and who is left behind."""
 
 import asyncio
-import json
 import random
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -202,96 +200,3 @@ async def _watch(row: Row, watched: Watched, name: str) -> None:
     row.saw(f"{name}: told within {told:.1f} s, in again within {again:.1f} s")
     row.expect(told <= SOON, f"{name}: clients were told after {told:.1f} s")
     row.expect(again <= SOON, f"{name}: clients were in again after {again:.1f} s")
-
-
-# -- the store ---------------------------------------------------------------------------------------------------------
-
-
-def _cut(block: Path, _chance: random.Random) -> None:
-    block.write_bytes(block.read_bytes()[: block.stat().st_size // 2])
-
-
-def _flip(block: Path, chance: random.Random) -> None:
-    content = bytearray(block.read_bytes())
-    for _ in range(8):
-        content[chance.randrange(len(content) // 4, len(content))] ^= 1 << chance.randrange(8)
-    block.write_bytes(content)
-
-
-DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {"a block cut in half": _cut, "bits flipped": _flip}
-# What somebody has to say of it, as JSON.
-SAID = ("a stream", "a room's log", "the log of rooms ends", "the clocks of all rooms")
-
-
-async def store(folder: Path, size: Size, chance: random.Random) -> Row:
-    """The row: NATS comes back with a damaged store, with the services running and with all of them started anew."""
-    row = Row("the store of ROOMS damaged: a block cut in half, bits flipped", "said in JSON; every other room goes on")
-    for number, (name, damage) in enumerate(DAMAGES.items()):
-        for restarted in (False, True):
-            place = folder / f"{number}-{restarted}"
-            await _damaged(
-                row, place, size, chance, f"{name}{', all restarted' if restarted else ''}", damage, restarted
-            )
-    return row
-
-
-async def _damaged(
-    row: Row,
-    folder: Path,
-    size: Size,
-    chance: random.Random,
-    name: str,
-    damage: Callable[[Path, random.Random], None],
-    restarted: bool,
-) -> None:
-    nats = NatsWithUsersOfTests(folder / "nats")
-    fleet = Fleet(nats, {**size.settings, **size.patient, "SNAPSHOT_EVERY": "5"})
-    watched = Watched(fleet, 8)
-    try:
-        await fleet.start()
-        await watched.come()
-        for n in range(30):
-            for _, client in watched.clients:
-                await client.ask("update_self", name=f"name-{n}")
-        await asyncio.sleep(25 if restarted else 3)  # until the mark says how far the log has come
-        began = len(_lines(fleet))
-        if restarted:
-            for member in list(fleet.members):
-                await fleet.kill(member)
-        await nats.stop()
-        for block in sorted((nats.folder / "jetstream").rglob(f"{LOG_STREAM}/msgs/*.blk")):
-            damage(block, chance)
-        await nats.start()
-        for member in fleet.names if restarted else ():
-            fleet.spawn(member)
-        await fleet.ready(within=60)
-        await asyncio.sleep(SOON)
-        told = [line for line in _lines(fleet)[began:] if line.get("level") in ("error", "warning")]
-        said = sorted({str(line["event"]) for line in told if str(line["event"]).startswith(SAID)})
-        row.saw(f"{name}: {'; '.join(said) or 'nothing was said'}")
-        row.expect(bool(said), f"{name}: nobody said anything")
-        row.expect(await _fresh_room_works(fleet), f"{name}: a new room cannot be used")
-        row.expect(not fleet.tracebacks(), f"{name}: tracebacks: {fleet.tracebacks()[:2]}")
-    finally:
-        await watched.close()
-        await fleet.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lines(fleet: Fleet) -> list[dict[str, object]]:
-    everybody = [process for _, process in [*fleet.ended, *fleet.members.items()]]
-    return [json.loads(line) for process in everybody for line in process.lines if line.startswith("{")]
-
-
-async def _fresh_room_works(fleet: Fleet) -> bool:
-    client = await Client.open(fleet.urls[0])
-    try:
-        await client.login(token("newcomer"))
-        deadline = time.monotonic() + SOON
-        while time.monotonic() < deadline:
-            if (await client.ask("join_room", roomId="fresh"))["type"] == "room_users":
-                return True
-            await asyncio.sleep(0.2)
-        return False
-    finally:
-        await client.close()

@@ -2,6 +2,7 @@
 
 from tests.faults import cluster, lost
 from tests.faults.clocks import clocks
+from tests.faults.damaged import damaged_store
 from tests.faults.flood import flood
 from tests.faults.frozen import frozen_gateway, frozen_rooms
 from tests.faults.full import disk, full
@@ -38,5 +39,5 @@ ROWS: dict[str, Scenario] = {
     "disk": disk,
     "lost-timers": lost.timers,
     "lost-log": lost.log,
-    "damaged-store": lost.store,
+    "damaged-store": damaged_store,
 }

@@ -23,7 +23,7 @@ class Trouble:
 
     async def _one(self) -> None:
         what = self._chance.choice(
-            (self._kill, self._kill, self._cut, self._cut, self._restart, self._broker, self._full)
+            (self._kill, self._kill, self._cut, self._cut, self._restart, self._broker, self._full, self._timers)
         )
         await what()
 
@@ -71,6 +71,15 @@ class Trouble:
         self._cluster.broker.full = True
         await asyncio.sleep(self._chance.choice((0.1, 1.0, 5.0)))
         self._cluster.broker.full = False
+
+    async def _timers(self) -> None:
+        """The broker loses timers and the notes beside them, or leases, or both."""
+        lost = self._chance.choice(("timers", "leases", "both"))
+        self._network.note("broker", f"loses {lost}")
+        if lost != "leases":
+            self._cluster.broker.lose_timers()
+        if lost != "timers":
+            self._cluster.broker.lose_leases()
 
     async def end(self) -> None:
         """End all faults: every process runs again, and is connected."""
