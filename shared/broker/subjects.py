@@ -30,7 +30,7 @@ TIMER_SUBJECTS = f"{ROOT}.timer.>"
 # The last one is for kinds to come.
 DUE_TIMERS = tuple(
     f"{ROOT}.timer.due.{kind}"
-    for kind in ("lease.*", "sweep.*", "grace.*.*.*", "max_duration.*.*", "empty.*.*", "kept.*", "rooms.>")
+    for kind in ("lease.*", "sweep.*", "grace.*.*.*", "max_duration.*.*", "empty.*.*", "kept.*", "kept.*.*", "rooms.>")
 )
 TIMERS_MARK = f"{ROOT}.timer.mark"
 LEASE_STREAM = "LEASES"

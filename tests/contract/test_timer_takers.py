@@ -26,10 +26,11 @@ async def test_two_takers_share(connect: Connect) -> None:
     takers = [Taker(), Taker()]
     for ports, taker in zip((one, two), takers, strict=True):
         await ports.timers.take(taker.handle, LONG)
-    await asyncio.gather(*(one.timers.arm(empty(f"room-{n}", 0.5)) for n in range(200)))
+    timers = [empty(f"room-{n}", 0.5) for n in range(200)]
+    await asyncio.gather(*(one.timers.arm(timer) for timer in timers))
     await eventually(lambda: sum(len(taker.taken) for taker in takers) >= 200, "all are taken")
     names = takers[0].names + takers[1].names
-    assert Counter(names) == {empty(f"room-{n}").name: 1 for n in range(200)}
+    assert Counter(names) == {timer.name: 1 for timer in timers}
     assert takers[0].taken
     assert takers[1].taken
 
