@@ -187,6 +187,7 @@ class EmbeddedNats:
             f"server_name: {self.place.name}\n"
             f"jetstream {{ store_dir: {store}, sync_interval: {json.dumps(self._sync)}"
             f", max_file: {self._store_bytes} }}\n"
+            "logfile_size_limit: 10MB, logfile_max_num: 2\n"  # a refused store writes a line for each message
             f'{self._settings}\ninclude "accounts.conf"\n'
         )
         try:

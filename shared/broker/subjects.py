@@ -21,6 +21,7 @@ LOG_STREAM = "ROOMS"
 LOG_PREFIX = f"{ROOT}.log."
 LIVE_PREFIX = f"{ROOT}.room."  # of the subjects on which the stream republishes, for followers
 ALL_EVENTS = f"{LOG_PREFIX}*.event"
+NO_TIMERS = f"{ROOT}.timer.~"  # no timer, note or lease is there
 NO_ROOM_EVENTS = f"{LOG_PREFIX}~.event"  # no room can have this id
 SNAPSHOT_STREAM = "ROOM_SNAPSHOTS"
 SNAPSHOT_SUBJECTS = f"{ROOT}.snapshot.*"

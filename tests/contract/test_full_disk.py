@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,15 +53,26 @@ async def post_until_refused(gateway: Ports) -> None:
             await gateway.signals.post(signal(A, body=bytes(50_000)))
 
 
+def refuses(rooms: Ports, why: str | None) -> Callable[[], Awaitable[bool]]:
+    """A condition: rooms is told that NATS stores nothing, in these words; or, with None, that it stores."""
+
+    async def told() -> bool:
+        with contextlib.suppress(Refused):
+            return (await rooms.storage.look()).refusal == why
+        return False
+
+    return told
+
+
 async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: SmallDisk) -> None:
     """Nothing is acknowledged, and NATS says why only when it is asked to purge; also when there is space again.
 
-    A process says once that it gets no answer. A restart ends it, and what was acknowledged is there..
+    A process says once that it gets no answer.
     """
     connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
     rooms, gateway = await connect("rooms"), await connect("gateway")
-    position = await begin(rooms, A)
-    assert (await rooms.storage.look()).refusal is None
+    await begin(rooms, A)
+    assert await refuses(rooms, None)()
     disk.fill(leave=1 << 20)
     with capture_logs() as logs:
         await post_until_refused(gateway)
@@ -69,17 +80,24 @@ async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: Sm
             await gateway.signals.post(signal(A, body=bytes(50_000)))
     said = [line for line in logs if line["event"] == "NATS refuses to store"]
     assert [(line["what"], line["why"], line["log_level"]) for line in said] == [("log", "no answer", "error")]
-
-    async def told() -> bool:
-        return (await rooms.storage.look()).refusal == WORDS
-
-    await eventually_async(told, "rooms is told why")
+    await eventually_async(refuses(rooms, WORDS), "rooms is told why")
     assert (write_error(server) or "").endswith(WORDS)
     disk.clear()
-    assert await told(), "space alone does not end it"
+    await eventually_async(refuses(rooms, WORDS), "space alone does not end it")
     with pytest.raises(Refused):
         await gateway.signals.post(signal(A))
-    end = (await rooms.room_log.read(event_log(A), limit=10))[-1].position
+    await rooms.connection.close()
+    await gateway.connection.close()
+
+
+async def test_a_restart_ends_it(server: EmbeddedNats, disk: SmallDisk) -> None:
+    """When there is space again, a restart makes NATS store again, and what was acknowledged is there."""
+    connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    position = await begin(rooms, A)
+    disk.fill(leave=1 << 20)
+    await post_until_refused(gateway)
+    disk.clear()
     assert server.process is not None
     server.kill()
     server.process.wait()
@@ -91,8 +109,8 @@ async def test_a_write_error_is_told_in_its_words(server: EmbeddedNats, disk: Sm
         return False
 
     await eventually_async(stores, "it stores again")
-    assert (await rooms.storage.look()).refusal is None
-    assert await rooms.room_log.position(event_log(A)) == end == position
+    await eventually_async(refuses(rooms, None), "rooms is told so")
+    assert await rooms.room_log.position(event_log(A)) == position
     await rooms.connection.close()
     await gateway.connection.close()
 

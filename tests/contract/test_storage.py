@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shared.broker import subjects
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.ports import connect as connect_in_memory
 from shared.broker.ports import Ports
 from shared.broker.storage import LOG
-from shared.broker.subjects import NO_ROOM_EVENTS
+from shared.broker.subjects import NO_ROOM_EVENTS, NO_TIMERS
 from shared.rooms.reserve import Place
 from shared.values.errors import Refused
 from shared.values.ids import TOKEN_PATTERN, RoomId
@@ -70,6 +71,8 @@ async def test_looking_changes_nothing(connect: Connect) -> None:
     assert [entry.position for entry in await rooms.room_log.read("agentlink.log.*.event", limit=10)] == [position]
 
 
-def test_no_room_can_have_the_subject_that_is_purged() -> None:
-    """NATS is asked to purge the events of a room that cannot exist."""
+def test_nobody_has_the_subjects_that_are_purged() -> None:
+    """NATS is asked to purge the events of a room that cannot exist, and what no timer is called."""
     assert not re.fullmatch(TOKEN_PATTERN, NO_ROOM_EVENTS.split(".")[2])
+    names = [*vars(subjects).values()]
+    assert [name for name in names if isinstance(name, str) and "~" in name] == [NO_TIMERS, NO_ROOM_EVENTS]

@@ -26,6 +26,7 @@ from shared.values.errors import Refused, unavailable
 log = structlog.get_logger()
 
 OLDEST_SERVER = (2, 14)
+LARGEST_MESSAGE = 1 << 20  # NATS' default; a room of 250 with large metadata comes near it
 CHECK_SECONDS = 2.0
 FAILURES = (nats.errors.Error, OSError, asyncio.TimeoutError)
 
@@ -103,6 +104,8 @@ class NatsConnection:
             await self.client.close()
             found, oldest = f"{version.major}.{version.minor}.{version.patch}", ".".join(map(str, OLDEST_SERVER))
             raise BrokerError(f"NATS server {found} is too old; Parley needs {oldest} or later")
+        if self.client.max_payload < LARGEST_MESSAGE:
+            log.warning("NATS takes only small messages", max_payload=self.client.max_payload, needed=LARGEST_MESSAGE)
         metrics.BROKER_CONNECTED.set(1)
         self.trouble = ""
         await self.replies.start()

@@ -14,6 +14,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.telemetry import metrics
 from shared.values.errors import unavailable
 
 SWEEP_SECONDS = 0.25
@@ -81,7 +82,9 @@ class Replies:
             inbox = self._prefix + token
             await self._client.publish(subject or inbox, body, reply=inbox, headers=headers)
             return await future
-        except _FAILURES:
+        except _FAILURES as error:
+            if isinstance(error, nats.errors.MaxPayloadError):  # larger than this NATS takes: asking again never helps
+                metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
             raise unavailable("the broker") from None
         finally:
             self._waiting.pop(token, None)

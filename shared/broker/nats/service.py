@@ -107,8 +107,13 @@ def _answerer(endpoint: Endpoint[Any, Any], handler: Handler) -> Callable[[Micro
         with tracing.span(endpoint.name, SpanKind.SERVER, request.headers):
             try:
                 reply = await handler(endpoint.request.model_validate_json(request.data, extra="ignore"))
-                with contextlib.suppress(nats.errors.Error, OSError):  # as in `_refuse`
+                try:
                     await request.respond(reply.model_dump_json(by_alias=True).encode())
+                except nats.errors.MaxPayloadError as error:  # else nobody would know why no answer comes
+                    metrics.BROKER_ERRORS.labels(type(error).__name__).inc()
+                    raise unavailable(endpoint.name.partition(".")[0]) from None
+                except (nats.errors.Error, OSError):
+                    pass  # as in `_refuse`
             except Refused as refused:
                 code = refused.code
                 await _refuse(request, refused)

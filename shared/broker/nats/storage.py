@@ -11,6 +11,7 @@ from shared.rooms.reserve import Place
 from shared.values.errors import unavailable
 
 WRITE_FAILED = 10051  # JetStream API error of a purge: the stream has met a write error, and takes nothing more
+NOTHING = {subjects.LOG_STREAM: subjects.NO_ROOM_EVENTS, subjects.TIMER_STREAM: subjects.NO_TIMERS}
 LOOKS_PER_PROBE = 5  # a purge is agreed on by all replicas of the stream, so not every look makes one
 
 
@@ -40,12 +41,11 @@ class NatsStorage:
 
     async def _write_error(self) -> str | None:
         """Purge nothing: after a write error nats-server refuses this too, and says why. It leaves appends unanswered."""
-        nothing = {"filter": subjects.NO_ROOM_EVENTS}
-        answer = await self._ask(f"STREAM.PURGE.{subjects.LOG_STREAM}", nothing)
-        error = answer.get("error", {})
-        if error.get("err_code") != WRITE_FAILED:
-            return None
-        return str(error.get("description", "write error")).rpartition(": ")[2]  # without the path on the broker's disk
+        for stream, nothing in NOTHING.items():
+            error = (await self._ask(f"STREAM.PURGE.{stream}", {"filter": nothing})).get("error", {})
+            if error.get("err_code") == WRITE_FAILED:  # its words, without the path on the broker's disk
+                return str(error.get("description", "write error")).rpartition(": ")[2]
+        return None
 
     async def _ask(self, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = await self._replies.one(f"$JS.API.{subject}", json.dumps(body).encode() if body else b"")
