@@ -19,7 +19,7 @@ from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
 
-DUE = Tally("parley_timers_due_total", "Timers that were due, by kind.", "kind", KINDS)
+DUE = Tally("parley_timers_due_total", "Timers that were due, by kind.", "kind", (*KINDS, "stop"))
 
 SWEEP_SECONDS = 20.0  # longer than a join can be under way (the gateway's deadline and one append)
 ROOMS_AT_ONCE = 32

@@ -50,8 +50,9 @@ LOOP_LAG = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1, 2, 5),
 )
 LOG_UNREADABLE = Counter("parley_log_unreadable_total", "Entries in rooms' logs that no service of ours wrote.")
-STRANGERS = Counter(
+STRANGERS = Tally(
     "parley_strangers_lines_total",
     "Lines about strangers' broken requests that a library would have logged.",
-    ["logger"],
+    "logger",
+    ("uvicorn.error", "asyncio"),
 )
