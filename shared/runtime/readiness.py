@@ -11,6 +11,7 @@ log = structlog.get_logger()
 
 PATIENCE_SECONDS = 0.7  # to begin with: what is there after so long is not told as waited for
 AGAIN_SECONDS = 30.0
+CHANGED_SECONDS = 5.0  # between two reasons: of several servers each has its own, and they take turns
 FIRST_LOOKS = 0.1  # between looks until the process is ready for the first time
 LOOK_SECONDS = 1.0
 THOROUGH_SECONDS = 5.0  # between looks that store something at the broker
@@ -63,7 +64,7 @@ class Readiness:
         if self._ready:
             log.warning("not ready", why=why)
             self._ready = False
-        elif why != self._why or now >= self._told_at + AGAIN_SECONDS:
+        elif now >= self._told_at + (AGAIN_SECONDS if why == self._why else CHANGED_SECONDS) or not self._why:
             log.warning("waiting", why=why)
         else:
             return
