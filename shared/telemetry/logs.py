@@ -30,7 +30,11 @@ class _NotOfStrangers(logging.Filter):
     """Counts what is about a stranger, and lets the rest through."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit; an exception here would be the library's
+            message = record.msg = str(record.msg)
+            record.args = None
         if any(record.name == name and message.startswith(begins) for name, begins in OF_STRANGERS):
             metrics.STRANGERS.labels(record.name).inc()
             return False
