@@ -40,12 +40,15 @@ WAYS = (
     Way("handshakes", 1000),
     Way("frames", 1000),
     Way("pings", 1000),
+    Way("member-pings", 1000),
+    Way("member-frames", 1000),
 )
+SHORT = ("pipelined", "bodies", "member-pings")
 
 
 async def flood(folder: Path, size: Size, chance: random.Random) -> Row:
     """The row: one way after another."""
-    ways = [way for way in WAYS if not size.short or way.kind in ("pipelined", "bodies", "pings")]
+    ways = [way for way in WAYS if not size.short or way.kind in SHORT]
     row = Row(FAULT.format(size.strangers, ", ".join(dict.fromkeys(way.kind for way in ways))), FIGURE)
     async with stage(
         folder, size, chance, gateways=1, settings=size.patient | {"CONNECTIONS_PER_ADDRESS": "1000"}

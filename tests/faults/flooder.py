@@ -6,6 +6,7 @@ once a second it says how many answers it has read and how often it was closed.
 
 import contextlib
 import itertools
+import json
 import selectors
 import socket
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.support.raw import frame, request
+from tests.support.system import token
 
 READ = 1 << 16
 AGAIN_SECONDS = 0.2  # before a connection that was closed is opened again
@@ -23,6 +25,7 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 BAD_TOKEN = b"GET /api/rooms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a.b.c\r\n\r\n"
 POST = b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\n"
 CHUNKED = b"POST /api/guest/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+LOGIN = frame(json.dumps({"type": "authenticate", "token": token("flooder")}).encode())
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 
 
@@ -47,6 +50,8 @@ KINDS = {
     "handshakes": Kind(request()),
     "frames": Kind(request(), frame(b'{"type":"ping"}') * 500),
     "pings": Kind(request(), frame(b"", 9) * 5000),
+    "member-pings": Kind(request() + LOGIN, frame(b"", 9) * 5000),
+    "member-frames": Kind(request() + LOGIN, frame(b"", fin=False) + frame(b"", 0, fin=False) * 1000),
     "hello": Kind(b"\x16\x03\x01\x02\x00"),
 }
 

@@ -1,11 +1,12 @@
 """What waits for one client: in order, bounded, cut off once."""
 
 import asyncio
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.transport.outbox import Outbox, OutboxTotal, text_frame
+from services.gateway.transport.outbox import OpenSink, Outbox, OutboxTotal, text_frame
 
 
 class Socket:
@@ -146,3 +147,25 @@ def test_a_frame_is_the_same_for_all() -> None:
     """Unmasked and whole (RFC 6455, section 5.2): encoded once for all receivers."""
     assert text_frame(b"hi") == b"\x81\x02hi"
     assert text_frame(b"x" * 200)[:4] == b"\x81\x7e\x00\xc8"
+
+
+def test_nothing_is_written_to_a_closed_socket() -> None:
+    """Between the end of a transport and its connection being said to be lost, what is sent is dropped."""
+
+    class Transport:
+        closing = False
+        written: list[bytes] = []
+
+        def is_closing(self) -> bool:
+            return self.closing
+
+        def write(self, data: bytes) -> None:
+            assert not self.closing
+            self.written.append(data)
+
+    transport = Transport()
+    sink = OpenSink(cast("asyncio.Transport", transport))
+    sink.write(b"a")
+    transport.closing = True
+    sink.write(b"b")
+    assert transport.written == [b"a"]

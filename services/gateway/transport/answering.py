@@ -26,12 +26,17 @@ class Cycle(Protocol):
 
 
 class Answering:
-    """The transport as an answer uses it: its close is `finish`."""
+    """The transport as an answer uses it: its close is `finish`, and nothing is written once it is closed (uvloop raises)."""
 
     def __init__(self, transport: asyncio.Transport, finish: Callable[[], None]) -> None:
-        self.write = transport.write
+        self._transport = transport
         self.is_closing = transport.is_closing
         self.close = finish
+
+    def write(self, data: bytes) -> None:
+        """See asyncio.Transport."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
 
 def answered(guard: Guard, arrival: Arrival, cycle: Cycle, app: Any) -> Any:

@@ -19,7 +19,7 @@ from services.gateway.transport.arrivals import Arrival
 from services.gateway.transport.host import Host
 from services.gateway.transport.intake import Intake
 from services.gateway.transport.listener import Listener
-from services.gateway.transport.outbox import Outbox, text_frame
+from services.gateway.transport.outbox import OpenSink, Outbox, text_frame
 from services.gateway.transport.reassembly import Assembly, Unreadable
 from services.gateway.transport.websocket import WebSocket
 from shared.values.errors import CloseCode
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         settings = self._host.settings
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         limits = settings.outbox_messages, settings.outbox_bytes // STRANGERS
-        self.outbox = Outbox(transport, *limits, self._overflow, self._host.outboxes)
+        self.outbox = Outbox(OpenSink(transport), *limits, self._overflow, self._host.outboxes)
         self.opened_at = asyncio.get_running_loop().time()
         self._arrival.cut = self.abort
 

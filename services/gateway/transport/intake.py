@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-PIECE = 4096  # bytes; of the smallest frames, that is some hundred
-AT_THE_END = 16  # pieces that are still parsed when the client has closed
+PIECE = 2048  # bytes; of the smallest frames, that is some hundred
+AT_THE_END = 32  # pieces that are still parsed when the client has closed
 
 Turn = Callable[[Callable[[], None]], None]
 

@@ -36,6 +36,20 @@ class OutboxTotal:
         return max_bytes if self.waiting <= self._max_bytes else max_bytes // CROWDED
 
 
+class OpenSink:
+    """A transport that is written to while it is open. uvloop raises afterwards, until the connection is said to be lost."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """See Sink."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+
 class Outbox:
     """Frames go straight to the socket while it takes them, and wait here while it does not.
 

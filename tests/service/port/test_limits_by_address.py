@@ -1,5 +1,6 @@
 """How many connections and requests an address may have: WebSockets and HTTP alike, directly and through a proxy."""
 
+import asyncio
 import contextlib
 import json
 
@@ -159,3 +160,32 @@ async def test_a_handshake_over_the_limit(system: System) -> None:
     assert (await raw.response())[0] == 429
     for one in (idle, raw):
         await one.close()
+
+
+async def test_an_agents_requests_count_for_the_agent(system: System) -> None:
+    """Requests with a good token do not count for their address: whoever has one has a limit of its own."""
+    await system.start(requests_per_address=0.2)
+    for _ in range(10):
+        assert (await system.rest("GET", "")).status_code == 200
+    raw = await Raw.connect(system.url)
+    assert [(await answer(raw))[0] for _ in range(3)] == [200, 200, 429]
+    await raw.close()
+
+
+async def test_readiness_is_asked_once_for_all_who_ask(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of `/readyz` is no flood of what the broker stores: whoever asks meanwhile gets the same answer."""
+    await system.start()
+    asked = 0
+
+    async def check(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(type(system.ports[0].connection), "check", check)
+    raws = [await Raw.connect(system.url) for _ in range(30)]
+    answers = await asyncio.gather(*(answer(raw, ASK.replace(b"healthz", b"readyz") % b"") for raw in raws))
+    assert {status for status, _, _ in answers} == {200}
+    assert asked <= 3
+    for raw in raws:
+        await raw.close()
