@@ -5,6 +5,7 @@ import contextlib
 import logging
 import ssl
 import warnings
+from collections import Counter
 
 import pytest
 
@@ -67,3 +68,33 @@ async def test_strangers_write_no_lines(
     await asyncio.sleep(0.1)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING], caplog.text
     assert (await agent(system, trusting, "alice")).close_code is None
+
+
+async def test_handshakes_have_a_share_of_the_time(
+    secure: Secure, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each handshake is paid for with what it costs here, in its address's turn; who is in does not wait for all of them."""
+    system = await secure()
+    guard = system.gateways[0].guard
+    alice = await agent(system, trusting, "alice")
+    spent: list[float] = []
+    spend = guard.gate.spend
+
+    def noted(seconds: float) -> None:
+        spent.append(seconds)
+        spend(seconds)
+
+    monkeypatch.setattr(guard.gate, "spend", noted)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    coming = [
+        asyncio.create_task(Raw.connect(system.url, ssl=context, local_addr=(f"127.0.3.{n + 1}", 0))) for n in range(40)
+    ]
+    for _ in range(5):
+        assert (await alice.ask("ping"))["type"] == "pong"
+    raws = await asyncio.gather(*coming)
+    cost = max(Counter(spent).items(), key=lambda item: item[1])
+    assert cost[1] == 40
+    assert cost[0] > 0.0001
+    for raw in raws:
+        await raw.close()
