@@ -3,15 +3,15 @@
 import importlib
 import re
 import tomllib
-from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from services.registry import ACCOUNT, ACCOUNTS, REGISTRY, ServiceRecord
+from services.registry import ACCOUNT, REGISTRY, ServiceRecord
 from services.rooms.service import streams
 from services.rooms.settings import RoomsSettings
 from shared.broker import subjects
+from tests.support.accounts import allowed, users
 from tests.support.manifests import ROOT, example_secrets, fresh_secrets
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -85,21 +85,6 @@ def test_only_adapters_know_nats_of_shared() -> None:
 
 
 # -- NATS --------------------------------------------------------------------------------------------------------------
-
-
-def users() -> Iterator[tuple[str, str, str]]:
-    """Account, user, and the text of its permissions, from deploy/nats/accounts.conf without its comments."""
-    text = re.sub(r"\s#.*$", "", ACCOUNTS.read_text(), flags=re.MULTILINE)
-    for account in re.split(r"^  (?=[A-Z]+ \{$)", text, flags=re.MULTILINE)[1:]:
-        for user in re.split(r"^      \{$", account, flags=re.MULTILINE)[1:]:
-            (name,) = re.findall(r"user: (\w+)$", user, re.MULTILINE)
-            yield account.split()[0], name, user
-
-
-def allowed(user: str, verb: str) -> set[str]:
-    (text,) = (text for _, name, text in users() if name == user)
-    (listed,) = re.findall(rf"{verb} \{{\s*allow: \[(.*?)\]", text, re.DOTALL)
-    return set(re.findall(r'"([^"]+)"', listed))
 
 
 def test_everybody_has_a_nats_user() -> None:
