@@ -137,3 +137,32 @@ async def test_the_volume_is_rolled_back(nats_server: EmbeddedNats) -> None:
         assert system.ports[0].room_log.incarnation == system.ports[2].room_log.incarnation != before
     finally:
         await system.stop()
+
+
+@on_both
+async def test_an_earlier_stay_is_not_taken_for_this_one(system: System, shared_nats: SharedNats) -> None:
+    """A session left, and joined again after the backup. The restored log knows only the end of the first stay, which is
+    no news of the second. That one is over as well: the client that comes back begins a session anew."""
+    await system.start(rooms=2)
+    bob = await system.agent("bob")
+    await bob.join("voice-1")
+    alice = await system.client()
+    opened = await alice.login(token("alice"))
+    await alice.join("voice-1")
+    await alice.ask("leave_room", roomId="voice-1")
+    if isinstance(system.ports[0].connection, MemoryConnection):
+        back_to: Position | Backup = system.memory.rooms.position
+    else:
+        async with taker(shared_nats) as one:
+            back_to = await one.backup(LOG_STREAM)
+    seen = await alice.join("voice-1")
+    await lose_log(system.ports[0], shared_nats, back_to)
+    assert (await alice.hear("go_away", within=SOON))["reason"] == "room_lost"
+    again = await system.client()
+    resume = {"token": opened["resumeToken"], "cursors": {"voice-1": seen["cursor"]}}
+    async with asyncio.timeout(SOON):
+        while (reply := await again.ask("authenticate", token=token("alice"), resume=resume))["type"] != "auth_ok":
+            assert reply["code"] == "unavailable"
+            again = await system.client()
+    assert reply["resumed"] is False
+    await again.silence("user_left")

@@ -145,18 +145,21 @@ class Resumption:
         except Refused as refused:
             feeds.release(feed)
             if refused.code in (Code.NOT_IN_ROOM, Code.FORBIDDEN):
-                return self._gone(room_id, refused)
+                return self._gone(room_id, refused, Cursor.parse(cursor))
             raise
         except BaseException:
             feeds.release(feed)
             raise
         return await self._back_in(feed, resumed, Cursor.parse(cursor))
 
-    def _gone(self, room_id: RoomId, refused: Refused) -> Ended:
-        departure = Departure.model_validate(refused.details) if refused.details else None
+    def _gone(self, room_id: RoomId, refused: Refused, cursor: Cursor | None) -> Ended:
+        """The stay is over. In another log than the client's, what rooms knows is the end of an earlier stay, or none."""
+        incarnation = self._context.ports.room_log.incarnation
+        same_log = cursor is None or cursor.incarnation == incarnation
+        departure = Departure.model_validate(refused.details) if refused.details and same_log else None
         if departure is not None and departure.reason == "left":
             self._left(room_id)
-        return Ended(room_id, self._context.ports.room_log.incarnation, departure)
+        return Ended(room_id, incarnation, departure)
 
     async def _back_in(self, feed: RoomFeed, resumed: Resumed, cursor: Cursor | None) -> Returned:
         snapshot = resumed.snapshot
