@@ -22,6 +22,13 @@ def position(cursor: str) -> tuple[int, int]:
     return parsed.sequence, parsed.part or WHOLE
 
 
+def incarnation(cursor: str) -> str:
+    """Which log it is of."""
+    parsed = Cursor.parse(cursor)
+    assert parsed is not None, f"no cursor: {cursor}"
+    return parsed.incarnation
+
+
 def shown_at(cursor: str) -> tuple[int, int]:
     """As of which entry a room is shown: that of the events, where signals from before it follow."""
     parsed = Cursor.parse(cursor)
@@ -66,8 +73,9 @@ class Belief:
         assert {p["id"]: p for p in room_users["participants"]} == self.view.participants, "shown otherwise than told"
 
     def anew(self, room_users: Message) -> None:
-        """The room from the beginning: what was missed could not be replayed. The stay is the same."""
-        assert room_users["self"] == self.own, f"came back as {room_users['self']}, was {self.own}"
+        """The room from the beginning: what was missed could not be replayed. The stay is the same, if the log is."""
+        same_log = incarnation(room_users["cursor"]) == incarnation(self.cursor)
+        assert not same_log or room_users["self"] == self.own, f"came back as {room_users['self']}, was {self.own}"
         self.view = View(room_users)
         self.cursor = room_users["cursor"]
 

@@ -9,6 +9,7 @@ from tests.faults.full import disk, full
 from tests.faults.herd import herd
 from tests.faults.kills import kills
 from tests.faults.race import race
+from tests.faults.restore import restored, restored_without_timers
 from tests.faults.rolling import restarts
 from tests.faults.setups import setups
 from tests.faults.silence import stuck, vanished
@@ -26,6 +27,8 @@ ROWS: dict[str, Scenario] = {
     "cluster-killed": cluster.killed,
     "cluster-stopped": cluster.stopped,
     "cluster-cut": cluster.cut_off,
+    "restore": restored,
+    "restore-without-timers": restored_without_timers,
     "herd": herd,
     "flood": flood,
     "vanished": vanished,

@@ -102,7 +102,7 @@ def _operations(logs: dict[str, History], ledger: Ledger, findings: Findings) ->
         if not asked.acknowledged or asked.type in (*SIGNALS, "get_room", "ping") or asked.reply is None:
             continue
         findings.acknowledged += 1
-        fact = _entry(logs[asked.room_id], asked)
+        fact = entry_of(logs[asked.room_id], asked)
         if fact is None:
             findings.problems["operations lost"].append(f"{asked.caller}: {asked.type} in {asked.room_id}")
             continue
@@ -125,7 +125,8 @@ def _purpose(asked: Asked) -> tuple[str, ...]:
     return (asked.type, asked.room_id, asked.stay or f"{asked.caller} {asked.id}", str(asked.message.get("metadata")))
 
 
-def _entry(log: History, asked: Asked) -> Fact | None:
+def entry_of(log: History, asked: Asked) -> Fact | None:
+    """What an acknowledged operation left in the log."""
     if asked.type == "join_room":
         return log.joined.get(asked.reply["self"]) if asked.reply else None
     if asked.type == "leave_room":
