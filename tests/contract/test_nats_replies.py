@@ -174,7 +174,12 @@ async def test_no_consumer_delivers_where_it_may_not(world: World) -> None:
     api = f"$JS.agentlink.API.CONSUMER.CREATE.{subjects.LOG_STREAM}"
     for number, target in enumerate((*STORED, *LIVE, *HARMFUL, *ENDPOINTS)):
         name = f"c{number}"
-        config: dict[str, Any] = {"name": name, "filter_subject": subjects.ALL_EVENTS, "ack_policy": "none", "deliver_subject": target}
+        config: dict[str, Any] = {
+            "name": name,
+            "filter_subject": subjects.ALL_EVENTS,
+            "ack_policy": "none",
+            "deliver_subject": target,
+        }
         config |= {"headers_only": bool(number % 2), "idle_heartbeat": 100_000_000}
         body = json.dumps({"stream_name": subjects.LOG_STREAM, "config": config}).encode()
         await observer.request(f"{api}.{name}.{subjects.ALL_EVENTS}", body, timeout=5)
