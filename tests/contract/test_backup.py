@@ -161,7 +161,7 @@ async def test_every_stream_that_is_recorded(tmp_path: Path) -> None:
     anchor = '"$JS.API.STREAM.INFO.ROOMS", "$JS.API.STREAM.SNAPSHOT.ROOMS"'
     assert text.count(anchor) == 1
     rights = '"$JS.API.STREAM.*.LINES", "$JS.SNAPSHOT.*.LINES.>", '
-    owner = '"agentlink.log.*.event", "agentlink.snapshot.*"'
+    owner = '"agentlink.log.*.event", "agentlink.log.*.state", "agentlink.snapshot.*"'
     assert text.count(owner) == 1
     text = text.replace(anchor, rights + anchor).replace(owner, f'"$JS.API.STREAM.CREATE.LINES", "lines.a", {owner}')
     accounts.write_text(text)
