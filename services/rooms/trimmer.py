@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from cachetools import LRUCache
-from prometheus_client import Counter
 
 from services.rooms.folding import Folding
 from services.rooms.log import RoomLog
@@ -23,6 +22,7 @@ from shared.rooms.events import Batch, Checkpoint, RoomEvent, Stamp, encode
 from shared.rooms.roster import SNAPSHOT_FOLD, Roster
 from shared.rooms.timers import LogKept
 from shared.rooms.unfoldable import is_unfoldable
+from shared.telemetry.tally import Tally
 from shared.values import moment
 from shared.values.errors import Refused, unavailable
 from shared.values.ids import RoomId
@@ -30,9 +30,8 @@ from shared.values.position import EVERYWHERE, NOWHERE, Position
 
 log = structlog.get_logger()
 
-TRIMS = Counter("parley_log_trims_total", "Steps of trimming rooms' logs, by result.", ["result"])
-for _result in ("snapshot", "deleted", "not_known", "too_large", "lost", "failed"):
-    TRIMS.labels(_result)
+RESULTS = ("snapshot", "deleted", "not_known", "too_large", "lost", "failed")
+TRIMS = Tally("parley_log_trims_total", "Steps of trimming rooms' logs, by result.", "result", RESULTS)
 
 ROOMS = (
     10_000  # rooms whose new bytes are counted, and rooms that may wait; one that is dropped comes with a later change

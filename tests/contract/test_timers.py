@@ -209,6 +209,7 @@ async def test_a_timer_of_a_newer_version_waits(connect: Connect) -> None:
             return f"newer.{self.room_id}"
 
     await rooms.timers.arm(Newer(due=time.time(), room_id=A).model_copy(update={"kind": "newer"}))
-    await rooms.timers.arm(empty("known", 0.2))
+    known = empty("known", 0.2)
+    await rooms.timers.arm(known)
     await eventually(taker.has(1), "the known one is taken")
-    assert taker.names == [empty("known").name]
+    assert taker.names == [known.name]

@@ -25,7 +25,8 @@ FAULT = "one client changes itself, joins, leaves, comes back and makes rooms as
 FIGURE = "≤ 50 MB of events, scaled; no more after the second trim than after the first"
 BOUND = 50e6  # bytes with the default settings
 TIMES = 4  # as often as logs are kept, in each of the two halves that are compared
-WARM = 3
+WARM = 3  # as often before that; the long run waits until the operations that a state remembers are as many as ever
+REMEMBERED = 62.0  # seconds
 AT_ONCE = 8  # requests that wait for their answer
 FILL = "x" * 900  # with the rest, the largest metadata there may be
 END = 2000  # bytes at most of a closed room, which stay
@@ -49,7 +50,8 @@ async def trims(folder: Path, size: Size, chance: random.Random) -> Row:
     async with stage(folder, size, chance, settings=settings, recorded=True) as s:
         (caller,) = await s.load.connect(1)
         busy = Busy(caller, s.fleet.urls[0])
-        measured = await _measure(s, busy, kept)
+        warm = WARM if size.short else max(WARM, REMEMBERED / kept)
+        measured = await _measure(s, busy, kept, warm)
         await s.conclude(row)
         await _judge(row, s, busy, measured, scale, kept)
     return row
@@ -108,13 +110,13 @@ class Busy:
         self._over.set()
 
 
-async def _measure(s: Stage, busy: Busy, kept: float) -> list[tuple[float, int]]:
-    """Let it act. Bytes of the stream, with how often as long as logs are kept it has acted."""
+async def _measure(s: Stage, busy: Busy, kept: float, warm: float) -> list[tuple[float, int]]:
+    """Let it act. Bytes of the stream, with how often as long as logs are kept it has acted since it was warm."""
     acting = asyncio.create_task(busy.act())
     began = time.monotonic()
     found: list[tuple[float, int]] = []
-    while (passed := time.monotonic() - began) < (WARM + 2 * TIMES) * kept:
-        found.append((passed / kept, await _bytes(s)))
+    while (passed := time.monotonic() - began) < (warm + 2 * TIMES) * kept:
+        found.append((passed / kept - warm, await _bytes(s)))
         await asyncio.sleep(0.1)
     busy.stop()
     await acting
@@ -134,9 +136,7 @@ async def _bytes(s: Stage) -> int:
 async def _judge(
     row: Row, s: Stage, busy: Busy, measured: Sequence[tuple[float, int]], scale: float, kept: float
 ) -> None:
-    first, second = (
-        max(size for at, size in measured if WARM + half * TIMES <= at < WARM + (half + 1) * TIMES) for half in range(2)
-    )
+    first, second = (max(size for at, size in measured if half * TIMES <= at < (half + 1) * TIMES) for half in range(2))
     changes = len(s.ledger.acknowledged("update_self"))
     written = await s.fleet.total("rooms", "parley_log_trims_total", result="snapshot")
     deleted = await s.fleet.total("rooms", "parley_log_trims_total", result="deleted")
