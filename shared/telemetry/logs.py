@@ -35,10 +35,17 @@ class _NotOfStrangers(logging.Filter):
         except (TypeError, ValueError):  # its arguments do not fit; an exception here would be the library's
             message = record.msg = str(record.msg)
             record.args = None
-        if any(record.name == name and message.startswith(begins) for name, begins in OF_STRANGERS):
+        of_strangers = any(record.name == name and message.startswith(begins) for name, begins in OF_STRANGERS)
+        if of_strangers or _is_their_protocol(record):
             metrics.STRANGERS.labels(record.name).inc()
             return False
         return True
+
+
+def _is_their_protocol(record: logging.LogRecord) -> bool:
+    """Whether it tells of a request after which nothing can be answered (h11, which uvicorn uses on the internal port)."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is not None and kind.__module__.startswith("h11.") and kind.__name__.endswith("ProtocolError")
 
 
 def write_lines(service: str, log_format: str, level: str) -> None:
