@@ -59,6 +59,11 @@ class Decision:
     timers: list[Timer] = field(default_factory=list)
     refusals: dict[str, Refused] = field(default_factory=dict)
 
+    @property
+    def creates(self) -> bool:
+        """Whether it makes the room."""
+        return bool(self.events) and self.events[0].type == "created"
+
 
 Asked = TypeVar("Asked")
 

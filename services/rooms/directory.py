@@ -11,6 +11,7 @@ import bisect
 from prometheus_client import Gauge
 
 from services.rooms import access
+from services.rooms.made_rooms import MadeRooms
 from shared.broker import subjects
 from shared.broker.following import Following
 from shared.broker.room_log import RoomEntry, RoomsLog, StoredEvents
@@ -30,8 +31,9 @@ FRESH_SECONDS = 1.0  # how long a request waits for the events committed before 
 class Directory:
     """An index of open rooms, newest first. Its position in the log tells how fresh it is."""
 
-    def __init__(self, log: RoomsLog) -> None:
+    def __init__(self, log: RoomsLog, made: MadeRooms | None = None) -> None:
         self._log = log
+        self._made = made
         self._following: Following | None = None
         self._refilling: asyncio.Task[None] | None = None
         self._gap = False
@@ -77,6 +79,8 @@ class Directory:
             self._seen.clear()
             self._rooms.clear()
             self._order.clear()
+            if self._made is not None:
+                self._made.clear()
         self._filling += 1
         try:
             for entry in await self._log.newest_of_each(subjects.ALL_EVENTS):
@@ -92,10 +96,12 @@ class Directory:
         if not isinstance(entry, StoredEvents) or entry.position <= self._seen.get(room_id, NOWHERE):
             return
         self._position = max(self._position, entry.position)
-        events = entry.entry().events
-        if not events:
+        decoded = entry.entry()
+        if not decoded.events:
             return
-        newest = events[-1]
+        newest = decoded.events[-1]
+        if self._made is not None:
+            self._made.seen(newest.change.room, decoded.stamp.guest_network, is_open=not newest.closes)
         self._participants -= self._rooms[room_id].participant_count if room_id in self._rooms else 0
         if newest.closes:
             self._remove(room_id)

@@ -7,6 +7,7 @@ from prometheus_client import Histogram
 from services.rooms.admission import Admission
 from services.rooms.decision import Context, Decision, RoomInput, Rules
 from services.rooms.log import RoomLog
+from services.rooms.made_rooms import MadeRooms, RoomLimits
 from services.rooms.rules import decide, rule_of
 from services.rooms.trimmer import Trimmer
 from shared.rooms.roster import Roster
@@ -31,8 +32,10 @@ class RoomExecutor:
         clock: Callable[[], float],
         admission: Admission | None = None,
         trimmer: Trimmer | None = None,
+        made: MadeRooms | None = None,
     ) -> None:
         self._log = log
+        self._made = made or MadeRooms(RoomLimits(), clock)
         self._admission = admission or Admission()
         self.rules = rules
         self._clock = clock
@@ -65,12 +68,24 @@ class RoomExecutor:
                     continue
                 self._admission.check(command, decision.events)
                 attempts += 1
-                if await self._log.append(roster, decision):
+                if await self._append(command, roster, decision):
                     if decision.events:
                         ATTEMPTS.labels(rule_of(command).label).observe(attempts)
                         if self._trimmer is not None:
                             self._trimmer.appended(command.room_id, decision.events)
                     return roster, decision
+
+    async def _append(self, command: RoomInput, roster: Roster, decision: Decision) -> bool:
+        if not decision.creates:
+            return await self._log.append(roster, decision)
+        self._made.reserve(command)
+        appended = False
+        try:
+            appended = await self._log.append(roster, decision)
+        finally:
+            if not appended:
+                self._made.release(command)
+        return appended
 
     async def read(self, room_id: RoomId) -> Roster:
         """The newest state of a room."""

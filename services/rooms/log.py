@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 import structlog
 from cachetools import LRUCache
@@ -207,16 +208,18 @@ class RoomLog:
         if not decision.events:
             return True
         time = asyncio.get_running_loop().time
+        stamp = decision.stamp
+        if fold.room is not None and fold.guest_network is not None:
+            stamp = replace(stamp, guest_network=fold.guest_network)
         for attempt in range(ATTEMPTS):
             started = time()
             try:
-                batch = Batch(decision.events, decision.stamp)
+                batch = Batch(decision.events, stamp)
                 position = await self._log.append(subjects.event_log(fold.room_id), batch, after=fold.sequence)
             except Conflict:
                 if not attempt:
                     CONFLICTS.inc()
                 await self._catch_up(fold, Position(fold.sequence + 1))  # there is an entry that the fold lacks
-                stamp = decision.stamp
                 return stamp.operation in fold.operations and all(name in fold.also for name in stamp.also)
             except Refused:
                 # The append may have happened, or may still happen on a slow server. So append again after the same
@@ -227,7 +230,7 @@ class RoomLog:
             APPENDS.inc()
             least, most = GIVE_WAY_SECONDS
             self._give_way[fold.room_id] = min(max(GIVE_WAY * (time() - started), least), most)
-            await self._apply(fold, Entry(position, decision.events, decision.stamp))
+            await self._apply(fold, Entry(position, decision.events, stamp))
             if fold.room_id not in self._folds:  # the room was just created
                 self._keep(fold)
             return True

@@ -39,6 +39,7 @@ def create(roster: Roster, command: CreateRoom, context: Context) -> Decision:
         raise Refused(Code.FORBIDDEN, "your token does not allow creating rooms")
     decision = Decision(Stamp(command.operation))
     if roster.room is None:
+        decision.stamp = Stamp(command.operation, guest_network=command.caller.guest_network)
         entry = EntryBuilder(roster, context.now, command.caller.agent_id)
         entry.room = new_room(command, context)
         entry.add("created")

@@ -39,6 +39,7 @@ def join(roster: Roster, command: AddParticipant, context: Context) -> Decision:
         since=command.since,
         grant=grant.key if grant else None,
         grant_until=grant.until if grant else 0,
+        guest_network=command.caller.guest_network if roster.room is None else None,
     )
     entry = EntryBuilder(roster, context.now, command.caller.agent_id)
     if roster.room is None:

@@ -9,6 +9,7 @@ from services.rooms.directory import Directory
 from services.rooms.executor import RoomExecutor
 from services.rooms.handlers import RoomsHandlers
 from services.rooms.log import RoomLog
+from services.rooms.made_rooms import MadeRooms
 from services.rooms.settings import RoomsSettings
 from services.rooms.storage_watch import StorageWatch
 from services.rooms.timekeeper import Timekeeper
@@ -36,8 +37,9 @@ class Rooms:
         admission = Admission()
         self.storage = StorageWatch(ports.storage, admission, settings.thresholds(), settings.store_folder)
         self.trimmer = Trimmer(self.log, ports, settings.limits(), clock)
-        executor = RoomExecutor(self.log, settings.rules(), clock, admission, self.trimmer)
-        self.directory = Directory(ports.room_log)
+        made = MadeRooms(settings.room_limits(), clock)
+        self.executor = executor = RoomExecutor(self.log, settings.rules(), clock, admission, self.trimmer, made)
+        self.directory = Directory(ports.room_log, made)
         self.timekeeper = Timekeeper(ports, executor, clock, self.trimmer.look)
         self.clocks = Clocks(ports, executor, self.log, clock, chance)
         self.handlers = RoomsHandlers(executor, self.directory)

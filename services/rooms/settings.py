@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from services.rooms.decision import Rules
+from services.rooms.made_rooms import RoomLimits
 from services.rooms.trimming import Limits
 from shared.rooms.model import ROOM_SEATS
 from shared.rooms.operations import OPERATION_MEMORY_SECONDS
@@ -47,6 +48,17 @@ class RoomsSettings(ServiceSettings):
     participant_change_burst: int = Field(
         30, ge=1, description="Such changes at once; at most what the rate gives in a minute."
     )
+    open_rooms_per_agent: int = Field(
+        300,
+        ge=1,
+        description="Rooms that an agent may have open; the rooms of guests count together for the network that got their "
+        "tokens.",
+    )
+    rooms_per_hour_per_agent: int = Field(
+        300, ge=1, description="Rooms that an agent, or the guests of a network, may make in an hour."
+    )
+    open_rooms_of_guests: int = Field(1000, ge=1, description="Rooms that all guests together may have open.")
+    rooms_per_hour_of_guests: int = Field(1000, ge=1, description="Rooms that all guests together may make in an hour.")
     empty_room_seconds: float = Field(
         3600.0, ge=0, description="Seconds after which a room with nobody in it closes; 0: never."
     )
@@ -140,6 +152,15 @@ class RoomsSettings(ServiceSettings):
             closed_seconds=self.closed_log_seconds,
             consumers=tuple(self.log_consumers),
             consumer_seconds=self.log_consumer_seconds,
+        )
+
+    def room_limits(self) -> RoomLimits:
+        """How many rooms one may make."""
+        return RoomLimits(
+            open=self.open_rooms_per_agent,
+            hourly=self.rooms_per_hour_per_agent,
+            guests_open=self.open_rooms_of_guests,
+            guests_hourly=self.rooms_per_hour_of_guests,
         )
 
     def rules(self) -> Rules:

@@ -218,7 +218,7 @@ class Trimmer:
             return False
         at = await self._log.append(subject, StateDraft(body), after=await self._log.position(subject))
         event = RoomEvent.snapshot(event.time, checkpoint.model_copy(update={"state": at}))
-        batch = Batch([event], Stamp(""))
+        batch = Batch([event], Stamp("", guest_network=fold.guest_network))
         position = await self._log.append(subjects.event_log(fold.room_id), batch, after=fold.sequence)
         await self._rooms.passed(fold, position, batch)
         TRIMS.labels("snapshot").inc()

@@ -10,11 +10,13 @@ from shared.rooms.events import Stamp
 from shared.values.ids import GatewayId, ParticipantId, SessionKey
 from shared.values.position import Position
 
+_UNKNOWN = "?"  # a guest's network that nobody knows
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 KEY = "Nats-Msg-Id"
 _PREVIOUS = "Nats-Last-Sequence"  # in the copies a stream republishes: the position of the subject's message before
 _OPERATION = "Parley-Operation"
 _ALSO = "Parley-Also"  # fingerprints, with spaces between: 0.4.0 reads only the operation, and needs no more to fold
+_GUEST = "Parley-Guest"
 _PARTICIPANT = "Parley-Participant"
 _EPOCH = "Parley-Epoch"
 _SESSION = "Parley-Session"
@@ -46,6 +48,8 @@ def of_stamp(stamp: Stamp) -> dict[str, str]:
         headers[_UNHEARD_FROM] = str(stamp.unheard_from)
     if stamp.grant is not None:
         headers[_GRANT] = f"{stamp.grant} {stamp.grant_until}"
+    if stamp.guest_network is not None:
+        headers[_GUEST] = stamp.guest_network or _UNKNOWN
     if stamp.also:
         headers[_ALSO] = " ".join(stamp.also)
     return headers
@@ -57,6 +61,7 @@ def stamp(headers: Mapping[str, str]) -> Stamp:
     participant = headers.get(_PARTICIPANT)
     session = headers.get(_SESSION)
     gateway = headers.get(_GATEWAY)
+    guest = headers.get(_GUEST)
     return Stamp(
         operation=headers.get(_OPERATION, ""),
         participant=ParticipantId(participant) if participant else None,
@@ -68,6 +73,7 @@ def stamp(headers: Mapping[str, str]) -> Stamp:
         since=float(headers.get(_SINCE, "0")),
         asked_at=float(headers.get(_ASKED_AT, "0")),
         unheard_from=Position(int(headers.get(_UNHEARD_FROM, "0"))),
+        guest_network=guest if guest != _UNKNOWN else "",
         also=tuple(headers.get(_ALSO, "").split()),
     )
 

@@ -185,7 +185,8 @@ class Stamp:
     connects or reconnects. `grant` is the fingerprint of the join token that the join consumed; `grant_until` is the
     token's end in Unix seconds, or 0 when the token is given back. `asked_at` (Unix seconds) orders a participant's
     updates of itself. `unheard_from`: when a client joins where it has a seat already, it may have received no signal
-    above this position.
+    above this position. `guest_network` is that of the guest who made the room; every entry of such a room has it, so
+    that the newest one alone says whose quota the room is in.
     """
 
     operation: str
@@ -199,6 +200,7 @@ class Stamp:
     asked_at: float = 0.0
     unheard_from: Position = NOWHERE
     also: tuple[str, ...] = ()
+    guest_network: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

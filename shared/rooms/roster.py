@@ -18,7 +18,7 @@ from shared.values.model import Tolerant
 from shared.values.position import NOWHERE, Position
 
 # Goes up whenever the same log leads to another state than before: a new event that changes something, a new field.
-# `also` came without: a fold that lacks it has only forgotten repeats, and 0.4.0 must go on from our snapshots (ADR 0018).
+# `also` and `guest_network` came without: they change no answer, and 0.4.0 must go on from our snapshots (ADR 0018).
 # 0 stands for releases before 0.4.0, whose snapshots had no version (docs/adr/0016).
 FOLD_VERSION: Final = 1
 
@@ -72,9 +72,9 @@ class RosterState(Tolerant):
     `sequence` is the stream sequence of the last event entry it contains, 0 for none. `last_order` is the highest order
     ever given. `started_at` is when the first participant ever joined, `empty_since` since when the room is empty (RFC
     3339). `closed` is why the room was closed. `origin` is the operation that created it. `operations` are those of the
-    last minute, with Unix seconds; `also` are the fingerprints of those that shared an entry with one of them. `grants`
-    are the fingerprints of consumed join tokens, with the Unix seconds of their end. `departed` are the sessions that
-    left in the last minutes, oldest first.
+    last minute, with Unix seconds; `also` are the fingerprints of those that shared an entry with one of them.
+    `guest_network` is that of the guest who made the room. `grants` are the fingerprints of consumed join tokens, with
+    the Unix seconds of their end. `departed` are the sessions that left in the last minutes, oldest first.
     """
 
     room_id: RoomId
@@ -88,6 +88,7 @@ class RosterState(Tolerant):
     origin: Annotated[str, ONLY_ROOMS] = ""
     operations: Annotated[dict[str, float], ONLY_ROOMS] = {}
     also: Annotated[dict[str, float], ONLY_ROOMS] = {}
+    guest_network: Annotated[str | None, ONLY_ROOMS] = None
     grants: Annotated[dict[str, int], ONLY_ROOMS] = {}
     departed: Annotated[dict[SessionKey, Departure], ONLY_ROOMS] = {}
 
@@ -180,7 +181,7 @@ class Roster(RosterState):
         self.revision = change.revision
         self.room = change.room
         if event.type == "created":
-            self.origin = stamp.operation
+            self.origin, self.guest_network = stamp.operation, stamp.guest_network
         elif event.type == "closed":
             self.closed = change.reason
             self.seats.clear()

@@ -1,5 +1,7 @@
 """The metrics of every service. Those of one service alone are in that service. docs/operations.md says what to watch."""
 
+from itertools import product
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.telemetry.tally import Tally
@@ -39,6 +41,8 @@ QUOTA_REFUSALS = Counter(
 for _whose in ("agent", "network", "guests", "room"):
     QUOTA_REFUSALS.labels("signals", _whose)
 QUOTA_REFUSALS.labels("changes", "participant")
+for _quota, _whose in product(("open_rooms", "rooms_per_hour"), ("agent", "network", "guests")):
+    QUOTA_REFUSALS.labels(_quota, _whose)
 
 TIMER_FAILURES = Counter("parley_timer_failures_total", "Due timers that could not be handled; they come again.")
 CLOCK_OFF = Gauge(

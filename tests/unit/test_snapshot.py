@@ -6,10 +6,10 @@ from typing import Any
 
 from shared.rooms.commands import SelfChange
 from shared.rooms.roster import ONLY_ROOMS, Roster, RosterState, Seat, Snapshot
-from tests.support.orders import LoggedRoom, create, grant, join, leave, update
+from tests.support.orders import LoggedRoom, caller, create, grant, join, leave, update
 
 OF_0_3_0 = (Path(__file__).parent / "samples" / "snapshot-0.3.0.json").read_text()
-ADDED = {"foldVersion", "also"}  # by later releases; older ones skip what they do not know
+ADDED = {"foldVersion", "also", "guestNetwork"}  # by later releases; older ones skip what they do not know
 
 
 def the_room() -> Roster:
@@ -39,10 +39,12 @@ def test_0_3_0_reads_our_snapshot() -> None:
 def test_what_only_rooms_needs_is_marked_once() -> None:
     """A marked field leaves rooms with its default, and no other field is touched."""
     twice = update("p_a_1", name="A", then=(SelfChange(operation="u2", name="B"),))
-    room = LoggedRoom(create(), join("a", grant=grant("a")), join("b"), leave("p_b_1"), twice).fold
+    room = LoggedRoom(
+        create(by=caller("owner", guest_network="n")), join("a", grant=grant("a")), join("b"), leave("p_b_1"), twice
+    ).fold
     whole, public = room.snapshot(whole=True), room.snapshot()
     marked = {name for name, field in RosterState.model_fields.items() if ONLY_ROOMS in field.metadata}
-    assert marked == {"origin", "operations", "also", "grants", "departed"}
+    assert marked == {"origin", "operations", "also", "guest_network", "grants", "departed"}
     for name in RosterState.model_fields:
         assert (getattr(public, name) == getattr(whole, name)) == (name not in marked), name
     (seat,), (shown,) = whole.seats, public.seats
