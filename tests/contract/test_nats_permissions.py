@@ -1,5 +1,6 @@
 """What each NATS user can and cannot do (deploy/nats/accounts.conf), tried on a real server."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from shared.values.ids import RoomId
 from tests.support.broker import ContainerNats, connector, over_nats
 from tests.support.logs import begin, signal
 from tests.support.patience import eventually
+from tests.support.timers import Taker
 
 A = RoomId("room-a")
 
@@ -118,6 +120,34 @@ async def test_an_observer_reads_the_durable_log(server: Server) -> None:
     rooms = [decode(message.data)[0].room_id for message in await consumer.fetch(2, timeout=5)]
     assert rooms == ["room-b", A]
     assert observer.errors == []
+
+
+async def test_observers_use_up_no_consumers_of_rooms(server: Server) -> None:
+    """An observer makes consumers until NATS refuses; rooms lists its rooms and takes its timers all the same."""
+    await begin(server.rooms, A)
+    observer = await server.stranger("observer")
+    refused = None
+    for number in range(1000):
+        name = f"c{number}"
+        config = {
+            "name": name,
+            "durable_name": name,
+            "filter_subject": "agentlink.log.*.event",
+            "ack_policy": "explicit",
+        }
+        made = await observer.client.request(
+            f"$JS.agentlink.API.CONSUMER.CREATE.ROOMS.{name}.agentlink.log.*.event",
+            json.dumps({"stream_name": "ROOMS", "config": config}).encode(),
+            timeout=5,
+        )
+        refused = json.loads(made.data).get("error")
+        if refused:
+            break
+    assert refused is not None
+    assert refused["description"] == "maximum consumers limit reached"
+    assert [entry.room_id for entry in await server.rooms.room_log.newest_of_each(subjects.ALL_EVENTS)] == [A]
+    taking = await server.rooms.timers.take(Taker().handle, 1.0)
+    await taking.stop()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
-"""A log over NATS: appends with an expected position, direct gets, and an ephemeral consumer for long results."""
+"""A log over NATS: appends with an expected position, and direct gets."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
-import nats.errors
 from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind
 
@@ -20,11 +18,8 @@ from shared.values.errors import unavailable
 from shared.values.position import EVERYWHERE, NOWHERE, Position
 
 SUBJECTS_AT_ONCE = 200  # newest entries asked for in one request; the server allows 1,024
-CONSUMER_BATCH = 500
-PULL_SECONDS = 5.0
 NO_MESSAGE = 10037  # JetStream API errors
 NO_CONSUMER = 10014
-CONSUMER_IDLE_NANOSECONDS = 30_000_000_000
 
 
 class NatsLog(Generic[Draft, Item]):
@@ -34,7 +29,6 @@ class NatsLog(Generic[Draft, Item]):
         self._connection = connection
         self._format = log_format
         self._stream = log_format.stream
-        self._client = connection.client
         self._replies = connection.replies
         self._store = connection.store
 
@@ -86,47 +80,21 @@ class NatsLog(Generic[Draft, Item]):
         return Position(int(found["message"]["seq"]))
 
     async def newest_of_each(self, subject: str) -> list[Item]:
-        """See Log. Uses an ephemeral consumer, since direct gets allow only 1,024 subjects."""
-        name, stream = self._client._nuid.next().decode(), self._stream
-        config = {
-            "name": name,
-            "deliver_policy": "last_per_subject",
-            "ack_policy": "none",
-            "filter_subject": subject,
-            "inactive_threshold": CONSUMER_IDLE_NANOSECONDS,
-            "mem_storage": True,
-            "num_replicas": 1,
-        }
-        body = json.dumps({"stream_name": stream, "config": config}).encode()
-        answer = json.loads((await self._replies.one(f"$JS.API.CONSUMER.CREATE.{stream}.{name}.{subject}", body)).data)
-        if "error" in answer:
-            raise unavailable("the log")
-        try:
-            return await self._pull_all(name)
-        finally:
-            await self._replies.one(f"$JS.API.CONSUMER.DELETE.{stream}.{name}", b"")
+        """See Log. Asks which subjects there are, then for the newest of each.
 
-    async def _pull_all(self, consumer: str) -> list[Item]:
-        """All entries of a consumer. Pulled messages keep their subject, so they need a subscription of their own."""
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
-        inbox = self._client.new_inbox()
-        subscription = await self._client.subscribe(inbox, cb=arrived.put)
-        pull = json.dumps({"batch": CONSUMER_BATCH, "no_wait": True}).encode()
-        entries: list[Item] = []
-        try:
-            while True:
-                await self._client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}", pull, inbox)
-                for _ in range(CONSUMER_BATCH):
-                    message = await asyncio.wait_for(arrived.get(), PULL_SECONDS)
-                    if status(message.headers):  # 404: there are no more
-                        return entries
-                    entry = self._consumed(message)
-                    if entry is not None:
-                        entries.append(entry)
-        except (TimeoutError, nats.errors.Error, OSError):
-            raise unavailable("the log") from None
-        finally:
-            await subscription.unsubscribe()
+        A consumer would do it in one go. But others may have made as many consumers of the stream as NATS allows.
+        """
+        found: list[str] = []
+        while True:
+            body = json.dumps({"subjects_filter": subject, "offset": len(found)}).encode()
+            answer = await self._replies.one(f"$JS.API.STREAM.INFO.{self._stream}", body)
+            told: dict[str, Any] = json.loads(answer.data) if answer.data else {}
+            if "state" not in told:
+                raise unavailable("the log")
+            more = list(told["state"].get("subjects") or ())
+            found += more
+            if not more or len(found) >= told.get("total", 0):
+                return await self.last(found)
 
     async def trim(self, subject: str, *, before: Position | None = None) -> None:
         """See Log. A sequence of 0 would mean all entries to the server."""
@@ -173,8 +141,3 @@ class NatsLog(Generic[Draft, Item]):
             return None
         position = Position(int(headers["Nats-Sequence"]))
         return self._format.decode(headers.get("Nats-Subject", ""), position, headers, message.data)
-
-    def _consumed(self, message: Msg) -> Item | None:
-        """A message from a consumer: its position is in the reply subject."""
-        position = Position(message.metadata.sequence.stream)
-        return self._format.decode(message.subject, position, message.headers or {}, message.data)
