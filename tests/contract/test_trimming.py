@@ -90,7 +90,10 @@ async def test_a_room_goes_on_from_what_is_left(connect: Connect) -> None:
     assert caught.value.code is Code.FORBIDDEN
     assert (await other.do(join("c"))).revision == 4
     assert (await rooms.do(join("d"))).revision == 5
-    heard = lambda: [entry for entry in ear.heard if not isinstance(entry, StoredState)]  # noqa: E731
+
+    def heard() -> list[object]:
+        return [entry for entry in ear.heard if not isinstance(entry, StoredState)]
+
     await eventually(lambda: len(heard()) == 6, "the gateway heard everything")
     assert {type(entry) for entry in heard()} == {StoredEvents}
     assert metrics.BROKER_ERRORS.labels("stray_message")._value.get() == strays
