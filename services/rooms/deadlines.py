@@ -14,6 +14,7 @@ from shared.values import moment
 from shared.values.ids import GatewayId, ParticipantId, RoomId
 
 LATE_SECONDS = 5.0  # a grace timer that fires later than this was held up: broker or rooms were away
+TRIMMED_SECONDS = 60.0  # after which a room is looked at whose log waits for being trimmed, if its clocks were lost
 EARLY_SECONDS = 1.0  # how much the clocks of broker and rooms may differ
 
 
@@ -43,6 +44,7 @@ def clocks_lost(roster: Roster, lost: ClocksLost, context: Context) -> Decision:
             timers.append(grace(lost.room_id, seat.participant.id, seat.epoch, context))
     if roster.started_at is not None and (end := end_of(room, moment.unix(roster.started_at))) is not None:
         timers.append(RoomEnds(due=end, room_id=lost.room_id))
+    timers.append(LogKept(due=context.now + TRIMMED_SECONDS, room_id=lost.room_id))  # looks, and arms what is left
     if not roster.seats and context.rules.empty_room_seconds:
         since = moment.unix(roster.empty_since or room.created_at)
         timers.append(RoomEmpty(due=since + context.rules.empty_room_seconds, room_id=lost.room_id))

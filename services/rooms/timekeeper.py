@@ -10,11 +10,13 @@ import structlog
 from services.rooms.deadlines import GatewayLost
 from services.rooms.executor import RoomExecutor
 from shared.broker.following import Following
+from shared.broker.marks import Marked
 from shared.broker.ports import Ports
 from shared.rooms.timers import KINDS, LeaseEnds, LogKept, Sweep, Timer
 from shared.rooms.unfoldable import is_unfoldable
 from shared.telemetry.tally import Tally
 from shared.values import pauses
+from shared.values.errors import unavailable
 from shared.values.ids import GatewayId, RoomId
 
 log = structlog.get_logger()
@@ -37,6 +39,7 @@ class Timekeeper:
     ) -> None:
         self._timers = ports.timers
         self._leases = ports.leases
+        self._marks = ports.marks
         self._notes = ports.notes
         self._executor = executor
         self._clock = clock
@@ -74,6 +77,8 @@ class Timekeeper:
         """
         if timer.gateway in await self._leases.alive():
             return
+        if not timer.stopped and await self._marks.read(Marked.LEASES) is None:
+            raise unavailable("the leases")  # lost a moment ago, or purged again and again: who lives arms its own anew
         log.info("a gateway stopped" if timer.stopped else "a gateway's lease ended", gateway=timer.gateway)
         await self._timers.arm(Sweep(due=self._clock() + SWEEP_SECONDS, gateway=timer.gateway))
         outcomes = await self._lost(timer.gateway)

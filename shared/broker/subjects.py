@@ -12,7 +12,7 @@ from shared.rooms import commands as c
 from shared.rooms.grant import Grant
 from shared.rooms.reserve import ReadReserve, Reserve
 from shared.rooms.roster import Snapshot
-from shared.rooms.timers import Timer
+from shared.rooms.timers import KINDS, Timer
 from shared.values.ids import GatewayId, LeaseName, ParticipantId, RoomId
 from shared.values.model import Tolerant
 
@@ -29,10 +29,7 @@ TIMER_STREAM = "TIMERS"
 TIMER_SUBJECTS = f"{ROOT}.timer.>"
 # The kinds of timers that are rooms' own. Other services have others, and a due timer is handed to one service only.
 # The last one is for kinds to come.
-DUE_TIMERS = tuple(
-    f"{ROOT}.timer.due.{kind}"
-    for kind in ("lease.*", "sweep.*", "grace.*.*.*", "max_duration.*.*", "empty.*.*", "kept.*", "kept.*.*", "rooms.>")
-)
+DUE_TIMERS = tuple(f"{ROOT}.timer.due.{kind}.>" for kind in (*KINDS, "rooms"))
 TIMERS_MARK = f"{ROOT}.timer.mark"
 LEASE_STREAM = "LEASES"
 LEASE_SUBJECTS = f"{ROOT}.lease.>"

@@ -168,6 +168,18 @@ async def test_observers_use_up_no_consumers_of_rooms(server: Server) -> None:
         ("observer", "publish", "$JS.agentlink.API.CONSUMER.CREATE.ROOMS.x.agentlink.log.*.state"),
         ("gateway", "publish", "agentlink.log.room-a.state"),
         ("auth", "publish", "agentlink.log.room-a.state"),
+        # the names of leases are their gateways' own
+        ("gateway", "subscribe", "agentlink.lease.set.*"),
+        ("gateway", "publish", "agentlink.lease.due.x"),
+        ("gateway", "publish", "agentlink.lease.mark"),
+        ("gateway", "publish", "$JS.API.STREAM.INFO.LEASES"),
+        ("gateway", "publish", "$JS.API.STREAM.MSG.GET.LEASES"),
+        ("gateway", "publish", "$JS.API.DIRECT.GET.LEASES"),
+        ("gateway", "publish", "$JS.API.DIRECT.GET.LEASES.agentlink.lease.set.x"),
+        ("gateway", "publish", "$JS.API.CONSUMER.CREATE.LEASES.x"),
+        ("gateway", "publish", "$JS.API.STREAM.PURGE.LEASES"),
+        ("gateway", "publish", "$JS.API.STREAM.DELETE.LEASES"),
+        ("auth", "publish", "agentlink.lease.set.x"),
         # core subscribers of the log also see what the stream refused
         ("observer", "subscribe", "agentlink.log.*.event"),
         ("gateway", "subscribe", "agentlink.log.>"),

@@ -7,11 +7,20 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from shared.broker.nats import taker as nats_taker
+from shared.broker.nats.taker import Due
 from shared.broker.ports import Ports
+from shared.broker.subjects import DUE_TIMERS, TIMER_STREAM
+from shared.rooms import timers
 from shared.rooms.timers import RoomEmpty, Timer
 from shared.values.errors import unavailable
 from shared.values.ids import RoomId
+from tests.support.backup import asked
+from tests.support.broker import over_nats
+from tests.support.broker_kind import on_nats
+from tests.support.lost import taker as administrator
 from tests.support.patience import eventually, eventually_async
+from tests.support.shared_nats import SharedNats
 from tests.support.timers import LONG, RETRY, Taker, empty, settled
 
 Connect = Callable[[str], Awaitable[Ports]]
@@ -125,3 +134,36 @@ async def test_very_many_at_once(connect: Connect) -> None:
     await eventually(taker.has(2000), "all are taken")
     await settled(rooms, taker)
     assert Counter(taker.names[:-1]) == {timer.name: 1 for timer in timers}
+
+
+@on_nats
+async def test_beside_the_release_before(connect: Connect, shared_nats: SharedNats) -> None:
+    """0.4.0 gives the durable consumer a wider filter whenever it starts. Both take; with this release alone another
+    service may have due timers of its own in there."""
+    rooms, old = await connect("rooms"), await connect("rooms")
+    taker, olds = Taker(), Taker()
+    await rooms.timers.take(taker.handle, LONG)
+    connection = over_nats(old)
+
+    async def decoded(due: Due) -> None:
+        await olds.handle(timers.decode(due.body))
+
+    old_taker = nats_taker.Taker(
+        connection.client, connection.replies, TIMER_STREAM, ("agentlink.timer.due.>",), decoded, LONG
+    )
+    await old_taker.start()
+    await asyncio.gather(*(rooms.timers.arm(empty(f"room-{n}", 0.3)) for n in range(200)))
+    await eventually(lambda: len(taker.taken) + len(olds.taken) == 200, "both take")
+    assert await filters(shared_nats) == ["agentlink.timer.due.>"]
+    await old_taker.stop()
+    again = Taker()
+    await rooms.timers.take(again.handle, LONG)
+    assert await filters(shared_nats) == list(DUE_TIMERS)
+
+
+async def filters(nats: SharedNats) -> list[str]:
+    """What the durable consumer of rooms takes."""
+    async with administrator(nats) as one:
+        told = await asked(one.client, f"$JS.API.CONSUMER.INFO.{TIMER_STREAM}.rooms", {})
+    config = told["config"]
+    return list(config.get("filter_subjects") or [config["filter_subject"]])

@@ -132,6 +132,19 @@ async def test_a_room_that_cannot_be_read(virtual: VirtualSystem) -> None:
 
 
 @in_virtual_time
+async def test_leases_are_purged_again_and_again(virtual: VirtualSystem) -> None:
+    """For a minute, several times a second, by a gateway that was taken over, say: nobody is taken for gone by that."""
+    await virtual.start(gateways=2, rooms=2)
+    alice, _ = await came(virtual, "alice", 1)
+    await came(virtual, "bob", 0)
+    for _ in range(300):
+        virtual.broker.lose_leases()
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(30)
+    assert not [m for m in alice.everything if m["type"] in ("user_updated", "user_left", "go_away")]
+
+
+@in_virtual_time
 async def test_the_replica_that_rebuilds_dies(virtual: VirtualSystem) -> None:
     """The other one takes it over."""
     await virtual.start(rooms=2)

@@ -10,12 +10,13 @@ from services.rooms.decision import Context, Decision, Rule, Rules
 from services.rooms.handlers import ANSWERED
 from services.rooms.rules import RULES, decide
 from shared.broker import subjects
+from shared.broker.memory.stream import matches
 from shared.broker.subjects import Endpoint
 from shared.rooms.commands import Command
 from shared.rooms.events import Stamp
 from shared.rooms.roster import Roster
-from shared.rooms.timers import LeaseEnds, LogKept, Sweep, Timer
-from shared.values.ids import RoomId
+from shared.rooms.timers import GraceEnds, LeaseEnds, LogKept, RoomEmpty, RoomEnds, Sweep, Timer
+from shared.values.ids import GatewayId, ParticipantId, RoomId
 from tests.support.orders import NOW, ROOM
 
 ABOUT_ROOMS = {
@@ -79,3 +80,20 @@ def test_a_feature_brings_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
         decide(Roster(ROOM, "test"), KnockOnDoor(ROOM), context)
     monkeypatch.setitem(rules.RULES, KnockOnDoor, Rule(KnockOnDoor, knock, "KnockOnDoor"))
     assert decide(Roster(ROOM, "test"), KnockOnDoor(ROOM), context).stamp.operation == f"{ROOM} {NOW}"
+
+
+@pytest.mark.parametrize(
+    "timer",
+    [
+        LeaseEnds(due=1.0, gateway=GatewayId("g_1")),
+        Sweep(due=1.0, gateway=GatewayId("g_1")),
+        GraceEnds(due=1.0, room_id=RoomId("a"), participant_id=ParticipantId("p_1"), epoch=1),
+        RoomEnds(due=1.0, room_id=RoomId("a")),
+        RoomEmpty(due=1.0, room_id=RoomId("a")),
+        LogKept(due=1.0, room_id=RoomId("a")),
+    ],
+    ids=lambda timer: timer.kind,
+)
+def test_rooms_takes_every_kind_of_timer(timer: Timer) -> None:
+    """Whatever its name is made of: one that no filter of the consumer matches would wait for ever."""
+    assert sum(matches(one, subjects.due(timer)) for one in subjects.DUE_TIMERS) == 1

@@ -8,6 +8,7 @@ from services.rooms.decision import Rules
 from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
 from services.rooms.timekeeper import SWEEP_SECONDS, Timekeeper
+from shared.broker.marks import Marked
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.ports import connect
 from shared.broker.ports import Ports
@@ -16,6 +17,7 @@ from shared.rooms.timers import LeaseEnds, Sweep
 from shared.rooms.unfoldable import is_unfoldable
 from shared.values.errors import Refused, unavailable
 from shared.values.ids import RoomId
+from shared.values.position import NOWHERE
 from tests.support.absence import G1
 from tests.support.orders import NOW, create, join
 from tests.support.trimmed import write_snapshot
@@ -53,6 +55,7 @@ class Keeper:
             await self.executor.execute(create(name))
             await self.executor.execute(join("ann", name))
         self.write(FOLD_VERSION + 1)
+        await self.ports.marks.write(Marked.LEASES, b"", after=NOWHERE)
         self.tried.clear()
 
     def write(self, fold_version: int) -> None:
@@ -126,3 +129,11 @@ async def test_one_rooms_failure_stops_no_other_room(
     assert noted == (NAMES if timer is LEASE else NAMES[:2])
     monkeypatch.undo()
     assert await keeper.away() == NAMES[2:]
+
+
+async def test_no_lease_ends_while_leases_are_lost(keeper: Keeper) -> None:
+    """Whoever lives has to have the time to arm its own anew: the timer comes again, and nobody is away meanwhile."""
+    keeper.broker.lose_leases()
+    await keeper.refuses(LEASE)
+    assert keeper.tried == []
+    assert await keeper.away() == []
