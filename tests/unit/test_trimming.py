@@ -128,7 +128,8 @@ def test_the_state_has_all_that_is_decided_on() -> None:
     assert kept.grants
     assert kept.operations
     assert kept.departed
+    room.fold.also["another"] = NOW
     room.do(close())
     ended = state_of(room.fold, SNAPSHOT_FOLD)
-    assert (ended.operations, ended.grants, ended.departed, ended.seats) == ({}, {}, {}, [])
+    assert (ended.operations, ended.also, ended.grants, ended.departed, ended.seats) == ({}, {}, {}, {}, [])
     assert (ended.closed, ended.origin) == ("deleted", room.fold.origin)
