@@ -6,6 +6,7 @@ from tests.faults.damaged import damaged_store
 from tests.faults.flood import flood
 from tests.faults.frozen import frozen_gateway, frozen_rooms
 from tests.faults.full import disk, full
+from tests.faults.greedy import greedy
 from tests.faults.herd import herd
 from tests.faults.kills import kills
 from tests.faults.race import race
@@ -31,6 +32,7 @@ ROWS: dict[str, Scenario] = {
     "restore-without-timers": restored_without_timers,
     "herd": herd,
     "flood": flood,
+    "greedy": greedy,
     "vanished": vanished,
     "stuck": stuck,
     "frozen-rooms": frozen_rooms,
