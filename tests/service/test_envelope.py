@@ -107,6 +107,7 @@ async def test_what_is_not_json(system: System) -> None:
     assert (await client.ask("get_room"))["type"] == "room_users"
 
 
+TOO_LARGE_FOR_JAVASCRIPT = "an integer is beyond ±(2^53 - 1), which JavaScript cannot hold: send it as a text"
 TOO_KIND = [
     ('{"type":"ping","type":"ping"}', "an object has the same key twice"),
     ('{"type":"ping","id":"1","\\u0069d":"2"}', "an object has the same key twice"),
@@ -120,7 +121,8 @@ TOO_KIND = [
     ('{"type":"ping","x":' + "[" * 10_000 + "]" * 10_000 + "}", "the text is nested too deeply"),
     ('{"type":"ping","x":' + '{"a":' * 5_000 + "1" + "}" * 5_001, "the text is nested too deeply"),
     ('{"type":"ping","x":' + "[" * 65 + "]" * 65 + "}", "the text is nested too deeply"),
-    ('{"type":"ping","x":' + "9" * 5000 + "}", "the text is not JSON"),
+    ('{"type":"ping","x":' + "9" * 5000 + "}", TOO_LARGE_FOR_JAVASCRIPT),
+    ('{"type":"join_room","roomId":"r","metadata":{"n":9007199254740993}}', TOO_LARGE_FOR_JAVASCRIPT),
     ("[]", "a message is a JSON object"),
     ("null", "a message is a JSON object"),
     ('"ping"', "a message is a JSON object"),

@@ -131,5 +131,5 @@ async def test_what_one_says_of_oneself_is_clean(system: System, field: str) -> 
     assert (await client.hear("error"))["message"] == "the text is nested too deeply"
     assert (await client.ask("join_room", roomId="r", metadata={"a": "x" * 1020}))["code"] == "too_large"
     assert (await client.ask("join_room", roomId="r", metadata=[]))["code"] == "bad_message"
-    odd = {"": 0, "\u0000": "\u0001", "__proto__": {"x": -0.0}, "n": 12345678901234567890, "e": 1e-300}
+    odd = {"": 0, "\u0000": "\u0001", "__proto__": {"x": -0.0}, "n": 9007199254740991, "e": 1e-300}
     assert (await client.join("r", metadata=odd))["participants"][0]["metadata"] == odd
