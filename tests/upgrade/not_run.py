@@ -1,6 +1,7 @@
 """The tests of the release before that cannot be run against today's services as processes: each with its reason.
 
-What is named here and does not exist there fails the run (`left_out.py`). Written for 0.3.0.
+What is named here and does not exist there fails the run (`left_out.py`). Written for 0.4.0. Tests in
+virtual time, and those on the broker in memory, are left out without being named: nothing in them is of today.
 """
 
 _INSIDE = "puts itself between a service and its bus, inside the service's process"
@@ -12,8 +13,6 @@ _THEIRS = "tests the release before alone: no service of today takes part"
 
 _SERVICE = {
     _INSIDE: (
-        "test_ghosts.py::test_a_return_that_fails_leaves_nobody_behind",
-        "test_ghosts.py::test_a_signal_to_who_is_just_back",
         "test_holes.py::test_lost_events",
         "test_holes.py::test_missed_while_reading_on",
         "test_holes.py::test_a_room_closes_under_who_comes_back",
@@ -21,24 +20,22 @@ _SERVICE = {
         "test_holes.py::test_a_lost_join",
         "test_holes.py::test_a_hole_before_a_silence",
         "test_holes.py::test_told_that_something_was_missed",
-        "test_ice_servers.py::test_only_for_participants",
-        "test_ice_servers.py::test_auth_is_slow",
         "test_joining_again.py::test_two_lost_answers",
         "test_joining_at_once.py::test_answers_that_overtake_each_other",
-        "test_rooms_protocol.py::test_nothing_before_the_snapshot",
-        "test_rooms_protocol.py::test_a_gateway_that_hears_late",
-        "test_session.py::test_auth_is_slow",
-        "test_session.py::test_a_ping_does_not_wait",
-        "test_session.py::test_signals_are_posted_once",
-        "test_session.py::test_a_bug_is_internal",
-        "test_session.py::test_a_bug_of_ours_closes_with_1011",
-        "test_signaling.py::test_a_signal_nobody_can_open",
+        "test_lost_cancellation.py",
+        "test_rooms_order.py::test_nothing_before_the_snapshot",
+        "test_rooms_order.py::test_a_gateway_that_hears_late",
+        "test_replies.py::test_signals_are_posted_once",
+        "test_replies.py::test_a_bug_is_internal",
+        "test_replies.py::test_a_bug_of_ours_closes_with_1011",
+        "test_sealed.py::test_a_signal_nobody_can_open",
         "rest/test_calling.py::test_refusals_and_bugs_can_be_read_by_pages",
         "rest/test_calling.py::test_bugs_are_recorded_and_not_told",
         "rest/test_calling.py::test_bugs_elsewhere_are_not_told_either",
         "rest/test_calling.py::test_a_reason_not_to_be_ready_is_told",
     ),
     _PARTS: (
+        "test_fence.py",
         "test_flow.py::test_who_stops_reading_is_gone_within_ten_seconds",
         "test_flow.py::test_asking_for_snapshots_without_reading_them",
         "test_flow.py::test_connections_of_one_address",
@@ -53,25 +50,21 @@ _SERVICE = {
         "test_rooms_replicas.py::test_too_many_at_one_room_are_refused",
         "tls/test_tls.py::test_the_socket_is_ours",
         "tls/test_tls.py::test_an_abort_is_one",
-        "tls/test_tls.py::test_a_handshake_that_never_ends",
-        "tls/test_tls.py::test_a_head_that_never_ends",
-        "tls/test_tls.py::test_strangers_write_no_lines",
+        "tls/test_strangers.py",
         "rest/test_tokens.py::test_production_has_no_development_tokens",
         "rest/test_tokens.py::test_the_url_is_the_installations[None-",
     ),
     _MEMORY: (
         "test_envelope.py::test_thousands_before_auth_ok",
-        "test_ghosts.py::test_a_gateway_without_its_broker",
-        "test_ghosts.py::test_a_broker_that_is_away_for_a_moment",
         "test_ghosts.py::test_a_lost_decision_takes_nobodys_grace",
         "test_ghosts.py::test_a_lost_decision_lets_no_room_live_longer",
         "test_rooms_entry.py::test_room_ids",
         "test_signaling.py::test_no_candidate_without_its_description",
+        "test_trimmed_log.py",
         "rest/test_calling.py::test_health_and_readiness_are_different_things",
         "rest/test_calling.py::test_unavailable_is_retryable",
     ),
     _CLOCK: (
-        "test_ghosts.py::test_a_room_whose_time_is_over",
         "rest/test_calling.py::test_bad_tokens_are_told_apart",
         "rest/test_calling.py::test_each_agent_has_its_rate",
         "rest/test_calling.py::test_guessing_tokens_is_throttled",
@@ -85,7 +78,6 @@ _SERVICE = {
     ),
     _PAGE: ("rest/test_page.py",),
     "a real client refuses to send that header": ("rest/test_calling.py::test_without_a_token_nothing_is_answered",),
-    "hung once in a while in that release already": ("test_events_doc.py::test_durable",),
 }
 _CLIENTS = {
     _THEIRS: ("test_pure.py", "test_package.py", "test_agents_doc.py"),

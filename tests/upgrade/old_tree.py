@@ -15,6 +15,8 @@ from tests.upgrade.release import PastRelease, accounts_beside
 
 PLUGINS = ("stand_in", "left_out")  # beside this file; they see nothing else of today's tests
 WRITTEN_ON_FAILURE = 20_000  # characters
+_LIMITED = re.compile(r"(?<=^  AGENTLINK \{\n)(?:    (?:#|jetstream: ).*\n)+", re.MULTILINE)
+_UNLIMITED = "    jetstream: enabled\n"
 
 
 class OldTree:
@@ -25,9 +27,8 @@ class OldTree:
         self.root = past.extract(folder, "services", "shared", "tests", "clients", "docs", "pyproject.toml")
         shutil.copytree(ROOT / "deploy", folder / "deploy")
         accounts = folder / "deploy/nats/accounts.conf"
-        # 0.4.0's tests look for this line, to add users of their own, and its server is not told of a limit for the store.
-        unlimited = re.sub(r"^    jetstream: .*$", "    jetstream: enabled", accounts.read_text(), flags=re.MULTILINE)
-        accounts.write_text(accounts_beside(unlimited))
+        # 0.4.0's tests look for these lines, to add users of their own, and its server is told of no limit for the store.
+        accounts.write_text(accounts_beside(_LIMITED.sub(_UNLIMITED, accounts.read_text())))
 
     def pytest(self, *paths: str) -> str:
         """Run these tests of it against today's services; what pytest says at the end. They must pass."""
@@ -41,6 +42,7 @@ class OldTree:
                 **inherited,
                 "PARLEY_UPGRADE_TODAY": str(ROOT),
                 "PARLEY_UPGRADE_NOT_RUN": json.dumps(not_run),
+                "PARLEY_NATS_OPERATOR_PASSWORD": "nobodys",  # a user that 0.4.0 does not know, in today's accounts
                 "PYTHONPATH": os.pathsep.join(map(str, sources)),
             },
         )

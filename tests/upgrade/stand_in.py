@@ -4,7 +4,7 @@ The process of the tests is all of that release: its clients, its commands to ro
 that starts services is replaced, and the bus in memory: everything runs on a real NATS server. What cannot be run this
 way is in `tests/upgrade/not_run.py`, and `left_out.py` leaves it out.
 
-Its names are those of 0.3.0 (`tests/support/system.py` and others there): look through it at each release.
+Its names are those of 0.4.0 (`tests/support/system.py` and others there): look through it at each release.
 """
 
 import asyncio
@@ -121,13 +121,16 @@ class Broker:
         self.served = False  # whether today's rooms made the streams
 
     async def __call__(self, user: str) -> Any:
-        """A bus of the release before. Its rooms make the streams, unless today's did."""
-        streams = old("shared.nats_streams").Streams(**self._streams) if user == "rooms" and not self.served else None
+        """Ports of the release before. Its rooms make the streams, unless today's did."""
+        streams = None
+        if user == "rooms" and not self.served:
+            streams = old("shared.broker.nats.streams").Streams(**self._streams)
+        logs = () if user == "auth" else (old("shared.broker.subjects").LOG_STREAM,)
         given = (self.url, user, self.passwords[user], self.timeout)
-        broker = old("shared.nats_connection").Broker(*given, uses_log=user != "auth", streams=streams)
-        bus = await old("shared.nats_bus").connect(broker, f"test-{user}")
-        bus.stand_in_broker = self
-        return bus
+        broker = old("shared.broker.nats.connection").Broker(*given, logs=logs, streams=streams)
+        ports = await old("shared.broker.nats.ports").connect(broker, f"test-{user}")
+        ports.connection.stand_in_broker = self
+        return ports
 
     async def serve(self, name: str, environment: Mapping[str, str]) -> Service:
         """One of today's services on it."""
@@ -171,16 +174,16 @@ def _written(value: Any) -> str:
 
 # In place of methods of `System` in tests/support/system.py:
 async def _start(self: Any, name: str, known: list[Any], own: dict[str, Any]) -> Service:
-    service: Service = await self._make_bus.serve(name, environment_of(own))
+    service: Service = await self._connecting.serve(name, environment_of(own))
     known.append(service)
-    bus = await self._bus(name)
-    close = bus.close
+    ports = await self._connect(name)
+    close = ports.connection.close
 
     async def both() -> None:
         service.end()
         await close()
 
-    bus.close = both  # a test that takes a service away closes its bus
+    ports.connection.close = both  # a test that takes a service away closes its connection
     return service
 
 
@@ -191,8 +194,7 @@ async def start_rooms(self: Any, **own: Any) -> None:
 
 async def start_auth(self: Any, **own: Any) -> None:
     """auth, the first time or again."""
-    self.auths = getattr(self, "auths", [])
-    await _start(self, "auth", self.auths, own)
+    await _start(self, "auth", self._auths, own)
 
 
 async def start_gateway(self: Any, **own: Any) -> Service:
@@ -200,23 +202,23 @@ async def start_gateway(self: Any, **own: Any) -> Service:
     return await _start(self, "gateway", self.gateways, {"port": 0, **own})
 
 
+def kill(self: Any, gateway: int) -> None:
+    """A gateway ends without a word."""
+    self.gateways[gateway].end()
+
+
 async def stop_system(self: Any) -> None:
     """Everything, at once."""
     await asyncio.gather(*(client.close() for client in self._clients), return_exceptions=True)
-    for service in [*self.gateways, *getattr(self, "auths", []), *self.rooms]:
+    for service in [*self.gateways, *self._auths, *self.rooms]:
         service.end()
-    for bus in reversed(self.buses):
-        await bus.close()
+    for ports in reversed(self.ports):
+        await ports.connection.close()
 
 
-async def vanish(gateway: Service) -> None:
-    """tests/service/test_ghosts.py: a gateway ends without a word."""
-    gateway.end()
-
-
-async def serve_rooms(bus: Any, **settings: Any) -> Service:
-    """tests/support/rooms.py: one replica of rooms that answers."""
-    service: Service = await bus.stand_in_broker.serve("rooms", environment_of(settings))
+async def serve_rooms(ports: Any, **settings: Any) -> Service:
+    """tests/support/rooms.py: one replica of rooms that answers, and is stopped as its directory is there."""
+    service: Service = await ports.connection.stand_in_broker.serve("rooms", environment_of(settings))
     return service
 
 
@@ -230,12 +232,12 @@ class World:
 
     def __init__(self, auth: Mapping[str, str] = DEVELOPMENT, **settings: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._nats = old("services.embedded_nats").EmbeddedNats(Path(self._folder.name) / "nats")
+        self._nats = old("services.launcher.embedded_nats").EmbeddedNats(Path(self._folder.name) / "nats")
         self._auth = auth
         self._settings = {f"PARLEY_{name.upper()}": value for name, value in settings.items()}
         self._services: list[Service] = []
         self._clients: list[Any] = []
-        self.bus: Any = None
+        self.ports: Any = None
 
     async def start(self) -> None:
         await self._nats.start()
@@ -243,13 +245,13 @@ class World:
         own = {"rooms": {}, "auth": self._auth, "gateway": {"PARLEY_PORT": "0", **self._settings}}
         for name, environment in own.items():
             self._services.append(await broker.serve(name, {**DEVELOPMENT, **environment}))
-        self.bus = await broker("gateway")
+        self.ports = await broker("gateway")
 
     async def stop(self) -> None:
         for client in self._clients:
             await client.aclose()
-        if self.bus is not None:
-            await self.bus.close()
+        if self.ports is not None:
+            await self.ports.connection.close()
         for service in self._services:
             service.end()
         await self._nats.stop()
@@ -275,23 +277,15 @@ def pytest_load_initial_conftests() -> None:
     # What is launched as `make run` does it, is today's.
     old("tests.support.processes").ROOT = TODAY
     # A claim that holds on any bus, holds on NATS; in memory there would be nothing of today.
-    old("tests.support.buses").in_memory = old("tests.support.buses").on_nats
+    old("tests.support.broker_kind").in_memory = old("tests.support.broker_kind").on_nats
     old("tests.support.broker").connector = Broker
     system = old("tests.support.system").System
     system.start_rooms, system.start_auth, system.start_gateway = start_rooms, start_auth, start_gateway
-    system.stop = stop_system
+    system.kill, system.stop = kill, stop_system
     old("tests.support.rooms").serve_rooms = serve_rooms
     world = old("tests.service.rest.world")
     World.join = world.World.join  # type: ignore[attr-defined]  # of the release before, which is not typed here
     world.World = World
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The gateway that ends without a word is a process, and is killed."""
-    for item in items:
-        module: Any = getattr(item, "module", None)
-        if hasattr(module, "vanish"):
-            module.vanish = vanish
 
 
 def pytest_unconfigure() -> None:
