@@ -76,11 +76,22 @@ CLIENTS_WAITING = Gauge(
     "Connections whose bytes wait for their turn, of strangers and of those who are in.",
     ["who"],
 )
-CLIENTS_SECONDS = Counter(
-    "parley_clients_seconds_total", "Seconds spent on what clients sent, strangers and those who are in.", ["who"]
+CLIENTS_SECONDS = Tally(
+    "parley_clients_seconds_total",
+    "Seconds spent on what clients sent, strangers and those who are in.",
+    "who",
+    ("strangers", "members"),
 )
-CONNECTIONS_REFUSED = Counter(
-    "parley_connections_refused_total", "Connections closed before or without an answer, by reason.", ["reason"]
+CONNECTIONS_REFUSED = Tally(
+    "parley_connections_refused_total",
+    "Connections closed before or without an answer, by reason.",
+    "reason",
+    ("address", "descriptors", "handshake"),
 )
-HTTP_REFUSED = Counter("parley_http_refused_total", "HTTP requests that no route looked at, by reason.", ["reason"])
+HTTP_REFUSED = Tally(
+    "parley_http_refused_total",
+    "HTTP requests that no route looked at, by reason.",
+    "reason",
+    ("fields", "malformed", "memory", "rate_limited", "stalled", "unavailable"),
+)
 DESCRIPTORS_SHORT = Gauge("parley_descriptors_short", "Whether connections are refused for want of file descriptors.")
