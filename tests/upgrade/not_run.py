@@ -92,7 +92,9 @@ _SERVICE = {
     _PACE: ("test_signaling.py::test_an_id_used_anew_after_long_is_a_new_request",),
     "a real client refuses to send that header": ("rest/test_calling.py::test_without_a_token_nothing_is_answered",),
 }
+_TOGETHER = "changes of a participant that wait are stored together, so that others see only what they come to"
 _CLIENTS = {
+    _TOGETHER: ("test_coming_back.py::test_what_is_asked_offline_is_done_later",),
     _THEIRS: ("test_pure.py", "test_package.py", "test_agents_doc.py"),
     "runs the example agent of today, which is tested with the SDK of today": ("test_agent.py",),
 }
@@ -103,3 +105,5 @@ NOT_RUN = {
     for why, starts in table.items()
     for start in starts
 }
+
+NOT_RUN_JAVASCRIPT = {"what is asked while offline waits, is bounded, and is done in order": _TOGETHER}
