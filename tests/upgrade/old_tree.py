@@ -24,7 +24,7 @@ class OldTree:
 
     def __init__(self, past: PastRelease, folder: Path) -> None:
         self.version = past.version
-        self.root = past.extract(folder, "services", "shared", "tests", "clients", "docs", "pyproject.toml")
+        self.root = past.extract(folder, "services", "shared", "tests", "clients", "web", "docs", "pyproject.toml")
         shutil.copytree(ROOT / "deploy", folder / "deploy")
         accounts = folder / "deploy/nats/accounts.conf"
         # 0.4.0's tests look for these lines, to add users of their own, and its server is told of no limit for the store.
