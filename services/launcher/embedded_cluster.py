@@ -37,6 +37,7 @@ class EmbeddedCluster:
         *,
         sync: str = SYNC,
         store_bytes: int = STORE_BYTES,
+        copies: int | None = None,
         registry: Registry = REGISTRY,
     ) -> None:
         self.folder = folder
@@ -45,6 +46,7 @@ class EmbeddedCluster:
         self._places = places
         self._sync = sync
         self._store_bytes = store_bytes
+        self._copies = copies or len(places)  # of what is stored
         self._registry = registry
         self._ports = Ports()  # held while the cluster runs, since its servers may be started again
         # Ports for clients and for routes. A server in its own network gets NATS' default ports, the others free ones.
@@ -109,6 +111,7 @@ class EmbeddedCluster:
                 settings=settings,
                 sync=self._sync,
                 store_bytes=self._store_bytes,
+                copies=self._copies,
                 place=place,
                 passwords=self.passwords,
                 registry=self._registry,

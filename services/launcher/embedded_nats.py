@@ -102,6 +102,7 @@ class EmbeddedNats:
         settings: str = "",
         sync: str = SYNC,
         store_bytes: int = STORE_BYTES,
+        copies: int = 1,
         place: Place = Place(),
         passwords: Mapping[str, str] | None = None,
         registry: Registry = REGISTRY,
@@ -115,6 +116,7 @@ class EmbeddedNats:
         self._settings = settings
         self._sync = sync
         self._store_bytes = store_bytes
+        self._copies = copies  # of what is stored: NATS counts each of them against the account's limit
         self._own_passwords = passwords is None
         self._registry = registry
         self._ports = Ports()  # held from the first start to the stop, since the server may be started again
@@ -141,7 +143,7 @@ class EmbeddedNats:
                 *("--ports_file_dir", str(self.folder), "--log", str(self.folder / "nats.log")),
             ]
             secret = {f"PARLEY_NATS_{user.upper()}_PASSWORD": password for user, password in self.passwords.items()}
-            secret["PARLEY_NATS_STORE"] = str(self._store_bytes)
+            secret["PARLEY_NATS_STORE"] = str(self._store_bytes * self._copies)
             self.process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own binary; starting it does not block
                 tethered(command),
                 env={**os.environ, **secret},

@@ -115,7 +115,12 @@ class Launcher:
             else:
                 places = here(plan.nats_servers)
                 self._nats = EmbeddedCluster(
-                    folder, places, sync=plan.sync, store_bytes=plan.store_bytes, registry=plan.registry
+                    folder,
+                    places,
+                    sync=plan.sync,
+                    store_bytes=plan.store_bytes,
+                    copies=plan.copies,
+                    registry=plan.registry,
                 )
             await self._nats.start()
         except EmbeddedNatsError as error:

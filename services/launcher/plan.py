@@ -94,6 +94,13 @@ class Plan:
         ]
         return LOGS_KEPT * max(sizes) + TIMER_BYTES
 
+    @property
+    def copies(self) -> int:
+        """How many copies the servers keep of what is stored."""
+        return max(
+            getattr(service.settings.read(self.environment_of(service)), "log_replicas", 1) for service in self.registry
+        )
+
     def gateway(self) -> GatewaySettings:
         """The settings that the gateways will read."""
         return GatewaySettings.read(self.environment_of(self.registry["gateway"]))
@@ -108,16 +115,14 @@ class Plan:
         unknown = sorted(self.environment.keys() - self.registry.settings_names())
         if unknown:
             raise SettingsError(f"unknown setting {unknown[0]} (docs/configuration.md lists what there is)")
-        copies = 0
         for service in self.registry:
-            settings = service.settings.read(self.environment_of(service))
-            copies = max(copies, getattr(settings, "log_replicas", 0))  # a setting of services that own streams
+            service.settings.read(self.environment_of(service))
             last = self.port + self.count(service) - 1
             if service.public and self.port and last > 65535:
                 raise SettingsError(f"the last {service.name}'s port would be {last}; choose a lower PORT")
-        self._check_nats(copies)
+        self._check_nats()
 
-    def _check_nats(self, copies: int) -> None:
+    def _check_nats(self) -> None:
         if self.nats_servers not in CLUSTERS:
             raise SettingsError("NATS_SERVERS must be 1, 3 or 5")
         if not re.fullmatch(r"always|[1-9]\d*(ms|s|m|h)", self.sync):
@@ -125,8 +130,10 @@ class Plan:
         if self.nats_url is not None:
             if self.nats_servers > 1:
                 raise SettingsError("NATS_SERVERS is for servers of our own and NATS_URL for others; choose one")
-        elif copies > self.nats_servers:
-            raise SettingsError(f"{LOG_REPLICAS} is {copies}, but each copy needs a server of its own (NATS_SERVERS)")
+        elif self.copies > self.nats_servers:
+            raise SettingsError(
+                f"{LOG_REPLICAS} is {self.copies}, but each copy needs a server of its own (NATS_SERVERS)"
+            )
 
 
 def environment() -> dict[str, str]:

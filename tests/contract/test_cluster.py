@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.launcher.embedded_cluster import EmbeddedCluster
+from services.launcher.embedded_cluster import EmbeddedCluster, here
 from services.launcher.embedded_nats import EmbeddedNats, Place
 from shared.broker.ports import Ports
+from shared.broker.storage import LOG, STORE
 from shared.broker.subjects import room_log
+from shared.rooms.reserve import Place as Reserved
 from shared.values.ids import RoomId
 from tests.support.broker import connector
 from tests.support.cluster import clustered, leader
@@ -140,3 +142,31 @@ def look_for_passwords(cluster: EmbeddedCluster) -> None:
     assert len(told) == 7
     for password in json.loads((cluster.folder / "passwords.json").read_text()).values():
         assert not [text for text in told if password in text]
+
+
+@pytest.mark.slow
+async def test_what_is_stored_and_its_limit_are_both_of_all_copies(tmp_path: Path) -> None:
+    """The account's limit has room for three copies of streams that fill two thirds of one server, and the store's
+    place, from which the reserve is kept, counts what is stored three times, as its limit does."""
+    cluster = EmbeddedCluster(tmp_path, here(3), store_bytes=3 << 28)
+    await cluster.start()
+    try:
+        ports = await connector(cluster.url, cluster.passwords, timeout=2.0, replicas=3, max_bytes=1 << 28)("rooms")
+        before = await stored(ports)
+        assert before.size == 3 * (3 << 28)
+        for number in range(20):
+            await begin(ports, RoomId(f"room-{number}"))
+        log = next(place.used for place in (await ports.storage.look()).places if place.name == LOG)
+
+        async def counted() -> bool:
+            return (await stored(ports)).used - before.used >= 3 * log
+
+        await eventually_async(counted, "all three copies are counted", within=ELECTION)
+        await ports.connection.close()
+    finally:
+        await cluster.stop()
+
+
+async def stored(ports: Ports) -> Reserved:
+    """The place of all that is stored."""
+    return next(place for place in (await ports.storage.look()).places if place.name == STORE)
