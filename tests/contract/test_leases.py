@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.gateway.held_lease import HeldLease, LeaseEnded
 from shared.broker import subjects
@@ -12,6 +13,7 @@ from shared.broker.memory.connection import MemoryConnection
 from shared.broker.ports import Ports
 from shared.rooms import timers
 from shared.rooms.timers import LeaseEnds
+from shared.telemetry import metrics
 from shared.values.ids import GatewayId, LeaseName, gateway_of
 from shared.values.position import NOWHERE, Position
 from tests.support.broker import over_nats
@@ -133,3 +135,32 @@ async def test_a_lease_in_anothers_name_is_dropped(connect: Connect) -> None:
     await gateway.leases.arm(last, soon(0.3), after=NOWHERE)
     await eventually(lambda: bool(ends.gateways), "the last one ends")
     assert ends.gateways == [gateway_of(last)]
+
+
+@on_nats
+async def test_what_is_no_lease_is_dropped(connect: Connect) -> None:
+    """It comes never again, however often it was armed: leases that end are taken at once, and nothing of it is left. It
+    is counted, and said in one line."""
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    ends, store = Ends(), over_nats(gateway).store
+    await rooms.leases.take(ends.handle, LONG)
+    strays, failures = metrics.BROKER_ERRORS.labels("stray_message")._value.get(), metrics.TIMER_FAILURES._value.get()
+    bodies = (b"x", b"", b"\xff", b"[]", b'{"kind":"lease"}', b'{"kind":"empty","due":1,"roomId":"a"}')
+    with capture_logs() as lines:
+        for number in range(60):
+            headers = {
+                "Nats-Schedule": "@at 2020-01-01T00:00:00Z",
+                "Nats-Schedule-Target": subjects.due_lease(LeaseName(f"poison{number}")),
+            }
+            name = LeaseName(f"poison{number}")
+            await store.store(subjects.armed_lease(name), bodies[number % len(bodies)], headers)
+
+        def dropped() -> bool:
+            return bool(metrics.BROKER_ERRORS.labels("stray_message")._value.get() == strays + 60)
+
+        await eventually(dropped, "all are dropped")
+    assert metrics.TIMER_FAILURES._value.get() == failures
+    assert len([line for line in lines if "a lease was armed" in line["event"]]) == 1
+    last = LeaseName("the-last-one")
+    await gateway.leases.arm(last, soon(0.3), after=NOWHERE)
+    await eventually(lambda: ends.gateways == [gateway_of(last)], "the last one ends")

@@ -3,13 +3,12 @@
 No gateway may read the stream. It does not need to: the server's refusal says what position the lease has.
 """
 
-import structlog
-
 from shared.broker import subjects
 from shared.broker.following import Following
 from shared.broker.headers import EXPECTED_LAST
 from shared.broker.leases import LeaseHandler
 from shared.broker.nats.connection import NatsConnection
+from shared.broker.nats.failures import Failures
 from shared.broker.nats.replies import subjects_of
 from shared.broker.nats.taker import Due, Taker
 from shared.rooms import timers
@@ -18,8 +17,6 @@ from shared.telemetry import metrics
 from shared.values import moment
 from shared.values.ids import GatewayId, LeaseName, gateway_of
 from shared.values.position import Position
-
-log = structlog.get_logger()
 
 MARK_KEPT = "24h"  # a gateway leaves a new one sooner
 STREAM = subjects.LEASE_STREAM
@@ -51,16 +48,16 @@ class NatsLeases:
         return await self._store.store(subjects.marked_lease(name), b"", headers)
 
     async def take(self, handle: LeaseHandler, retry_seconds: float) -> Following:
-        """See Leases. A lease that was armed in another's name is dropped."""
+        """See Leases. What is no lease, or was armed in another's name, is dropped: any gateway may arm it."""
+        failures = Failures()
 
         async def checked(due: Due) -> None:
-            lease = timers.decode(due.body)
-            name = LeaseName(due.subject.rpartition(".")[2])
-            if isinstance(lease, LeaseEnds) and lease.gateway == gateway_of(name):
+            lease = _lease(due)
+            if lease is not None:
                 await handle(lease)
             else:
                 metrics.BROKER_ERRORS.labels("stray_message").inc()
-                log.warning("a lease was armed that is not its sender's; it is dropped")
+                failures.say("a lease was armed that is not its sender's; it is dropped", subjects.DUE_LEASES)
 
         taker = Taker(self._client, self._replies, STREAM, (subjects.DUE_LEASES,), checked, retry_seconds)
         await taker.start()
@@ -71,3 +68,13 @@ class NatsLeases:
         armed = await subjects_of(self._replies, STREAM, subjects.ARMED_LEASES)
         names = (LeaseName(subject.rpartition(".")[2]) for subject in armed)
         return frozenset(gateway_of(name) for name in names if not name.endswith(subjects.MARK))
+
+
+def _lease(due: Due) -> LeaseEnds | None:
+    """The lease that ended. None if it is none of its sender's, or cannot be read: then no replica will ever handle it."""
+    try:
+        lease = timers.decode(due.body)
+    except ValueError:
+        return None
+    name = LeaseName(due.subject.rpartition(".")[2])
+    return lease if isinstance(lease, LeaseEnds) and lease.gateway == gateway_of(name) else None
