@@ -66,7 +66,7 @@ class RoomExecutor:
                     raise
                 if not decision.events and await self._log.refresh(roster):
                     continue
-                self._admission.check(command, decision.events)
+                self._admission.check(command, decision.events, roster)
                 attempts += 1
                 if await self._append(command, roster, decision):
                     if decision.events:

@@ -99,15 +99,38 @@ async def test_nobody_new_above_ninety(full: System) -> None:
 
 
 async def test_a_reload_is_no_newcomer(full: System) -> None:
-    """Who comes again with the same device takes the place of an own seat, however full the log is."""
-    first = await full.client()
-    await first.login(full.token("alice"), deviceId="laptop")
+    """Who comes again with the same device takes the place of an own seat, above 90 % too. Above 95 % it does not."""
+    clients = [await full.client() for _ in range(3)]
+    for client in clients:
+        await client.login(full.token("alice"), deviceId="laptop")
+    first, second, third = clients
     await first.join(ROOM)
-    await fill(full, 0.965)
-    second = await full.client()
-    await second.login(full.token("alice"), deviceId="laptop")
+    await fill(full, 0.92)
     assert (await second.ask("join_room", roomId=ROOM))["type"] == "room_users"
     await first.hear("user_left")
+    await fill(full, 0.96)
+    refused = await third.ask("join_room", roomId=ROOM)
+    assert (refused["code"], refused["retryable"]) == ("unavailable", True)
+    await second.silence("user_left")
+
+
+async def test_coming_and_going_does_not_fill_the_log(full: System) -> None:
+    """One client takes its seat back on ever new connections: soon it has to wait, while others come back and leave."""
+    alice, login = await came(full, "alice")
+    bob, other = await came(full, "bob")
+    await fill(full, 0.96)
+    away = Away(alice, "alice", login)
+    answers = []
+    for _ in range(8):
+        client, back = await away.back(full)
+        answers.append(back.get("code", back["type"]))
+        if back["type"] == "auth_ok":
+            await until_resumed(client)
+        await client.close()
+    assert answers[:3] == ["auth_ok"] * 3
+    assert answers.count("unavailable") >= 3
+    bob = await returns(full, bob, "bob", other)
+    assert (await bob.ask("leave_room", roomId=ROOM))["type"] == "ok"
 
 
 async def test_signals_are_slowed_above_eighty(full: System) -> None:

@@ -1,18 +1,24 @@
 """What is admitted at each level of the reserve, and how fast signals may be stored."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.reserve import PATIENCE_SECONDS, SignalReserve
-from services.rooms.admission import EVENT_BYTES, Admission
+from services.rooms.admission import EVENT_BYTES, FREE_MOVES, MOVE_SECONDS, Admission
+from services.rooms.decision import Context, RoomInput
+from services.rooms.rules import decide
 from services.rooms.settings import RoomsSettings
 from shared.broker.memory.broker import MemoryBroker
 from shared.broker.memory.ports import connect
+from shared.rooms.events import RoomEvent
 from shared.rooms.reserve import Place, Reserve, Thresholds
-from shared.values.errors import Refused
+from shared.values.errors import Code, Refused
+from tests.support.absence import RULES, resume, room_of
+from tests.support.orders import LoggedRoom, join
 
 MIB = 1 << 20
 
@@ -115,6 +121,46 @@ def test_appends_since_the_last_look_count() -> None:
     reserve = admission.reserve
     assert reserve.admits_changes()
     assert not reserve.admits_changes(2 * EVENT_BYTES)
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.5, True), (0.93, True), (0.96, False)])
+def test_replacing_an_own_seat_ends_with_the_reserve(share: float, passes: bool) -> None:
+    """Two sessions of one device can take one seat from each other for ever: above 95 % neither can."""
+    room = room_of("alice")
+    again = join("alice", n=2)
+    events = decide(room.fold, again, Context(100.0, RULES)).events
+    assert [event.type for event in events] == ["participant_left", "participant_joined"]
+    assert admits(again, events, room, share) is passes
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.93, True), (0.96, False)])
+def test_coming_and_going_ends_with_the_reserve(share: float, passes: bool) -> None:
+    """Above 95 % a seat moves to another connection a few times, and then every few seconds only. Below, always."""
+    room = room_of("alice")
+    for number in range(FREE_MOVES):
+        back = resume("alice", operation=f"r{number}").model_copy(update={"since": 1000.0 + number})
+        assert admits(back, decide(room.fold, back, Context(100.0, RULES)).events, room, 0.99)
+        room.do(back)
+    soon, later = (
+        resume("alice", operation="again").model_copy(update={"since": 1000.0 + FREE_MOVES - 1 + seconds})
+        for seconds in (MOVE_SECONDS - 0.1, MOVE_SECONDS)
+    )
+    assert admits(soon, decide(room.fold, soon, Context(100.0, RULES)).events, room, share) is passes
+    assert admits(later, decide(room.fold, later, Context(100.0, RULES)).events, room, share)
+    done = back.model_copy(update={"since": soon.since})
+    assert admits(done, decide(room.fold, done, Context(100.0, RULES)).events, room, share), "it was done before"
+
+
+def admits(command: RoomInput, events: Sequence[RoomEvent], room: LoggedRoom, share: float) -> bool:
+    admission = Admission()
+    admission.looked(at(share))
+    try:
+        admission.check(command, events, room.fold)
+    except Refused as refused:
+        if refused.code is not Code.UNAVAILABLE:
+            raise
+        return False
+    return True
 
 
 @pytest.mark.parametrize("shares", [(0.9, 0.8, 0.95), (0.8, 0.96, 0.95)])
