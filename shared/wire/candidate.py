@@ -13,6 +13,7 @@ Python before 3.11.5 gets those wrong (gh-106052).
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -26,7 +27,7 @@ class CandidatePolicy:
     """Which addresses a candidate may name beside global and private (RFC 1918, RFC 4193) ones.
 
     Multicast, unspecified, reserved and broadcast addresses and cloud metadata endpoints never pass. Of an IPv6 address
-    that embeds an IPv4 one (mapped, compatible, NAT64, 6to4), the IPv4 address must pass as well.
+    that embeds an IPv4 one (mapped, compatible, SIIT, NAT64, 6to4, ISATAP, Teredo), the IPv4 address must pass as well.
     """
 
     allow_loopback: bool = False  # only for development, with both ends on one machine
@@ -57,12 +58,17 @@ _NEVER = (
 )
 _MDNS = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\.local")
 _HEXTETS = "[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*"
-# Global and unique local addresses without 6to4 and the metadata endpoints' networks. `_address_fault` counts colons.
+# Global and unique local addresses without 6to4, Teredo and the metadata endpoints' networks. `_address_fault` counts
+# colons, and looks for ISATAP.
 _HARMLESS_V6 = re.compile(
-    f"(?!2002|fd00:0?ec2|fd20:0?0?ce)(?=[23][0-9a-f]{{3}}:|f[cd][0-9a-f]{{2}}:){_HEXTETS}(?:::(?:{_HEXTETS})?)?",
+    "(?!2002|2001:(?::|0{1,4}:)|fd00:0?ec2|fd20:0?0?ce)(?=[23][0-9a-f]{3}:|f[cd][0-9a-f]{2}:)"
+    f"{_HEXTETS}(?:::(?:{_HEXTETS})?)?",
     re.ASCII | re.IGNORECASE,
 )
-_V4_MAPPED, _NAT64 = 0xFFFF, 0x0064FF9B << 64  # the upper 96 bits of ::ffff:0:0/96 and 64:ff9b::/96
+# The upper 96 bits of ::/96, ::ffff:0:0/96, ::ffff:0:0:0/96 (SIIT, RFC 2765) and 64:ff9b::/96.
+_LAST_32 = frozenset((0, 0xFFFF, 0xFFFF << 16, 0x0064FF9B << 64))
+_LOCAL_NAT64, _TEREDO = 0x0064FF9B0001, 0x20010000  # 64:ff9b:1::/48 (RFC 8215), 2001::/32 (RFC 4380)
+_ISATAP = frozenset((0x5EFE, 0x02005EFE))  # bits 64 to 95 (RFC 5214), of any network
 
 _ADDRESS = "[0-9A-Za-z.:%-]{2,64}"
 _EXTENSION = (
@@ -156,9 +162,9 @@ def _tcp_fault(transport: str, port: int, tcptype: str | None) -> str | None:
 def _address_fault(address: str, policy: CandidatePolicy) -> str | None:
     if ":" in address:
         colons = address.count(":")
-        if _HARMLESS_V6.fullmatch(address) and (colons == 7 or (colons < 7 and "::" in address)):
-            return None
-        return _ipv6_fault(address, policy)
+        whole = colons == 7 or (colons < 7 and "::" in address)
+        harmless = whole and _HARMLESS_V6.fullmatch(address) and ":5efe:" not in address.lower()
+        return None if harmless else _ipv6_fault(address, policy)
     octets = address.split(".")
     if len(octets) == 4 and _OCTETS.issuperset(octets):
         return _ipv4_fault(address, octets, policy)
@@ -197,15 +203,21 @@ def _ipv6_fault(address: str, policy: CandidatePolicy) -> str | None:
         return None if policy.allow_loopback else "a loopback address"
     if parsed.is_link_local and not policy.allow_link_local:
         return "a link-local address"
-    octets = _embedded_ipv4(parsed)
-    return _ipv4_fault(".".join(octets), octets, policy) if octets else None
+    for inside in _embedded_ipv4(int(parsed)):
+        octets = [str(octet) for octet in inside.to_bytes(4)]
+        if fault := _ipv4_fault(".".join(octets), octets, policy):
+            return fault
+    return None
 
 
-def _embedded_ipv4(address: IPv6Address) -> list[str]:
-    """The octets of the IPv4 address to which packets to this IPv6 address may go; empty if there is none."""
-    number = int(address)
+def _embedded_ipv4(number: int) -> Iterator[int]:
+    """The IPv4 addresses to which packets to this IPv6 address may go."""
+    last = number & 0xFFFFFFFF
     if number >> 112 == 0x2002:  # 6to4, RFC 3056
-        return [str(octet) for octet in address.packed[2:6]]
-    if number >> 32 in (0, _V4_MAPPED, _NAT64):
-        return [str(octet) for octet in address.packed[12:]]
-    return []
+        yield number >> 80 & 0xFFFFFFFF
+    if number >> 96 == _TEREDO:
+        yield number >> 64 & 0xFFFFFFFF  # the server's
+        yield last ^ 0xFFFFFFFF  # the client's
+    # A network of one's own for NAT64 may be any /96 of its /48 (RFC 6052, section 2.2).
+    if number >> 32 in _LAST_32 or number >> 80 == _LOCAL_NAT64 or number >> 32 & 0xFFFFFFFF in _ISATAP:
+        yield last

@@ -69,6 +69,13 @@ def test_candidates_of_real_endpoints_pass(candidate: str) -> None:
         "2a00::3:4:5:6:7:8",
         "::ffff:192.0.2.1",
         "64:ff9b::1.1.1.1",
+        "64:ff9b:1::10.0.0.1",
+        "::ffff:0:192.0.2.1",
+        "2a00:1:2:3:0:5efe:c000:201",
+        "2001:0:c000:201:8000:1:3fff:fdfe",  # Teredo by 192.0.2.1, of 192.0.2.1
+        "2001:1::5",
+        "2001:db8::5efe",
+        "2a00::5efe:1:2:3",
     ],
 )
 def test_global_and_private_addresses_pass(address: str) -> None:
@@ -89,6 +96,32 @@ def test_global_and_private_addresses_pass(address: str) -> None:
         ],
         *[(address, "metadata") for address in ("169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe")],
         *[(address, "metadata") for address in ("2002:a9fe:a9fe::", "2002:a83f:8110::1", "::169.254.170.23")],
+        *[
+            (address, "metadata")
+            for address in (
+                "64:ff9b:1::169.254.169.254",
+                "64:ff9b:1:2:3:4:a9fe:a9fe",
+                "::ffff:0:169.254.169.254",
+                "::ffff:0:a9fe:a9fe",
+                "fe80::5efe:169.254.169.254",
+                "2a00:1:2:3:0:5efe:a9fe:a9fe",
+                "2A00:1:2:3:200:5EFE:A9FE:A9FE",
+                "fd12::5efe:a9fe:a9fe",
+                "fd12::200:5efe:a9fe:a9fe",
+                "2001:0:c000:201:8000:1:5601:5601",  # Teredo, the client
+                "2001:0000:a9fe:a9fe::3fff:fdfe",  # Teredo, the server
+            )
+        ],
+        *[
+            (address, "loopback")
+            for address in (
+                "64:ff9b:1::7f00:1",
+                "::ffff:0:127.0.0.1",
+                "2a00::5efe:7f00:1",
+                "2001:0:c000:201::80ff:fffe",
+            )
+        ],
+        *[(address, "unspecified") for address in ("2001::1", "2001:0:0:1::2", "2001::8000:1:5601:5601")],
         *[(address, "metadata") for address in ("169.254.170.2", "168.63.129.16", "100.100.100.200", "192.0.0.192")],
         *[
             (address, "metadata")
