@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from services.gateway import metrics
 from services.gateway.transport.connection import Connection
 from tests.support.broker_kind import in_memory
 from tests.support.client import Client
@@ -194,7 +195,9 @@ async def test_asking_for_snapshots_without_reading_them(system: System) -> None
 
 
 async def test_who_answers_no_ping_is_gone(system: System) -> None:
-    """Two ping intervals without an answer: told 4001 at best, and in any case gone from the room."""
+    """Two ping intervals without an answer: told 4001 at best, and in any case gone from the room. It is counted once."""
+    cuts = metrics.CUTS.labels("no_pong")._value
+    before = cuts.get()
     await system.start(ping_seconds=0.4, grace_seconds=0.5)
     watcher = await system.agent("watcher")
     await watcher.join("voice-1")
@@ -208,8 +211,11 @@ async def test_who_answers_no_ping_is_gone(system: System) -> None:
             got.append(next_frame[0])
     assert next_frame is None or next_frame[1][:2] == (4001).to_bytes(2)
     assert got.count(PING) == 1
+    while next_frame is not None:  # it does not answer the close either
+        next_frame = await raw.next_frame()
     assert (await watcher.hear("user_left"))["agentId"] == "dead"
     assert (await watcher.ask("ping"))["type"] == "pong", "who answers stays"
+    assert cuts.get() == before + 1
 
 
 async def test_who_answers_pings_stays(system: System) -> None:

@@ -35,7 +35,7 @@ class Heartbeat:
         if stuck is not None and now - stuck >= settings.stall_seconds:
             connection.cut(CloseCode.SLOW_CONSUMER, "stalled")
         elif connection.pinged_at is not None:
-            if now - connection.pinged_at >= settings.ping_seconds:
+            if connection.is_open and now - connection.pinged_at >= settings.ping_seconds:
                 connection.cut(CloseCode.NO_PONG, "no_pong")
         elif now >= connection.next_ping:
             connection.next_ping = now + settings.ping_seconds
