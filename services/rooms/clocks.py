@@ -1,8 +1,8 @@
 """Rebuilds clocks from the logs: rooms without the timers they need get them, and gateways that nobody misses a lease.
 
 A mark in the stream of timers says up to which position of the log every room's clocks are in there. It is lost with the
-timers, so its absence is what tells. One replica folds the rooms then; it claims the mark, and the others watch it. A
-replica that starts arms only the clocks of the rooms that changed since the mark. See docs/adr/0021.
+timers, so its absence is what tells. One replica folds the rooms then; it claims the mark (claim.py), and the others
+watch it. A replica that starts arms only the clocks of the rooms that changed since the mark. See docs/adr/0021.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 from prometheus_client import Counter
 
+from services.rooms.claim import CLAIM_SECONDS, Claim
 from services.rooms.deadlines import ClocksLost, clocks_of_silent
 from services.rooms.executor import RoomExecutor
 from services.rooms.log import RoomLog
@@ -39,7 +40,6 @@ LOOK_SECONDS = 2.0  # between looks at the marks
 SETTLE_SECONDS = 3.0
 MISSED_SECONDS = 5.0  # for a gateway of the log that has no lease: until then it may have armed one
 ADVANCE_SECONDS = 10.0  # between moves of the mark; a replica that starts reads so much of the log again
-CLAIM_SECONDS = 15.0  # without a move of the mark, after which its claim is nobody's
 BATCH = 500
 AT_ONCE = 32
 
@@ -110,6 +110,7 @@ class Clocks:
         told = _told(mark)
         position = mark.position if mark else NOWHERE
         if told is not None and told.by not in (None, self.name) and not self._claim_is_old(position):
+            self._other = False  # who claims it would see it lost again, and if that one dies, it is rebuilt anyway
             self._forget(told.id)
             return
         if why := self._incomplete(told):
@@ -147,23 +148,29 @@ class Clocks:
     async def _rebuild(self, why: str, position: Position) -> None:
         """Claim the mark, and arm the clocks of all rooms."""
         marks, told = self._ports.marks, self._complete(NOWHERE, by=self.name)
-        position = await marks.write(Marked.TIMERS, told.model_dump_json().encode(), after=position)
+        claim = Claim(marks, Marked.TIMERS, told.model_dump_json().encode())
+        await claim.take(after=position)
         self._other, self._seen = False, None
         self._forget(told.id)
         end = await self._ports.room_log.position(subjects.ALL_EVENTS)
+        rooms, gateways = await claim.hold(self._arm_all(why, begun=bool(end)))
+        told = told.model_copy(update={"up_to": end, "by": None})
+        await marks.write(Marked.TIMERS, told.model_dump_json().encode(), after=claim.position)
         if end:
+            log.warning("the clocks of all rooms are rebuilt", rooms=rooms, gateways=gateways)
+
+    async def _arm_all(self, why: str, *, begun: bool) -> tuple[int, int]:
+        """Arm the clocks of all rooms; `begun` is whether there is any. Returns how many they are, and their gateways."""
+        if begun:
             log.warning("the clocks of all rooms are rebuilt from their logs", why=why)
             await asyncio.sleep(SETTLE_SECONDS)
+            self._other = False  # heard of late: the claim would be lost with another stream
         entries = await self._ports.room_log.newest_of_each(subjects.ALL_EVENTS)
         gateways: set[GatewayId] = set()
         for start in range(0, len(entries), BATCH):
             gateways |= await self._arm(entries[start : start + BATCH])
-            position = await marks.write(Marked.TIMERS, told.model_dump_json().encode(), after=position)
         await self._miss(gateways)
-        told = told.model_copy(update={"up_to": end, "by": None})
-        await marks.write(Marked.TIMERS, told.model_dump_json().encode(), after=position)
-        if end:
-            log.warning("the clocks of all rooms are rebuilt", rooms=len(entries), gateways=len(gateways))
+        return len(entries), len(gateways)
 
     def _complete(self, up_to: Position, by: str | None) -> Complete:
         return Complete(id=mint("", self._chance(9)), log=self._ports.room_log.incarnation, up_to=up_to, by=by)

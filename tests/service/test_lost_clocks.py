@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from shared.broker.memory.log import MemoryLog
 from shared.broker.subjects import LEASE_STREAM, TIMER_STREAM
 from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds
 from shared.values.ids import RoomId
 from tests.simulation.clock import in_virtual_time
+from tests.simulation.log import FaultyLog
 from tests.support.away import came
 from tests.support.broker_kind import on_both, on_nats
 from tests.support.lost import taker
@@ -142,6 +145,34 @@ async def test_leases_are_purged_again_and_again(virtual: VirtualSystem) -> None
         await asyncio.sleep(0.2)
     await asyncio.sleep(30)
     assert not [m for m in alice.everything if m["type"] in ("user_updated", "user_left", "go_away")]
+
+
+@in_virtual_time
+async def test_one_step_takes_a_minute(virtual: VirtualSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing all rooms takes far longer than a claim may stand still: one replica does it, once, and is done."""
+    await virtual.start(rooms=3)
+    alice, _ = await came(virtual, "alice")
+    bob, _ = await came(virtual, "bob")
+    await asyncio.sleep(10)
+    await bob.close()
+    await alice.hear("user_updated")
+    listed: list[float] = []
+    list_all = MemoryLog.newest_of_each
+
+    async def slowly(log: MemoryLog[Any, Any], subject: str) -> list[Any]:
+        listed.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(60)
+        return await list_all(log, subject)
+
+    monkeypatch.setattr(MemoryLog, "newest_of_each", slowly)
+    monkeypatch.setattr(FaultyLog, "newest_of_each", slowly)
+    virtual.broker.lose_timers()
+    await alice.hear("user_left", within=60 + WITHIN)
+    await asyncio.sleep(120)
+    assert len(listed) == 1
+    mark = virtual.broker.timers.own_mark
+    assert mark is not None
+    assert '"by":null' in mark.body.decode()
 
 
 @in_virtual_time
