@@ -68,7 +68,7 @@ class RoomsSettings(ServiceSettings):
         description="Seconds the log of a closed room is kept (its last entry always is); 0: without end.",
     )
     log_bytes: int = Field(
-        1 << 18,
+        1 << 15,
         ge=0,
         description="Bytes of changes of a room after which its log is trimmed; 0: never by size.",
     )
@@ -78,7 +78,7 @@ class RoomsSettings(ServiceSettings):
         description="Seconds after which changes of a room are trimmed from its log; 0: never by age.",
     )
     log_kept_seconds: float = Field(
-        180.0,
+        90.0,
         gt=0,
         description="Seconds for which nothing is trimmed from the log of an open room. "
         "Not less than the gateways' `PARLEY_SIGNAL_SECONDS`, or who comes back late is not told what happened.",

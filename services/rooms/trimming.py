@@ -24,9 +24,9 @@ class Limits:
     durable consumers whose reading is waited for, `consumer_seconds` long at most.
     """
 
-    size: int = 1 << 18
+    size: int = 1 << 15
     seconds: float = 86400.0
-    kept_seconds: float = 180.0
+    kept_seconds: float = 90.0
     closed_seconds: float = 180.0
     consumers: tuple[str, ...] = ()
     consumer_seconds: float = 3600.0
