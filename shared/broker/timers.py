@@ -27,5 +27,6 @@ class Timers(Protocol):
         """Pass every due timer to `handle`, in one of the processes that take them; many at once, in no order.
 
         A timer comes again when its process died or `handle` raised: after a second when it raised Refused, else after
-        `retry_seconds`.
+        `retry_seconds`. What failed, or is about a room that cannot be folded, waits twice as long each time, up to a
+        minute. However many such timers there are, they keep no others waiting.
         """

@@ -24,6 +24,19 @@ KEY_DOCUMENT = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 RESTART = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
+# The longest before a timer that failed again and again comes again.
+SLOWEST = 60.0
+
+
+def doubled(seconds: float, times: int) -> float:
+    """The pause after so many failures: `seconds` after the first, then twice as long each time, up to a minute."""
+    for _ in range(times - 1):
+        if seconds >= SLOWEST:
+            break
+        seconds = min(seconds * 2, SLOWEST)
+    return seconds
+
+
 def before(attempt: int, pauses: Sequence[float]) -> float:
     """The pause before attempt number `attempt`, counted from 0. The last pause repeats."""
     return pauses[min(attempt, len(pauses) - 1)]

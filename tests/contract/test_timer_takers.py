@@ -13,6 +13,7 @@ from shared.broker.ports import Ports
 from shared.broker.subjects import DUE_TIMERS, TIMER_STREAM
 from shared.rooms import timers
 from shared.rooms.timers import RoomEmpty, Timer
+from shared.rooms.unfoldable import unfoldable
 from shared.values.errors import unavailable
 from shared.values.ids import RoomId
 from tests.support.backup import asked
@@ -167,3 +168,52 @@ async def filters(nats: SharedNats) -> list[str]:
         told = await asked(one.client, f"$JS.API.CONSUMER.INFO.{TIMER_STREAM}.rooms", {})
     config = told["config"]
     return list(config.get("filter_subjects") or [config["filter_subject"]])
+
+
+async def test_very_many_that_nobody_can_handle_keep_no_others_waiting(connect: Connect) -> None:
+    """Twelve hundred timers of rooms that cannot be folded come again and again. Another one is taken when it is due."""
+    rooms = await connect("rooms")
+    broken = [empty(f"broken-{n}") for n in range(1200)]
+    failing = Counter[str]()
+    taken: list[str] = []
+
+    async def handle(timer: Timer) -> None:
+        if isinstance(timer, RoomEmpty):
+            taken.append(timer.name)
+            return
+        failing[timer.name] += 1
+        raise unfoldable()
+
+    await rooms.timers.take(handle, LONG)
+    await asyncio.gather(*(rooms.timers.arm(timer) for timer in broken))
+    await eventually(lambda: len(failing) == len(broken), "all have failed")
+    sound = RoomEmpty(due=time.time() + 0.5, room_id=A)
+    await rooms.timers.arm(sound)
+    await eventually(lambda: taken == [sound.name], "the other one is taken", within=5)
+
+
+async def test_what_cannot_be_folded_comes_ever_more_seldom(connect: Connect) -> None:
+    """After one second, then two: a room that is mended gets its timer, and until then it costs little."""
+    rooms = await connect("rooms")
+    taker = Taker()
+    taker.failures = [unfoldable(), unfoldable()]
+    await rooms.timers.take(taker.handle, 1.0)
+    await rooms.timers.arm(empty("unfoldable"))
+    await eventually(taker.has(3), "it is handed over three times")
+    first, second, third = (at for at, _ in taker.taken)
+    assert second - first >= 0.9
+    assert third - second >= 1.8
+
+
+@on_nats
+async def test_a_consumer_of_an_earlier_release_gets_no_bound(connect: Connect, shared_nats: SharedNats) -> None:
+    """0.4.0 made it with a bound of a thousand messages that are not acknowledged, and makes it so again when it starts."""
+    rooms = await connect("rooms")
+    async with administrator(shared_nats) as one:
+        config = {"durable_name": "rooms", "ack_policy": "explicit", "filter_subject": "agentlink.timer.due.>"}
+        body = {"stream_name": TIMER_STREAM, "config": config}
+        made = await asked(one.client, f"$JS.API.CONSUMER.CREATE.{TIMER_STREAM}.rooms.agentlink.timer.due.>", body)
+        assert made["config"]["max_ack_pending"] == 1000
+        await rooms.timers.take(Taker().handle, LONG)
+        told = await asked(one.client, f"$JS.API.CONSUMER.INFO.{TIMER_STREAM}.rooms", {})
+        assert told["config"]["max_ack_pending"] == -1

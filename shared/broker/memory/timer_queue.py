@@ -8,6 +8,9 @@ from shared.broker.log import Conflict
 from shared.broker.marks import Mark
 from shared.broker.timers import TimerHandler
 from shared.rooms.timers import Timer
+from shared.rooms.unfoldable import is_unfoldable
+from shared.values import pauses
+from shared.values.errors import Refused
 from shared.values.position import NOWHERE, Position
 
 UNREACHABLE_SECONDS = 0.05  # between looks for a process that can take a due timer
@@ -107,6 +110,7 @@ class TimerQueue:
         task.add_done_callback(self._handing.discard)
 
     async def _try(self, timer: Timer) -> None:
+        failures = 0
         while True:
             taker = next((taker for taker in self.takers if not taker.unreachable()), None)
             if taker is None:
@@ -116,5 +120,7 @@ class TimerQueue:
             self.takers.append(taker)  # the process that took a timer longest ago takes the next
             try:
                 return await taker.handle(timer)
-            except Exception:
-                await asyncio.sleep(taker.retry_seconds)
+            except Exception as error:
+                failures += 1
+                slower = not isinstance(error, Refused) or is_unfoldable(error)
+                await asyncio.sleep(pauses.doubled(taker.retry_seconds, failures if slower else 1))

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import nats.errors
-import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.broker.nats.failures import Failures
 from shared.broker.nats.replies import Replies, status
+from shared.rooms.unfoldable import is_unfoldable
 from shared.telemetry import metrics
 from shared.values import pauses
 from shared.values.errors import Refused, unavailable
 
-log = structlog.get_logger()
-
 CONSUMER = "rooms"
 AT_ONCE = 64  # due messages that one process handles at a time
 PULL_SECONDS = 2.0
+REFUSED_SECONDS = 1.0  # before what was refused comes again
 # A process of the release before asks for wider filters when it starts. So this asks again for its own now and then.
 ENSURE_SECONDS = 60.0
 NANOSECONDS = 1_000_000_000
@@ -64,6 +64,7 @@ class Taker:
         self._running: asyncio.Task[None] | None = None
         self._ensured_at = 0.0
         self._stopping = False
+        self._failures = Failures()
 
     async def start(self) -> None:
         """Begin to take. Raises `Refused(unavailable)`."""
@@ -82,6 +83,9 @@ class Taker:
             "ack_policy": "explicit",
             "ack_wait": int(self._retry_seconds * NANOSECONDS),
             "max_deliver": -1,
+            # A message that failed keeps its place until it comes again: with a bound, so many that nobody can handle
+            # would keep all others waiting. AT_ONCE is the bound of what is under way.
+            "max_ack_pending": -1,
         }
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{CONSUMER}"
         if len(self._filters) == 1:
@@ -132,12 +136,12 @@ class Taker:
         try:
             await self._while_working(message, self._handle(Due(message.subject, message.data)))
             verdict = b"+ACK"
-        except Refused:
-            verdict = b"-NAK " + json.dumps({"delay": NANOSECONDS}).encode()
+        except Refused as refused:
+            verdict = _again(_slower(message, REFUSED_SECONDS) if is_unfoldable(refused) else REFUSED_SECONDS)
         except Exception as error:  # a bug, or a newer version's timer, which another process may understand
             metrics.TIMER_FAILURES.inc()
-            log.warning("a timer failed", kind=_kind(message.subject), error=type(error).__name__)
-            verdict = b"-NAK " + json.dumps({"delay": int(self._retry_seconds * NANOSECONDS)}).encode()
+            self._failures.say("a timer failed", _kind(message.subject), type(error).__name__)
+            verdict = _again(_slower(message, self._retry_seconds))
         try:
             await self._client.publish(message.reply, verdict)
         except (nats.errors.Error, OSError):
@@ -163,6 +167,15 @@ class Taker:
             await asyncio.wait(self._handling)
 
 
+def _again(seconds: float) -> bytes:
+    return b"-NAK " + json.dumps({"delay": int(seconds * NANOSECONDS)}).encode()
+
+
+def _slower(message: Msg, seconds: float) -> float:
+    """The pause before what failed comes again: thousands of them cost little."""
+    return pauses.doubled(seconds, int(message.metadata.num_delivered))
+
+
 def _kind(subject: str) -> str:
-    """What a log may say of a subject: the names of leases are secrets."""
-    return subject if ".timer." in subject else subject.rpartition(".")[0]
+    """The kind of a timer: `agentlink.timer.due.grace`. The names of leases are secrets, and of others there are many."""
+    return ".".join(subject.split(".")[:4]) if ".timer." in subject else subject.rpartition(".")[0]
