@@ -47,7 +47,7 @@ class GatewayContext:
     ) -> "GatewayContext":
         """The one place where a gateway's parts are put together."""
         sealer = Sealer(settings.sealing_keys(), chance)
-        feeds = RoomFeeds(ports.room_log, ports.requests, sealer, settings.signal_seconds)
+        feeds = RoomFeeds(ports, sealer, settings.signal_seconds)
         lease = Lease(ports.leases, settings.lease_seconds, clock, chance)
         lease.recovered = feeds.resync
         return cls(

@@ -47,12 +47,25 @@ class Folding:
         """Apply the next entry. One that cannot be read is left out: the next revision shows whether it was a change."""
         if not entry.events:
             return
+        if fold.room is not None and entry.events[0].type == "created" and entry.stamp.operation != fold.origin:
+            self._begin_anew(fold)
         if (why := obstacle(fold, entry)) is not None:
             raise self._refused(fold, why)
         if entry.checkpoint is not None and fold.misses(entry):
             fold.restore(await self._state(fold, entry.checkpoint), entry.sequence)
         else:
             fold.apply(entry)
+
+    def _begin_anew(self, fold: Roster) -> None:
+        """What the fold has is gone from the log, and somebody made the room again since."""
+        log.error(
+            "a room's log ends before what was read of it: entries are lost",
+            room_id=fold.room_id,
+            read_up_to=fold.sequence,
+        )
+        empty = Roster(fold.room_id, fold.incarnation)
+        for name in Roster.model_fields:
+            setattr(fold, name, getattr(empty, name))
 
     def check_begun(self, fold: Roster) -> None:
         """Raises Refused when the log has entries and none of them gave a room: it must not be taken for empty."""

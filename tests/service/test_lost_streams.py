@@ -4,6 +4,9 @@ import asyncio
 import shutil
 from typing import Any
 
+import pytest
+from structlog.testing import capture_logs
+
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.subjects import LOG_STREAM, PROBE, SNAPSHOT_STREAM
@@ -44,6 +47,39 @@ async def test_the_log_is_deleted(system: System, shared_nats: SharedNats) -> No
     seen = await lost_and_back(system, alice, "alice")
     assert seen["revision"] == 2
     assert (await idle.ask("ping"))["type"] == "pong"
+
+
+@on_nats
+@pytest.mark.parametrize("subject", [None, "agentlink.log.voice-1.event"])
+@pytest.mark.parametrize("someone_comes", [False, True])
+async def test_the_log_is_purged(
+    system: System, shared_nats: SharedNats, subject: str | None, someone_comes: bool
+) -> None:
+    """By hand, wholly or a room of it, while clients are in: they are told, also when somebody makes the room anew first."""
+    await system.start(rooms=2)
+    alice, carol = await system.agent("alice"), await system.agent("carol")
+    await alice.join("voice-1")
+    await alice.ask("update_self", name="first")
+    with capture_logs() as said:
+        async with taker(shared_nats) as one:
+            await one.purge(LOG_STREAM, subject)
+        if someone_comes:
+            async with asyncio.timeout(SOON):
+                while (seen := await carol.ask("join_room", roomId="voice-1"))["type"] != "room_users":
+                    assert seen["code"] == "unavailable"
+                    await asyncio.sleep(0.1)
+            if [p["agentId"] for p in seen["participants"]] != ["carol"]:
+                assert (await carol.hear("go_away", within=SOON))["reason"] == "room_lost"
+        seen = await lost_and_back(system, alice, "alice")
+    there = len(seen["participants"])
+    assert seen["revision"] <= 4
+    for number in range(2):  # whichever replica of rooms answers
+        other = await system.agent(f"other-{number}")
+        seen_then = await other.join("voice-1")
+        assert seen_then["revision"] == seen["revision"] + number + 1
+        assert len(seen_then["participants"]) == there + number + 1
+    lost = [line for line in said if line["event"].startswith("a room's log ends before what was read")]
+    assert {line["room_id"] for line in lost} == {"voice-1"}
 
 
 @on_both

@@ -26,6 +26,10 @@ class Taker:
         """The stream is gone, with all it held."""
         await asked(self.client, f"$JS.API.STREAM.DELETE.{stream}", {})
 
+    async def purge(self, stream: str, subject: str | None = None) -> None:
+        """All that it holds is gone, or all of one subject. The stream stays what it is, and goes on counting."""
+        await asked(self.client, f"$JS.API.STREAM.PURGE.{stream}", {"filter": subject} if subject else {})
+
     async def backup(self, stream: str) -> Backup:
         """The stream as it is now."""
         return await Backup.take(self.client, stream)

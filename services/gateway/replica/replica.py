@@ -66,6 +66,7 @@ class Replica:
         "_seen",
         "_waiting",
         "gap",
+        "is_another",
         "position",
         "read_from",
         "room_id",
@@ -81,6 +82,7 @@ class Replica:
         self.position = NOWHERE  # of the newest entry taken
         self.read_from = NOWHERE  # while catching up: entries above this may be missing
         self.gap: str | None = None  # what showed the last gap
+        self.is_another = False  # the room's log is not the one that it followed: only a snapshot helps
         self._waiting: deque[RoomEntry] = deque(maxlen=WAITING_ENTRIES)
         self.started_at = NOWHERE  # position of the snapshot it began with
         self._seen: dict[ParticipantId, Position] = {}  # where the last signal to each participant is, or its join
@@ -96,6 +98,7 @@ class Replica:
         self._seen.clear()
         self._gone.clear()
         self.state = State.LIVE
+        self.is_another = False
         return self._release()
 
     def receive(self, entry: RoomEntry) -> list[Push | Delivery]:
@@ -166,6 +169,9 @@ class Replica:
         if entry.position <= roster.sequence:
             return []
         happened = entry.entry()
+        if self._begins_anew(roster, happened):
+            self.is_another = True
+            return self._gap_before(entry, "another log", roster.sequence)
         if roster.misses(happened):
             return self._gap_before(entry, "revision", roster.sequence)
         self.position = max(self.position, entry.position)
@@ -201,6 +207,16 @@ class Replica:
             return []
         cursor = Cursor(roster.incarnation, position, events=roster.sequence)
         return [Delivery(position, to, sender, signal.epoch, signal.body, cursor)]
+
+    @staticmethod
+    def _begins_anew(roster: Roster, entry: Entry) -> bool:
+        """Whether it makes the room that is there already: what was before it is gone from the log."""
+        return roster.room is not None and any(event.type == "created" for event in entry.events)
+
+    def lose(self) -> None:
+        """What it has is gone from the log, and only a snapshot tells what is left."""
+        self.is_another = True
+        self.resync("another log")
 
     def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
         """Whether this replica has never seen the participant. Then it has missed a join."""

@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 _CURSOR = re.compile(rb'"cursor":"[^"]*"')  # the first match is the push's own: it stands before fields clients write
 
+_LOST = "a room's log ends before what was read of it: entries are lost"
+
 REACH_SECONDS = (1.0, 4.0)  # waits for an entry known to exist; after each the replica reads it from the log
 
 
@@ -89,6 +91,11 @@ class RoomFeed:
         """Read entries that may be missing from the log, in the background. See Replica.resync."""
         self._resyncs += 1
         self.replica.resync(reason, after)
+        self._repair_gap()
+
+    def lose(self) -> None:
+        """The room's events end before what the replica has: begin anew, and let go of who was told of what is gone."""
+        self.replica.lose()
         self._repair_gap()
 
     def expect(
@@ -219,7 +226,11 @@ class RoomFeed:
 
     def _log_is_another(self, roster: Roster) -> bool:
         """Whether the log was made anew or went back since the replica began."""
-        return roster.incarnation != self._log.incarnation or self._generation != self._log.generation
+        return (
+            self.replica.is_another
+            or roster.incarnation != self._log.incarnation
+            or self._generation != self._log.generation
+        )
 
     async def _start_again(self) -> None:
         """The gap cannot be filled from the log, or the log is another one: begin with a snapshot, or give the room up.
@@ -241,6 +252,8 @@ class RoomFeed:
         self._hand_out(self.replica.start(snapshot))
 
     def _lose(self, subscribers: list[Subscriber]) -> None:
+        if subscribers and self.replica.is_another:
+            log.error(_LOST, room_id=self.room_id, read_up_to=self.replica.position)
         for subscriber in subscribers:
             self.subscribers.pop(subscriber.participant_id, None)
             subscriber.receiver.room_lost(self.room_id)

@@ -6,20 +6,23 @@ from services.gateway import metrics
 from services.gateway.replica.room_feed import RoomFeed
 from services.gateway.sealing import Sealer
 from shared.broker import subjects
-from shared.broker.requests import Requests
-from shared.broker.room_log import RoomsLog
+from shared.broker.ports import Ports
+from shared.rooms.roster import Roster
 from shared.values.errors import Refused
 from shared.values.ids import RoomId
+from shared.values.position import NOWHERE, Position
 
 COMPARE_SECONDS = 3.0
+LOOK_AGAIN_SECONDS = 2.0  # until a log that seems to end too soon is believed to; meanwhile the streams are looked at
 
 
 class RoomFeeds:
     """The feeds by room. `signal_seconds` is how long the log keeps a signal."""
 
-    def __init__(self, log: RoomsLog, requests: Requests, sealer: Sealer, signal_seconds: float) -> None:
-        self._log = log
-        self._requests = requests
+    def __init__(self, ports: Ports, sealer: Sealer, signal_seconds: float) -> None:
+        self._log = ports.room_log
+        self._requests = ports.requests
+        self._watch = ports.watch
         self._sealer = sealer
         self._signal_seconds = signal_seconds
         self._rooms: dict[RoomId, RoomFeed] = {}
@@ -67,11 +70,29 @@ class RoomFeeds:
             if not rooms:
                 continue
             try:
-                newest = await self._log.last(list(rooms))
+                newest = {entry.room_id: entry.position for entry in await self._log.last(list(rooms))}
+                shorter = []
+                for room in rooms.values():
+                    roster, ends_at = room.replica.roster, newest.get(room.room_id, NOWHERE)
+                    if roster is not None and ends_at > roster.sequence:
+                        room.resync("silence", roster.sequence)
+                    elif roster is not None and ends_at < roster.sequence:
+                        shorter.append((room, roster, roster.sequence))
+                await self._look_again(shorter)
             except Refused:
                 continue  # every replica resyncs after a reconnect
-            for entry in newest:
-                room = rooms[subjects.event_log(entry.room_id)]
-                roster = room.replica.roster
-                if roster is not None and entry.position > roster.sequence:
-                    room.resync("silence", roster.sequence)
+
+    async def _look_again(self, shorter: list[tuple[RoomFeed, Roster, Position]]) -> None:
+        """Rooms whose log seems to end before the replica: a read may lag, so the log's leader is asked, and it may be new."""
+        for pause in (0.0, LOOK_AGAIN_SECONDS):
+            if not shorter:
+                return
+            await asyncio.sleep(pause)
+            ends = [await self._log.position(subjects.event_log(room.room_id)) for room, _, _ in shorter]
+            shorter = [one for one, end in zip(shorter, ends, strict=True) if end < one[2]]
+        stream = self._watch.state(subjects.LOG_STREAM)
+        for room, roster, sequence in shorter:
+            same = room.replica.roster is roster and self._rooms.get(room.room_id) is room
+            # A stream that went back as a whole gets another name first.
+            if same and stream is not None and stream.last >= sequence:
+                room.lose()
