@@ -19,10 +19,10 @@ from services.gateway.transport.answering import Answering, answered
 from services.gateway.transport.arrivals import Arrival
 from services.gateway.transport.closing import Closing
 from services.gateway.transport.guard import Guard
+from services.gateway.transport.head import HEAD_LINES, check_host
 
 HEAD_SECONDS = 10.0  # for the request line and headers to arrive, and to have their turn
 HEAD_BYTES = 65536
-HEAD_LINES = 128
 FREE_BYTES = 4096  # of what waits in one connection; beyond that, all share a bound
 SLICE = 4096  # of a body that is parsed at a time
 WRITE_HIGH_WATER = 16384
@@ -206,6 +206,7 @@ class HttpPort(HttpToolsProtocol):
         """The head is complete."""
         self._in_head = False
         self._cancel_deadline()
+        check_host(self.parser.get_http_version(), self.headers)  # what is raised here is the parser's error
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -8,7 +8,7 @@ from services.gateway.transport import closing, http_protocol
 from shared.values.errors import unavailable
 from tests.support.broker_kind import in_memory
 from tests.support.patience import eventually
-from tests.support.raw import Raw
+from tests.support.raw import Raw, request
 from tests.support.system import System
 
 pytestmark = in_memory
@@ -40,6 +40,26 @@ async def test_pipelined_requests_wait(system: System) -> None:
         assert len(port._held) <= 1 << 18
     assert most <= 2, "and the one before it may not be forgotten yet"
     await sending
+    await raw.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+        (request(Host=""), 400),
+        (request().replace(b"Host: localhost", b"Host: a\r\nhOST: a"), 400),
+    ],
+)
+async def test_one_host(system: System, head: bytes, status: int) -> None:
+    """RFC 9112, section 3.2: a request of HTTP/1.1 has one `Host`, and no request has two, an upgrade neither."""
+    await system.start()
+    raw = await Raw.connect(system.url)
+    await raw.send(head)
+    assert await status_of(raw) == status
     await raw.close()
 
 
