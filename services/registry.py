@@ -93,8 +93,16 @@ class Registry:
     @property
     def backed_up(self) -> tuple[str, ...]:
         """The streams that are backed up, in this order: a service's log before what is armed ahead of its entries."""
+        return self._kept("stream")
+
+    @property
+    def backed_up_elsewhere(self) -> tuple[str, ...]:
+        """The databases that are to be backed up: services.backup knows nothing of them, and says so."""
+        return self._kept("database")
+
+    def _kept(self, kind: str) -> tuple[str, ...]:
         stores = [store for record in self.services for store in record.stores]
-        return tuple(store.name for store in stores if store.backed_up and store.kind == "stream")
+        return tuple(store.name for store in stores if store.backed_up and store.kind == kind)
 
     def settings_names(self) -> set[str]:
         """Every environment variable that some service understands."""

@@ -63,6 +63,9 @@ def _do(given: argparse.Namespace, registry: Registry) -> None:
     if given.verb == "check":
         _say(f"{given.folder} is whole: {', '.join(Backup.open(given.folder).manifest.streams)}")
         return
+    if unknown := registry.backed_up_elsewhere:
+        names = ", ".join(unknown)
+        raise BackupError(f"this does not back up {names}, and restores no database: write here how that is done first")
     (operator,) = registry.operators
     if given.verb == "take":
         _run(_take(place_of(os.environ, given.data, operator), registry, given.folder, given.keep))

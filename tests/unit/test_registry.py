@@ -2,12 +2,17 @@
 
 import importlib
 import re
+import sys
 import tomllib
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
-from services.registry import ACCOUNT, REGISTRY, ServiceRecord
+from services.backup.__main__ import main
+from services.backup.folder import Backup
+from services.registry import ACCOUNT, REGISTRY, ServiceRecord, Store
 from services.rooms.service import streams
 from services.rooms.settings import RoomsSettings
 from shared.broker import subjects
@@ -164,6 +169,20 @@ def test_backup_names_what_is_kept() -> None:
     left = re.findall(r"`(\w+)` need not be backed up", section)
     assert set(left) == {store.name for store in stores} - kept
     assert ("no service has a database" in section) == all(store.kind == "stream" for store in stores)
+
+
+@pytest.mark.parametrize("verb", ["take", "restore"])
+def test_a_database_is_not_left_out_in_silence(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who adds one that is to be backed up is told by name that nobody does that yet; nothing is written."""
+    ledger = Store("LEDGER", backed_up=True, kind="database")
+    services = (replace(REGISTRY["auth"], stores=(ledger,)), *(s for s in REGISTRY if s.name != "auth"))
+    monkeypatch.setattr(sys, "argv", ["backup", "--data", str(tmp_path), verb, str(tmp_path / "backups")])
+    monkeypatch.setattr(Backup, "open", lambda _folder: None)
+    assert main(replace(REGISTRY, services=services)) == 1
+    assert "LEDGER" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_images_are_named() -> None:
