@@ -11,7 +11,7 @@ from services.gateway.context import GatewayContext
 from services.gateway.rest import dev, docs, guest, health, page, problems, rooms
 from services.gateway.rest.caller import Callers, Guests
 from services.gateway.rest.cors import Cors
-from services.gateway.rest.frame import BugStop, Frame
+from services.gateway.rest.frame import BugStop, Frame, UrlCheck
 from services.gateway.rest.neighbours import Neighbours
 from services.gateway.rest.route import Rest
 from shared.runtime.ops import Ready
@@ -71,7 +71,10 @@ def rest_app(context: GatewayContext, public_url: Callable[[], str], ready: Read
         redirect_slashes=False,  # a redirect would be built from the request's Host
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins), Middleware(BugStop)],
+        middleware=[
+            *(Middleware(Frame), Middleware(Cors, allowed=settings.allowed_origins)),
+            *(Middleware(BugStop), Middleware(UrlCheck)),
+        ],
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it records URLs and exceptions' texts
     )
     callers, guests = Callers(context), Guests(context)

@@ -1,4 +1,4 @@
-"""Middleware around every REST request: headers, measurement, and the answer when there is a bug."""
+"""Middleware around every REST request: headers, measurement, no secret in the URL, and the answer when there is a bug."""
 
 import time
 import traceback
@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.metrics import HTTP_SECONDS
 from services.gateway.rest import problems
+from services.gateway.transport.handshake import has_secret
 from shared.values.errors import internal_error
 
 log = structlog.get_logger()
@@ -74,6 +75,22 @@ class BugStop:
             what = {"method": _method(scope), "path": _path(scope), "error": type(error).__name__}
             log.error("request failed", **what, where=where)
             await problems.answer(internal_error())(scope, receive, send)
+
+
+class UrlCheck:
+    """Refuses a request with a secret in its URL, whatever its path is: URLs end up in logs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        query = scope.get("query_string")
+        if query and has_secret(query.decode("latin-1")):
+            refused = problems.BadRequest("a token does not belong in a URL: send it as `Authorization: Bearer`")
+            await problems.answer(refused)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _method(scope: Scope) -> str:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.rooms.model import Access, Kind, Minutes, Name, Participant, RoomSettings, RoomType, Seats
 from shared.values.ids import AgentIdField, RoomIdField
@@ -134,6 +135,14 @@ class Paging(BaseModel):
         Annotated[str, Field(min_length=1, max_length=512, description="The `cursor` of the page before; opaque.")]
         | None
     ) = None
+
+    @field_validator("limit", mode="before")
+    @classmethod
+    def _digits(cls, limit: Any) -> Any:
+        """Digits only: Python would read `1_0`, ` 1` and digits of other scripts too."""
+        if isinstance(limit, str) and not (limit.isascii() and limit.isdigit()):
+            raise PydanticCustomError("int_parsing", "must be an integer")
+        return limit
 
 
 class Participants(Tolerant):

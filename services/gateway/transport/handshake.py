@@ -15,7 +15,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WEBSOCKET_PATH = "/ws"
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.")  # under any name: the start of `{"` in base64url, and a dot
-SECRET_PARAMETERS = frozenset({"token", "access_token", "authorization", "auth", "jwt", "resume"})
+_SECRETS = frozenset({"token", "access_token", "authorization", "auth", "jwt", "resume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def check(target: str, headers: Mapping[str, str], allowed_origins: Sequence[str
         return Rejection(HTTPStatus.BAD_REQUEST, "the request target is no URL")
     if url.path != WEBSOCKET_PATH:
         return Rejection(HTTPStatus.NOT_FOUND, "the WebSocket is at /ws")
-    if _has_secret(url.query):
+    if has_secret(url.query):
         return Rejection(HTTPStatus.BAD_REQUEST, "a token does not belong in a URL: send it in the first message")
     origin = headers.get("origin")
     if origin is not None and not origin_allowed(origin, headers.get("host", ""), allowed_origins):
@@ -51,9 +51,10 @@ def headers_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def _has_secret(query: str) -> bool:
+def has_secret(query: str) -> bool:
+    """Whether a query, as it was sent, has a parameter for a token, or anything that looks like a JWT."""
     names = {name.lower() for name in parse_qs(query, keep_blank_values=True)}
-    return bool(names & SECRET_PARAMETERS) or _JWT.search(unquote(query)) is not None
+    return bool(names & _SECRETS) or _JWT.search(unquote(query)) is not None
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:

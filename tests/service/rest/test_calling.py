@@ -56,6 +56,16 @@ async def test_tokens_in_urls_are_refused(owner: httpx.AsyncClient, world: World
     for client in (owner, world.anyone()):
         assert_problem(await client.get("/api/rooms", params={name: "x"}), 400, Code.BAD_MESSAGE)
         assert_problem(await client.post("/api/dev/token", params={name: "x"}), 400, Code.BAD_MESSAGE)
+        for path in ("/healthz", "/readyz", "/api/services", "/api/openapi.json", "/api/docs", "/", "/ws", "/nowhere"):
+            assert_problem(await client.get(path, params={name: "x"}), 400, Code.BAD_MESSAGE)
+    assert (await owner.get("/healthz", params={"cache": "1"})).is_success
+
+
+async def test_jwts_in_urls_are_refused(owner: httpx.AsyncClient) -> None:
+    """Under any name, as in the WebSocket's handshake."""
+    for path in ("/healthz", "/api/rooms"):
+        for query in ("?t=eyJhbGciOiJIUzI1NiJ9.e30.x", "?eyJhbGciOiJIUzI1NiJ9%2ee30.x"):
+            assert_problem(await owner.get(path + query), 400, Code.BAD_MESSAGE)
 
 
 async def test_each_agent_has_its_rate(start: Start) -> None:

@@ -33,11 +33,12 @@ async def test_rooms_are_listed_newest_first_in_pages(owner: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize(
-    "params", [{"limit": value} for value in ("0", "101", "x", "-1", "1.5", "")] + [{"cursor": ""}, {"cursor": "é"}]
-    + [{"cursor": "x" * 600}, {"limt": "5"}],
-)  # fmt: skip
-async def test_pages_are_asked_for_properly(owner: httpx.AsyncClient, params: dict[str, str]) -> None:
-    """A limit out of 1 to 100, a cursor that is none, and an unknown parameter are 422."""
+    "params",
+    [{"limit": value} for value in ("0", "101", "x", "-1", "+1", "1.5", "", "1_0", " 1", "\uff11", "1e1", ["1", "2"])]
+    + [{"cursor": ""}, {"cursor": "é"}, {"cursor": "x" * 600}, {"limt": "5"}],
+)
+async def test_pages_are_asked_for_properly(owner: httpx.AsyncClient, params: dict[str, str | list[str]]) -> None:
+    """A limit out of 1 to 100, a cursor that is none, an unknown parameter and one given twice are 422."""
     assert_problem(await owner.get("/api/rooms", params=params), 422, Code.BAD_MESSAGE)
 
 
