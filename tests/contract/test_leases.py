@@ -1,7 +1,9 @@
 """What both adapters promise about gateways' leases: who can renew one, when it ends, and what its holder is told."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,11 +16,15 @@ from shared.broker.ports import Ports
 from shared.rooms import timers
 from shared.rooms.timers import LeaseEnds
 from shared.telemetry import metrics
+from shared.values.errors import Refused
 from shared.values.ids import GatewayId, LeaseName, gateway_of
 from shared.values.position import NOWHERE, Position
+from tests.support.backup import asked
 from tests.support.broker import over_nats
 from tests.support.broker_kind import on_nats
+from tests.support.lost import taker
 from tests.support.patience import eventually, eventually_async
+from tests.support.shared_nats import SharedNats
 from tests.support.timers import AN_HOUR, LONG
 
 Connect = Callable[[str], Awaitable[Ports]]
@@ -164,3 +170,32 @@ async def test_what_is_no_lease_is_dropped(connect: Connect) -> None:
     last = LeaseName("the-last-one")
     await gateway.leases.arm(last, soon(0.3), after=NOWHERE)
     await eventually(lambda: ends.gateways == [gateway_of(last)], "the last one ends")
+
+
+@on_nats
+async def test_a_gateway_cannot_fill_the_store_with_leases(connect: Connect, shared_nats: SharedNats) -> None:
+    """A message that is larger than a lease is refused. What is stored stays below a limit of its own, one message for
+    each subject; and a lease that was dropped is armed anew, as one that was lost."""
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    held, store = HeldLease(gateway.leases, ONE), over_nats(gateway).store
+    await held.renew(soon(AN_HOUR), now=0.0)
+    with pytest.raises(Refused):
+        await store.store(subjects.armed_lease(OTHER), bytes(900_000), {})
+    for _ in range(5):
+        await store.store(subjects.armed_lease(OTHER), bytes(1000), {})
+    async with taker(shared_nats) as one:
+
+        async def told() -> dict[str, Any]:
+            return dict(
+                await asked(one.client, f"$JS.API.STREAM.INFO.{subjects.LEASE_STREAM}", {"subjects_filter": ">"})
+            )
+
+        names = (await told())["state"]["subjects"]
+        assert names[subjects.armed_lease(OTHER)] == 1
+        for first in range(0, 12_000, 500):
+            filling = (subjects.armed_lease(LeaseName(f"fill{first + number}")) for number in range(500))
+            await asyncio.gather(*(store.store(subject, bytes(1500), {}) for subject in filling))
+        assert (await told())["state"]["bytes"] <= 16 << 20
+    assert held.gateway not in await rooms.leases.alive()
+    await held.renew(soon(AN_HOUR), now=1.0)
+    assert held.gateway in await rooms.leases.alive()

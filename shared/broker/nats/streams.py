@@ -21,6 +21,9 @@ NANOSECONDS = 1_000_000_000
 NAME = "parley-incarnation"  # of the metadata of a stream that went back
 SNAPSHOT_DAYS = 7
 DUPLICATE_WINDOW_SECONDS = 120
+LEASES_BYTES = 16 << 20  # of thousands of gateways
+LEASE_BYTES = 2 << 10  # with its headers, the trace's too
+TIMER_BYTES = 16 << 10
 RESTORING = "parley.restoring"  # in the metadata of a stream that is not whole yet (archive.py)
 
 
@@ -40,6 +43,29 @@ def log_stream(log_format: LogFormat[Any, Any], *, max_bytes: int, replicas: int
         "allow_msg_ttl": True,
         "num_replicas": replicas,
         "republish": {"src": log_format.subjects, "dest": log_format.live_subjects},
+    }
+
+
+def lease_stream(replicas: int) -> dict[str, Any]:
+    """The configuration of the stream of leases."""
+    return {
+        "name": subjects.LEASE_STREAM,
+        "description": "The leases of gateways, each on a subject that only its gateway knows.",
+        "subjects": [subjects.LEASE_SUBJECTS],
+        "storage": "file",
+        "retention": "workqueue",  # as TIMERS
+        "allow_msg_schedules": True,
+        "allow_rollup_hdrs": True,
+        "allow_msg_ttl": True,  # of marks
+        # Any gateway may write here. So what it writes is small, and all of it together takes no space of rooms' log:
+        # a full stream drops its oldest, and a lease or a mark that is dropped is armed anew (HeldLease). Schedules
+        # do not allow `discard: new`, which would refuse the others' renewals too.
+        "discard": "old",
+        "max_bytes": LEASES_BYTES,
+        "max_msg_size": LEASE_BYTES,
+        "max_msgs_per_subject": 1,
+        "allow_direct": False,  # who may read it could end and prolong leases
+        "num_replicas": replicas,
     }
 
 
@@ -83,21 +109,10 @@ class Streams:
             "allow_msg_schedules": True,
             "allow_rollup_hdrs": True,
             "allow_direct": True,
+            "max_msg_size": TIMER_BYTES,
             "num_replicas": self.replicas,
         }
-        leases = {
-            "name": subjects.LEASE_STREAM,
-            "description": "The leases of gateways, each on a subject that only its gateway knows.",
-            "subjects": [subjects.LEASE_SUBJECTS],
-            "storage": "file",
-            "retention": "workqueue",  # as TIMERS
-            "allow_msg_schedules": True,
-            "allow_rollup_hdrs": True,
-            "allow_msg_ttl": True,  # of marks
-            "allow_direct": False,  # who may read it could end and prolong leases
-            "num_replicas": self.replicas,
-        }
-        return [*logs, snapshots, timers, leases]
+        return [*logs, snapshots, timers, lease_stream(self.replicas)]
 
 
 async def _api(client: Client, subject: str, body: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
