@@ -94,6 +94,10 @@ _SERVICE = {
 }
 _TOGETHER = "changes of a participant that wait are stored together, so that others see only what they come to"
 _CLIENTS = {
+    "makes a rule of rooms another one, in rooms' process": (
+        "test_lost_seats.py::test_one_room_timed_out_and_another_was_resumed",
+        "test_lost_seats.py::test_left_while_the_seat_timed_out",
+    ),
     _TOGETHER: ("test_coming_back.py::test_what_is_asked_offline_is_done_later",),
     _THEIRS: ("test_pure.py", "test_package.py", "test_agents_doc.py"),
     "runs the example agent of today, which is tested with the SDK of today": ("test_agent.py",),
