@@ -180,6 +180,12 @@ def _partial(folder: Path) -> set[Path]:
     return set(folder.glob(".partial-*/ROOMS/stream.tar.s2"))
 
 
+def _forget(folder: Path) -> None:
+    """Delete the whole backups."""
+    for whole in folder.glob("[0-9]*"):
+        shutil.rmtree(whole)
+
+
 async def _in_the_middle(server: EmbeddedNats, folder: Path) -> Process:
     """A backup that has begun to write the log, and stands still. One that was faster than this test is made again."""
     while True:
@@ -194,5 +200,4 @@ async def _in_the_middle(server: EmbeddedNats, folder: Path) -> Process:
             return process
         process.signal(signal.SIGCONT)
         assert await asyncio.to_thread(process.end) == 0, process.output
-        for whole in folder.glob("[0-9]*"):
-            shutil.rmtree(whole)
+        _forget(folder)
