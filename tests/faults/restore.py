@@ -22,6 +22,7 @@ from tests.support.backups import place, restore, take
 FAULT = "backup under load, broker emptied, restored while clients and services go on; {}"
 FIGURE = "nothing acknowledged before the backup lost; clients told or resumed, and joins work, within 10 s; 0 ghosts after 60 s"
 BACK = 10.0
+BUSY = 2  # a machine that does other work may take so many times longer
 GHOSTS = 60.0
 VANISHING = 0.25  # of the clients, while there is no broker
 SOON = 1.0  # seconds that a client needs to hear what its gateway knows
@@ -91,7 +92,9 @@ async def _operate(row: Row, s: Stage, living: Sequence[Caller], back: float) ->
         f"joined a new room after {spread(took)}; {s.ledger.counts['closed with 1012']} connections were closed with 1012"
     )
     row.expect(len(took) == len(living), f"{len(living) - len(took)} of {len(living)} could not join a room any more")
-    row.hope(max(took, default=0.0) <= BACK, f"joins worked again only after {max(took, default=0.0):.1f} s")
+    longest = max(took, default=0.0)
+    row.expect(longest <= BUSY * BACK, f"joins worked again only after {longest:.1f} s")
+    row.hope(longest <= BACK, f"joins worked again after {longest:.1f} s")
 
 
 async def _nothing_lost(row: Row, s: Stage, began: float) -> None:
