@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.backup.folder import ABOUT
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker.nats import ports as nats_ports
 from shared.broker.nats.connection import Broker
@@ -180,6 +181,11 @@ def _partial(folder: Path) -> set[Path]:
     return set(folder.glob(".partial-*/ROOMS/stream.tar.s2"))
 
 
+def _is_whole(archive: Path) -> bool:
+    """Whether the archive has its description already: from then on there is not much that could be stopped."""
+    return (archive.parent / ABOUT).exists()
+
+
 def _forget(folder: Path) -> None:
     """Delete the whole backups."""
     for whole in folder.glob("[0-9]*"):
@@ -196,7 +202,8 @@ async def _in_the_middle(server: EmbeddedNats, folder: Path) -> Process:
             assert time.monotonic() < deadline
             await asyncio.sleep(0)
         process.signal(signal.SIGSTOP)
-        if _partial(folder) - before and process.popen.poll() is None:
+        begun = _partial(folder) - before
+        if begun and process.popen.poll() is None and not any(_is_whole(archive) for archive in begun):
             return process
         process.signal(signal.SIGCONT)
         assert await asyncio.to_thread(process.end) == 0, process.output

@@ -88,6 +88,7 @@ async def _upload(client: Client, stream: str, about: About, pieces: Iterable[by
     told = await _ask(client, f"$JS.API.STREAM.RESTORE.{stream}", about, stream)
     for piece in pieces:
         await _ask_raw(client, told["deliver_subject"], piece, stream)
+        _heed_cancellation()
     restored = await _ask_raw(client, told["deliver_subject"], b"", stream)
     if restored.get("state", {}).get("last_seq", -1) < about["state"]["last_seq"]:
         raise ArchiveError(f"NATS restored only a part of {stream}")
@@ -124,9 +125,14 @@ async def _next(subscription: Any, stream: str) -> Msg:
         message: Msg = await subscription.next_msg(timeout=SECONDS)
     except _FAILURES as error:
         raise _gone(stream, error) from None
-    if (task := asyncio.current_task()) is not None and task.cancelling():
-        raise asyncio.CancelledError  # Python 3.11 loses one that comes together with a message
+    _heed_cancellation()
     return message
+
+
+def _heed_cancellation() -> None:
+    """Raises the CancelledError that `asyncio.wait_for` of Python 3.11 loses when it comes together with an answer."""
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _ask(client: Client, subject: str, body: dict[str, Any] | None, stream: str) -> dict[str, Any]:
