@@ -59,7 +59,9 @@ class BenchClient:
         request_id = str(self._count)
         reply = self._replies[request_id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps({"type": type_, "id": request_id, **fields}))
-        return await asyncio.wait_for(reply, 30)
+        async with asyncio.timeout(30):
+            answer: dict[str, Any] = await reply
+        return answer
 
     async def join(self, room_id: str) -> float:
         """Join; the seconds it took."""

@@ -72,7 +72,8 @@ async def deployed(**settings: str) -> AsyncIterator[Deployment]:
             stdout=asyncio.subprocess.PIPE,
         )
         try:
-            url = await asyncio.wait_for(_url(launcher), 60)
+            async with asyncio.timeout(60):
+                url = await _url(launcher)
             drain = asyncio.create_task(_drain(launcher))
             yield Deployment(url, _children(launcher.pid), needs_token=True)
             drain.cancel()
@@ -99,7 +100,8 @@ async def bare() -> AsyncIterator[Deployment]:
                 stdout=asyncio.subprocess.PIPE,
             )
             try:
-                url = await asyncio.wait_for(_url(gateway), 60)
+                async with asyncio.timeout(60):
+                    url = await _url(gateway)
                 yield Deployment(url, {"gateway": gateway.pid, "nats": nats.pid})
             finally:
                 gateway.kill()

@@ -59,7 +59,8 @@ class PendingDeparture:
                     if await self._heard(requests):
                         return
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._cancelled.wait(), pauses.before(attempt, pauses.DEPARTURE))
+                    async with asyncio.timeout(pauses.before(attempt, pauses.DEPARTURE)):
+                        await self._cancelled.wait()
                 attempt += 1
         finally:
             self._over.set()

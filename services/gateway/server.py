@@ -109,7 +109,8 @@ class GatewayServer:
         while not self._uvicorn.started:
             await asyncio.sleep(0.005)
         with contextlib.suppress(TimeoutError):  # without a lease yet, clients are told `unavailable`
-            await asyncio.wait_for(context.lease.acquired(), self.settings.request_timeout)
+            async with asyncio.timeout(self.settings.request_timeout):
+                await context.lease.acquired()
 
     def _fence(self) -> None:
         """The lease is lost: end every session here without speaking for its participants."""

@@ -80,7 +80,8 @@ class ServicePart:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await process.wait()
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -120,7 +121,8 @@ async def keep(part: Part, say: Callable[[str, str], None], stop: asyncio.Event)
         attempt += 1
         say("parley", f"{part.name} has ended by itself ({how(status)}); starting it again in {pause:g} s")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
+            async with asyncio.timeout(pause):
+                await stop.wait()
             return
         try:
             await part.start()

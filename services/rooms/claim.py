@@ -47,7 +47,8 @@ class Claim:
     async def _beat(self) -> None:
         while not self._done.is_set():
             try:
-                await asyncio.wait_for(self._done.wait(), BEAT_SECONDS)
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._done.wait()
             except TimeoutError:
                 await self._renew()
 

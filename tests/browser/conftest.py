@@ -47,7 +47,8 @@ async def _keep_pictures(chromium: Chromium, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     for number, tab in enumerate(chromium.tabs):
         with contextlib.suppress(Exception):  # a tab that hangs is no reason to lose the other pictures
-            await asyncio.wait_for(tab.page.screenshot(path=PICTURES / f"failed-{name}-{number}.png"), 10)
+            async with asyncio.timeout(10):
+                await tab.page.screenshot(path=PICTURES / f"failed-{name}-{number}.png")
 
 
 @pytest.fixture

@@ -272,7 +272,8 @@ async def test_nobody_uses_a_half_restored_stream(kept: tuple[EmbeddedNats, Path
     assert await says(server, "TIMERS") is None
     connecting = asyncio.create_task(as_rooms(server))
     await restore(place(server), folder, replace=True)
-    ports = await asyncio.wait_for(connecting, 15)
+    async with asyncio.timeout(15):
+        ports = await connecting
     assert len(await rooms_in(ports)) == 300
     await ports.connection.close()
     await client.close()

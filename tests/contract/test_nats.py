@@ -146,7 +146,8 @@ async def test_who_does_not_own_the_streams_waits_for_them(
     assert not any(seen)
     assert not waiting.done()
     rooms = await connect_to("rooms")
-    assert (await asyncio.wait_for(waiting, 5)).room_log.incarnation == rooms.room_log.incarnation
+    async with asyncio.timeout(5):
+        assert (await waiting).room_log.incarnation == rooms.room_log.incarnation
 
 
 async def test_nothing_is_applied_after_it_failed(embedded: EmbeddedNats, connect_to: Connect) -> None:
@@ -272,7 +273,8 @@ async def test_a_wrong_password_is_said_in_a_sentence(embedded: EmbeddedNats) ->
     """No waiting, no traceback: one sentence with the address, and without the password."""
     url = embedded.url.replace("nats://", "nats://someone:s3cret@")
     with pytest.raises(BrokerError) as caught:
-        await asyncio.wait_for(nats_ports.connect(Broker(url, "rooms", "wrong-canary", 5.0), "test"), 10)
+        async with asyncio.timeout(10):
+            await nats_ports.connect(Broker(url, "rooms", "wrong-canary", 5.0), "test")
     said = str(caught.value)
     assert f"127.0.0.1:{embedded.port}" in said
     assert "does not let us in" in said
@@ -293,5 +295,6 @@ async def test_a_server_that_is_too_old_is_said_in_a_sentence() -> None:
     server = await asyncio.start_server(old_server, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with pytest.raises(BrokerError, match=r"2\.10\.29 is too old; Parley needs 2\.14"):
-        await asyncio.wait_for(nats_ports.connect(Broker(f"nats://127.0.0.1:{port}", None, None, 5.0), "test"), 10)
+        async with asyncio.timeout(10):
+            await nats_ports.connect(Broker(f"nats://127.0.0.1:{port}", None, None, 5.0), "test")
     server.close()

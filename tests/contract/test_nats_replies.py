@@ -162,7 +162,8 @@ async def test_no_response_of_its_own_writes(world: World, user: str) -> None:
             continue
         await client.publish(inbox, b"", reply)
         if may_publish(user, inbox):
-            await asyncio.wait_for(arrived.acquire(), 5)
+            async with asyncio.timeout(5):
+                await arrived.acquire()
     await _settle(client)
     await _nothing_happened(world, before, user)
 

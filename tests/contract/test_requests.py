@@ -53,7 +53,8 @@ def nobody_answers(ports: Ports) -> Callable[[], Awaitable[bool]]:
 
     async def found_nobody() -> bool:
         try:
-            await asyncio.wait_for(ports.requests.request(ASK, Ask(how_many=9)), 0.1)
+            async with asyncio.timeout(0.1):
+                await ports.requests.request(ASK, Ask(how_many=9))
         except TimeoutError:
             return False
         except Refused as refused:

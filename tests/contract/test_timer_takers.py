@@ -90,11 +90,13 @@ async def test_who_stopped_is_handed_nothing(connect: Connect) -> None:
     taking = await one.timers.take(slow, LONG)
     first = empty("first")
     await one.timers.arm(first)
-    await asyncio.wait_for(began.wait(), 10)
+    async with asyncio.timeout(10):
+        await began.wait()
     stopping = asyncio.create_task(taking.stop())
     await two.timers.take(other.handle, LONG)
     goes_on.set()
-    await asyncio.wait_for(stopping, 10)
+    async with asyncio.timeout(10):
+        await stopping
     later = [empty(f"room-{n}", 0.1) for n in range(10)]
     for timer in later:
         await two.timers.arm(timer)

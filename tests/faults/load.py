@@ -109,7 +109,8 @@ class Life:
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), self.caller.chance.uniform(0.5, 1.5) * self._pause)
+            async with asyncio.timeout(self.caller.chance.uniform(0.5, 1.5) * self._pause):
+                await self._stop.wait()
 
     def stop(self) -> None:
         """After what is under way."""

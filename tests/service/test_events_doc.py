@@ -149,7 +149,8 @@ async def test_durable_finds_holes(real: System, observer: Observer, tmp_path: P
     state.write_text(json.dumps({"r": 1}))
     await ada.ask("leave_room")
     with pytest.raises(HoleError, match="r:3 came after revision 1"):
-        await asyncio.wait_for(follow_durable.follow(*observer, "notes", Taken(state), seen.take), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await follow_durable.follow(*observer, "notes", Taken(state), seen.take)
 
 
 async def test_durable_ends_when_it_is_told_to(
@@ -165,7 +166,8 @@ async def test_durable_ends_when_it_is_told_to(
         following.cancel()
         there: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         there.set_result(answered)
-        return await asyncio.wait_for(there, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            return await there
 
     monkeypatch.setattr(Msg, "ack_sync", at_that_moment)
     following = asyncio.create_task(

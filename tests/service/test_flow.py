@@ -185,7 +185,8 @@ async def test_asking_for_snapshots_without_reading_them(system: System) -> None
     ask = frame(b'{"type":"get_room"}')
     async with asyncio.timeout(10):
         while connection.outbox.stuck_since is None:
-            await asyncio.wait_for(raw.send(ask * 50), 1)
+            async with asyncio.timeout(1):
+                await raw.send(ask * 50)
             await asyncio.sleep(0)
     waiting = connection.outbox._waiting
     for _ in range(20):

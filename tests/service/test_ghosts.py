@@ -104,7 +104,8 @@ async def test_a_gateway_without_its_broker(virtual: VirtualSystem) -> None:
     assert (await refused.ask("authenticate", token=virtual.token("dan")))["code"] == "unavailable"
     assert await refused.closed() == 4002
     await virtual.find_broker()
-    await asyncio.wait_for(virtual.gateways[0].context.lease.acquired(), 10)
+    async with asyncio.timeout(10):
+        await virtual.gateways[0].context.lease.acquired()
     assert virtual.gateways[0].context.lease.gateway != before
     for away in (Away(alice, "alice", first), Away(bob, "bob", second)):
         back, reply = await away.back(virtual)

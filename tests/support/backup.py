@@ -31,7 +31,8 @@ class Backup:
 
         await client.subscribe(inbox, cb=receive)
         about = await asked(client, f"$JS.API.STREAM.SNAPSHOT.{stream}", {"deliver_subject": inbox})
-        await asyncio.wait_for(whole.wait(), 10)
+        async with asyncio.timeout(10):
+            await whole.wait()
         return cls({"config": about["config"], "state": about["state"]}, pieces)
 
     async def restore(self, client: Client, stream: str) -> None:

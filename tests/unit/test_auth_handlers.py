@@ -184,7 +184,8 @@ async def test_sources_follow_the_settings() -> None:
     assert fixed.keys.algorithm == "HS256"
     stop = asyncio.Event()
     stop.set()
-    await asyncio.wait_for(fixed.run(stop), 1)
+    async with asyncio.timeout(1):
+        await fixed.run(stop)
     url = {"PARLEY_TOKEN_ALGORITHM": "ES256", "PARLEY_TOKEN_JWKS_URL": "https://issuer.example/keys"}
     source = key_source(AuthSettings.read(url | {"PARLEY_GRANT_SECRET": "g" * 32}))
     assert isinstance(source, JwksSource)

@@ -85,7 +85,8 @@ async def running(source: JwksSource) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 2)
+        async with asyncio.timeout(2):
+            await task
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -171,7 +172,8 @@ async def test_an_issuer_that_is_down_or_silent() -> None:
         await loop.sock_accept(quiet.socket)  # the silent one's
         began = time.monotonic()
         async with running(patient):
-            await asyncio.wait_for(loop.sock_accept(quiet.socket), 5)
+            async with asyncio.timeout(5):
+                await loop.sock_accept(quiet.socket)
         assert time.monotonic() - began < 4
     down = source_for(f"http://127.0.0.1:{port}/keys")
     assert not await down.refresh()

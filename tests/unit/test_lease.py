@@ -97,7 +97,8 @@ async def a_lease(seconds: float = SECONDS) -> AsyncIterator[Kept]:
     """One that is held, with somebody to take its end."""
     kept = Kept(seconds)
     await connect(kept.broker).leases.take(kept.ended, A_MOMENT)
-    await asyncio.wait_for(kept.lease.acquired(), 10)
+    async with asyncio.timeout(10):
+        await kept.lease.acquired()
     yield kept
     kept.running.cancel()
 
@@ -145,7 +146,8 @@ async def test_another_one_afterwards() -> None:
         kept.broker.down = True
         await eventually(lambda: bool(kept.history), "it is lost")
         kept.broker.down = False
-        await asyncio.wait_for(kept.lease.acquired(), 10)
+        async with asyncio.timeout(10):
+            await kept.lease.acquired()
         assert kept.lease.held
         assert kept.lease.gateway != before
         await eventually(kept.ended_is(before), "rooms is told of the first one")
@@ -246,10 +248,12 @@ async def test_without_a_broker_there_is_none() -> None:
     kept = Kept(SECONDS)
     kept.broker.down = True
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(kept.lease.acquired(), SECONDS)
+        async with asyncio.timeout(SECONDS):
+            await kept.lease.acquired()
     assert not kept.lease.held
     kept.broker.down = False
-    await asyncio.wait_for(kept.lease.acquired(), 10)
+    async with asyncio.timeout(10):
+        await kept.lease.acquired()
     assert kept.lease.held
     assert kept.history == []
     kept.running.cancel()

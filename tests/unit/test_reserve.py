@@ -109,7 +109,8 @@ async def test_an_answer_is_believed_for_a_while_only() -> None:
         gateway.wait(1, 5.0)
     now[0] = 11.0
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(gateway.run(), 0.05)
+        async with asyncio.timeout(0.05):
+            await gateway.run()
     assert gateway.wait(1, 11.0) == 0
     assert gateway.notice() is None
 

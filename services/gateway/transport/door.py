@@ -162,7 +162,8 @@ class Door:
         readable: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(sock, _settle, readable)
         try:
-            await asyncio.wait_for(readable, tls.HANDSHAKE_SECONDS)
+            async with asyncio.timeout(tls.HANDSHAKE_SECONDS):
+                await readable
         finally:
             self._loop.remove_reader(sock)
 

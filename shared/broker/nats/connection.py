@@ -270,7 +270,8 @@ class NatsConnection:
         await self.replies.stop()
         try:
             # Draining raises while reconnecting, and skips the close when its flush times out. So close in any case.
-            await asyncio.wait_for(self.client.drain(), 2)
+            async with asyncio.timeout(2):
+                await self.client.drain()
         except FAILURES:
             await self._close_client()
         if not self.failed.done():

@@ -52,7 +52,8 @@ class NatsRequests:
 
         async def stop() -> None:
             try:
-                await asyncio.wait_for(served.stop(), self._seconds)
+                async with asyncio.timeout(self._seconds):
+                    await served.stop()
             except FAILURES:
                 log.warning("stopped before every request was answered")
 

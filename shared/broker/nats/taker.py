@@ -122,7 +122,8 @@ class Taker:
         await self._client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{CONSUMER}", pull, self._inbox)
         for _ in range(free):
             try:
-                message = await asyncio.wait_for(self._arrived.get(), PULL_SECONDS + 1)
+                async with asyncio.timeout(PULL_SECONDS + 1):
+                    message = await self._arrived.get()
             except TimeoutError:
                 return False
             if end := status(message.headers):

@@ -199,7 +199,8 @@ class Room:
     async def leave_soon(self) -> None:
         """Leave, and do not wait for long nor fail: offline, it is asked as soon as the connection is back."""
         with contextlib.suppress(TimeoutError, ParleyError):
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self.leave())), LEAVING)
+            async with asyncio.timeout(LEAVING):
+                await asyncio.shield(asyncio.ensure_future(self.leave()))
 
     def _check(self) -> None:
         left = self.left
