@@ -19,6 +19,7 @@ from tests.support.view import View
 
 LOGIN_SECONDS = 15.0
 AGAIN_SECONDS = 0.3
+REMEMBERED_SECONDS = 60.0  # after which the protocol does not promise that what is sent again is done once
 
 
 class Client:
@@ -110,8 +111,13 @@ class Client:
         if self.ready.is_set() or not self._entered or self.sight.returning or self.socket is None:
             return
         self.ready.set()
-        for request, _ in self.pending.values():
-            self._send(request)
+        for request, answered in list(self.pending.values()):
+            if asyncio.get_running_loop().time() - request.since <= REMEMBERED_SECONDS:
+                self._send(request)
+                continue
+            del self.pending[request.id]
+            if not answered.done():
+                answered.set_result(None)
 
     def hang_up(self, *, silently: bool) -> None:
         """Lose the connection."""
@@ -161,6 +167,7 @@ class Client:
         message = {"type": type_, "id": request_id, "roomId": room_id, **fields}
         operation = operation_of(self._session_id, request_id, json.dumps(message))
         request = Request(request_id, self.name, message, room_id, view.own if view else "", operation)
+        request.since = asyncio.get_running_loop().time()
         answered: asyncio.Future[Message | None] = asyncio.get_running_loop().create_future()
         self.pending[request_id] = (request, answered)
         self._send(request)

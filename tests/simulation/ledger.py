@@ -20,6 +20,7 @@ class Request:
     own: str  # the participant it is asked as, if any
     operation: str = ""  # what the log calls it, if it is a change of oneself
     asked: int = 0  # how often it was sent
+    since: float = 0.0  # when it was sent first, in virtual seconds
     outcome: str = UNKNOWN
     reply: Message | None = None
 

@@ -64,6 +64,29 @@ async def test_a_refusal_of_the_first_says_nothing_of_the_others() -> None:
     assert len(rooms.asked) == 3
 
 
+class Losing(Rooms):
+    """Loses every request, and meanwhile more changes come."""
+
+    def __init__(self, meanwhile: list[Request[UpdateSelf]], waiting: list[Request[UpdateSelf]]) -> None:
+        super().__init__()
+        self._meanwhile, self._waiting = meanwhile, waiting
+
+    async def request(self, _endpoint: object, command: UpdateParticipant) -> Updated:
+        self._waiting += self._meanwhile
+        await super().request(_endpoint, command)
+        raise unavailable("the room")
+
+
+async def test_what_came_while_the_first_was_lost_is_not_made_either() -> None:
+    """Else the first, sent again when the connection was lost as well, would be the last word."""
+    many, waiting = batch(3)
+    meanwhile, waiting[:] = waiting[:], []
+    rooms = Losing(meanwhile, waiting)
+    results = await update(session(rooms), many)
+    assert [refused.code if refused else None for refused in results] == [Code.UNAVAILABLE] * 3
+    assert (len(rooms.asked), waiting) == (1, [])
+
+
 async def test_it_waits_as_long_as_it_may() -> None:
     """Told to wait longer than a connection is slowed down for, it refuses all; told to wait less, it asks again."""
     late = Refused(Code.RATE_LIMITED, "too often", retry_after_ms=5000)

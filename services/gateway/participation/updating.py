@@ -18,7 +18,7 @@ from shared.values.errors import Code, Refused
 from shared.values.ids import mint
 
 # Refusals of all changes that were asked together. Another one is of the first; the others are asked again.
-OF_ALL = frozenset({Code.UNAVAILABLE, Code.NOT_IN_ROOM, Code.RATE_LIMITED})
+OF_ALL = frozenset({Code.NOT_IN_ROOM, Code.RATE_LIMITED})
 
 
 async def update(session: SessionHandle, batch: Batch[UpdateSelf]) -> Sequence[Refused | None]:
@@ -38,6 +38,11 @@ async def update(session: SessionHandle, batch: Batch[UpdateSelf]) -> Sequence[R
                 patience -= wait
                 await asyncio.sleep(wait)
                 batch.grow()
+            elif refused.code is Code.UNAVAILABLE:
+                # Whether the first was made is not known, so a client sends all of it again. Had those behind it been
+                # made meanwhile, the first would then be the last word.
+                batch.grow()
+                results += [refused] * (len(batch.requests) - len(results))
             else:
                 results += [refused] * (len(changes) - len(results) if refused.code in OF_ALL else 1)
     return results
