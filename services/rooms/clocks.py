@@ -45,12 +45,16 @@ AT_ONCE = 32
 
 
 class Complete(Tolerant):
-    """What the mark says: `log` is the incarnation of the log, and `by` claims the rebuilding as long as it goes on."""
+    """What the mark says: `log` is the incarnation of the log, and `by` claims the rebuilding as long as it goes on.
+
+    `back` is where the log had come to when it was found to be another one; it counts while `by` does.
+    """
 
     id: str
     log: str
     up_to: Position
     by: str | None = None
+    back: Position = NOWHERE
 
 
 class Clocks:
@@ -72,14 +76,19 @@ class Clocks:
         self.name = mint("r_", chance(9))  # in the mark that this replica claims
         self._known = ""  # the id of the mark under which this replica's notes were stored
         self._other = False  # the stream of timers was found to be another one
+        self._back: Position | None = None  # where the log had come to when it was found to be another one
         self._claimed: tuple[Position, float] = (NOWHERE, 0.0)  # another's claim, and since when it has not moved
         self._seen: tuple[Position, float] | None = None  # an end of the log, and when it was the end
         self._running: asyncio.Task[None] | None = None
         ports.watch.tell(self._hear)
 
     def _hear(self, stream: str, change: Change) -> None:
-        if stream == subjects.TIMER_STREAM and change is not Change.MISSING:
+        if change is Change.MISSING:
+            return
+        if stream == subjects.TIMER_STREAM:
             self._other = True
+        elif stream == subjects.LOG_STREAM and (state := self._ports.watch.state(stream)) is not None:
+            self._back = state.last
 
     async def start(self) -> None:
         """Look from now on, in the background."""
@@ -110,11 +119,14 @@ class Clocks:
         told = _told(mark)
         position = mark.position if mark else NOWHERE
         if told is not None and told.by not in (None, self.name) and not self._claim_is_old(position):
-            self._other = False  # who claims it would see it lost again, and if that one dies, it is rebuilt anyway
+            self._other, self._back = (
+                False,
+                None,
+            )  # if who claims it dies, it is rebuilt, and if it is lost again as well
             self._forget(told.id)
             return
         if why := self._incomplete(told):
-            await self._rebuild(why, position)
+            await self._rebuild(why, position, told)
         elif told is not None and told.id != self._known:  # this replica has just begun
             if await self._log_went_back(told):
                 return
@@ -135,6 +147,8 @@ class Clocks:
             return "the timers were lost, or are of a release before"
         if self._other:
             return "the stream of timers is another one"
+        if self._back is not None:
+            return "the log is another one"
         if told.by is not None:
             return "it was begun, and not finished"
         return None if told.log == self._ports.room_log.incarnation else "the log is another one"
@@ -145,30 +159,41 @@ class Clocks:
             self._known = mark_id
             self._room_log.forget_notes()
 
-    async def _rebuild(self, why: str, position: Position) -> None:
-        """Claim the mark, and arm the clocks of all rooms."""
-        marks, told = self._ports.marks, self._complete(NOWHERE, by=self.name)
+    async def _went_back(self, told: Complete | None) -> Position:
+        """Where the log had come to when it became another one; NOWHERE if it did not, or was empty."""
+        if self._back is not None:
+            return self._back
+        if told is None or told.log == self._ports.room_log.incarnation:
+            return told.back if told is not None and told.by is not None else NOWHERE
+        return await self._ports.room_log.position(subjects.ALL_EVENTS)
+
+    async def _rebuild(self, why: str, position: Position, before: Complete | None) -> None:
+        """Claim the mark, and arm the clocks of all rooms. `before` is what the mark said."""
+        marks, back = self._ports.marks, await self._went_back(before)
+        told = self._complete(NOWHERE, by=self.name).model_copy(update={"back": back})
         claim = Claim(marks, Marked.TIMERS, told.model_dump_json().encode())
         await claim.take(after=position)
-        self._other, self._seen = False, None
+        self._other, self._back, self._seen = False, None, None
         self._forget(told.id)
         end = await self._ports.room_log.position(subjects.ALL_EVENTS)
-        rooms, gateways = await claim.hold(self._arm_all(why, begun=bool(end)))
-        told = told.model_copy(update={"up_to": end, "by": None})
+        rooms, gateways = await claim.hold(self._arm_all(why, back, begun=bool(end)))
+        told = told.model_copy(update={"up_to": end, "by": None, "back": NOWHERE})
         await marks.write(Marked.TIMERS, told.model_dump_json().encode(), after=claim.position)
         if end:
             log.warning("the clocks of all rooms are rebuilt", rooms=rooms, gateways=gateways)
 
-    async def _arm_all(self, why: str, *, begun: bool) -> tuple[int, int]:
+    async def _arm_all(self, why: str, back: Position, *, begun: bool) -> tuple[int, int]:
         """Arm the clocks of all rooms; `begun` is whether there is any. Returns how many they are, and their gateways."""
         if begun:
             log.warning("the clocks of all rooms are rebuilt from their logs", why=why)
             await asyncio.sleep(SETTLE_SECONDS)
             self._other = False  # heard of late: the claim would be lost with another stream
+            if self._back is not None:
+                back, self._back = self._back, None
         entries = await self._ports.room_log.newest_of_each(subjects.ALL_EVENTS)
         gateways: set[GatewayId] = set()
         for start in range(0, len(entries), BATCH):
-            gateways |= await self._arm(entries[start : start + BATCH])
+            gateways |= await self._arm(entries[start : start + BATCH], back)
         await self._miss(gateways)
         return len(entries), len(gateways)
 
@@ -206,7 +231,7 @@ class Clocks:
 
     # -- rooms ---------------------------------------------------------------------------------------------------------
 
-    async def _arm(self, entries: Iterable[RoomEntry]) -> set[GatewayId]:
+    async def _arm(self, entries: Iterable[RoomEntry], back: Position = NOWHERE) -> set[GatewayId]:
         """Arm the clocks of rooms, of which these are the newest entries. Returns the gateways they name.
 
         A room that cannot be folded keeps no other room from it: it is logged where it is folded, by its id.
@@ -215,7 +240,7 @@ class Clocks:
 
         async def one(entry: RoomEntry) -> Iterable[GatewayId]:
             async with turn:
-                return await self._arm_one(entry)
+                return await self._arm_one(entry, back)
 
         found = await asyncio.gather(*(one(entry) for entry in entries), return_exceptions=True)
         gateways: set[GatewayId] = set()
@@ -227,7 +252,7 @@ class Clocks:
                 gateways |= set(outcome)
         return gateways
 
-    async def _arm_one(self, entry: RoomEntry) -> Iterable[GatewayId]:
+    async def _arm_one(self, entry: RoomEntry, back: Position) -> Iterable[GatewayId]:
         REBUILT.inc()
         events = entry.entry().events if isinstance(entry, StoredEvents) else []
         silent = clocks_of_silent(events[-1], self._executor.rules) if events else None
@@ -235,7 +260,7 @@ class Clocks:
             for timer in silent:
                 await self._ports.timers.arm(timer)
             return ()
-        roster = await self._executor.execute(ClocksLost(entry.room_id))
+        roster = await self._executor.execute(ClocksLost(entry.room_id, back))
         gateways = {seat.gateway for seat in roster.seats.values() if seat.gateway is not None}
         for gateway in gateways:
             await self._ports.notes.note_room(gateway, entry.room_id)

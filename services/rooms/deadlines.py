@@ -12,6 +12,7 @@ from shared.rooms.roster import Roster
 from shared.rooms.timers import GraceEnds, LogKept, RoomEmpty, RoomEnds, Timer
 from shared.values import moment
 from shared.values.ids import GatewayId, ParticipantId, RoomId
+from shared.values.position import NOWHERE, Position
 
 LATE_SECONDS = 5.0  # a grace timer that fires later than this was held up: broker or rooms were away
 TRIMMED_SECONDS = 60.0  # after which a room is looked at whose log waits for being trimmed, if its clocks were lost
@@ -28,20 +29,31 @@ class GatewayLost:
 
 @dataclass(frozen=True, slots=True)
 class ClocksLost:
-    """The timers of this room may be lost."""
+    """The timers of this room may be lost. If its log went back, it was at `back` then."""
 
     room_id: RoomId
+    back: Position = NOWHERE
 
 
 def clocks_lost(roster: Roster, lost: ClocksLost, context: Context) -> Decision:
-    """Arm every timer that the room needs as it is now. Who is away gets a fresh grace time."""
-    decision = Decision(Stamp(f"clocks:{lost.room_id}"))
+    """Arm every timer that the room needs as it is now. Who is away gets a fresh grace time.
+
+    Whose seat is from before the log went back may have left since, or moved, and nobody would ever say so. So it counts
+    as away until its client comes back to it.
+    """
+    decision = Decision(Stamp(f"clocks:{lost.room_id}:{roster.sequence}"))
     room, timers = roster.room, decision.timers
     if room is None or roster.closed is not None:
         return decision
+    entry = EntryBuilder(roster, context.now)
     for seat in roster.seats.values():
-        if seat.participant.connection == "reconnecting":
-            timers.append(grace(lost.room_id, seat.participant.id, seat.epoch, context))
+        participant = seat.participant
+        if participant.connection == "connected" and seat.moved_at <= lost.back:
+            entry.add("participant_updated", participant.model_copy(update={"connection": "reconnecting"}))
+        elif participant.connection != "reconnecting":
+            continue
+        timers.append(grace(lost.room_id, participant.id, seat.epoch, context))
+    decision.events = entry.events
     if roster.started_at is not None and (end := end_of(room, moment.unix(roster.started_at))) is not None:
         timers.append(RoomEnds(due=end, room_id=lost.room_id))
     timers.append(LogKept(due=context.now + TRIMMED_SECONDS, room_id=lost.room_id))  # looks, and arms what is left

@@ -8,8 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.launcher.embedded_nats import EmbeddedNats
+from services.rooms.deadlines import GatewayLost
 from shared.broker.memory.connection import MemoryConnection
 from shared.broker.subjects import LOG_STREAM, PROBE, SNAPSHOT_STREAM
+from shared.values.ids import RoomId
 from shared.values.position import Position
 from tests.support.backup import Backup
 from tests.support.broker import connector, over_nats
@@ -88,11 +90,7 @@ async def test_the_log_is_restored(system: System, shared_nats: SharedNats) -> N
     await system.start(rooms=2, snapshot_every=1)
     alice, bob = await system.agent("alice"), await system.agent("bob")
     await alice.join("voice-1")
-    if isinstance(system.ports[0].connection, MemoryConnection):
-        back_to: Position | Backup = system.memory.rooms.position
-    else:
-        async with taker(shared_nats) as one:
-            back_to = await one.backup(LOG_STREAM)
+    back_to = await backed_up(system, shared_nats)
     await bob.join("voice-1")
     for name in ("1", "2", "3"):
         await bob.ask("update_self", name=name)
@@ -101,6 +99,64 @@ async def test_the_log_is_restored(system: System, shared_nats: SharedNats) -> N
     assert [p["agentId"] for p in seen["participants"]] == ["alice", "bob"]
     assert seen["revision"] in (3, 4)  # the 4th: alice's connection was found gone
     assert await alice.closed() == 1012
+
+
+async def backed_up(system: System, nats: SharedNats) -> Position | Backup:
+    """The log as it is now."""
+    if isinstance(system.ports[0].connection, MemoryConnection):
+        return system.memory.rooms.position
+    async with taker(nats) as one:
+        return await one.backup(LOG_STREAM)
+
+
+@on_both
+async def test_who_has_left_since_the_backup_is_no_ghost(system: System, shared_nats: SharedNats) -> None:
+    """Its gateway lives, and does not know the seat any more. Who is in comes back to its seat, and stays."""
+    await system.start(rooms=2, grace_seconds=3)
+    alice, bob = await system.agent("alice"), await system.client()
+    await alice.join("voice-1")
+    opened = await bob.login(token("bob"))
+    before = await bob.join("voice-1")
+    back_to = await backed_up(system, shared_nats)
+    await alice.ask("leave_room", roomId="voice-1")
+    await lose_log(system.ports[0], shared_nats, back_to)
+    cursors = {"voice-1": before["cursor"]}
+    async with asyncio.timeout(2 * SOON):
+        while True:
+            assert (await bob.hear("go_away", within=2 * SOON))["reason"] == "room_lost"
+            bob = await system.client()
+            resume = {"token": opened["resumeToken"], "cursors": cursors}
+            while (reply := await bob.ask("authenticate", token=token("bob"), resume=resume))["type"] != "auth_ok":
+                assert reply["code"] == "unavailable"
+                bob = await system.client()
+            assert reply["resumed"]
+            while [p["agentId"] for p in (await bob.ask("get_room", roomId="voice-1"))["participants"]] != ["bob"]:
+                if any(message["type"] == "go_away" for message in bob.everything):
+                    break  # it was back before rooms counted who is away, and has to come once more
+                await asyncio.sleep(0.1)
+            else:
+                break
+    await asyncio.sleep(5)
+    (own,) = (await bob.ask("get_room", roomId="voice-1"))["participants"]
+    assert (own["id"], own["connection"]) == (before["self"], "connected")
+
+
+@on_both
+async def test_who_is_taken_for_away_and_is_not(system: System) -> None:
+    """Whatever made rooms believe so: the client is asked to come again, and has its seat."""
+    await system.start(grace_seconds=5)
+    bob = await system.client()
+    opened = await bob.login(token("bob"))
+    seen = await bob.join("voice-1")
+    lost = GatewayLost(RoomId("voice-1"), system.gateways[0].context.lease.gateway)
+    await system.rooms[0].executor.execute(lost)
+    assert (await bob.hear("go_away"))["reason"] == "room_lost"
+    again = await system.client()
+    resume = {"token": opened["resumeToken"], "cursors": {"voice-1": seen["cursor"]}}
+    assert (await again.login(token("bob"), resume=resume))["resumed"]
+    await asyncio.sleep(6)
+    (own,) = (await again.ask("get_room", roomId="voice-1"))["participants"]
+    assert (own["id"], own["connection"]) == (seen["self"], "connected")
 
 
 @on_both
@@ -186,11 +242,7 @@ async def test_an_earlier_stay_is_not_taken_for_this_one(system: System, shared_
     opened = await alice.login(token("alice"))
     await alice.join("voice-1")
     await alice.ask("leave_room", roomId="voice-1")
-    if isinstance(system.ports[0].connection, MemoryConnection):
-        back_to: Position | Backup = system.memory.rooms.position
-    else:
-        async with taker(shared_nats) as one:
-            back_to = await one.backup(LOG_STREAM)
+    back_to = await backed_up(system, shared_nats)
     seen = await alice.join("voice-1")
     await lose_log(system.ports[0], shared_nats, back_to)
     assert (await alice.hear("go_away", within=SOON))["reason"] == "room_lost"

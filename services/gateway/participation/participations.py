@@ -69,9 +69,15 @@ class Participations(SessionPart):
             return
         subscriber.go_live()
         # The replica may have taken the participant's leaving before the subscriber was live. It will not come again.
-        if feed.replica.contains(subscriber.seated_at) and feed.replica.seat(subscriber.participant_id) is None:
+        if not feed.replica.contains(subscriber.seated_at):
+            return
+        seat = feed.replica.seat(subscriber.participant_id)
+        if seat is None:
             feed.forget(subscriber.participant_id)
             self._session.participation_ended(room_id, None)
+        elif seat.participant.connection == "reconnecting":
+            feed.forget(subscriber.participant_id)
+            self._session.room_lost(room_id)
 
     def _participants(self) -> int:
         """The number of participants in all the session's rooms."""

@@ -34,6 +34,7 @@ class Push:
     ends: bool = False  # the room is closed after it
     moved: ParticipantId | None = None  # the participant whose seat has another connection from here on, with `epoch`
     epoch: int = 0
+    away: ParticipantId | None = None  # the participant that rooms takes to have no connection from here on
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,9 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
         if push is None:
             continue
         participant = event.change.participant
-        moved = event.type == "participant_updated" and stamp.gateway is not None and participant is not None
+        updated = event.type == "participant_updated" and participant is not None
+        moved = updated and stamp.gateway is not None
+        away = updated and participant is not None and participant.connection == "reconnecting"
         yield Push(
             entry.sequence,
             pushes.encode(push),
@@ -258,4 +261,5 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
             ends=event.type == "closed",
             moved=stamp.participant if moved else None,
             epoch=stamp.epoch if moved else 0,
+            away=participant.id if away and participant else None,
         )

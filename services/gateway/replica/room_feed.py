@@ -154,6 +154,8 @@ class RoomFeed:
                 subscriber.deliver(push.sequence, told)
             if push.ends or (itself and not closing):
                 self._end(subscriber, push.reason)
+            elif push.away == subscriber.participant_id and subscriber.is_live and push.sequence > subscriber.seated_at:
+                self._lose([subscriber])
 
     def _told_late(self, push: Push, after_signal: Position) -> bytes:
         """The push with a cursor that is not before signals which were delivered already."""
