@@ -23,7 +23,15 @@ MACHINE = (
 # Tests of these files may run in any process. Those of every other file stay together, since they share costly set-up.
 SPREAD = ("tests/simulation/", "tests/unit/")
 # Long ones first, so that no process is left alone with one of them at the end.
-ORDER = (*MACHINE, "tests/clients/", "tests/processes/", "tests/contract/", "tests/service/", "tests/simulation/")
+ORDER = (
+    *MACHINE,
+    "tests/upgrade/",
+    "tests/clients/",
+    "tests/processes/",
+    "tests/contract/",
+    "tests/service/",
+    "tests/simulation/",
+)
 
 
 class Groups(LoadScopeScheduling):

@@ -254,5 +254,5 @@ async def test_an_intake_keeps_order() -> None:
     ready = False
     intake.take(sent)
     assert parsed[-1] == b"now"
-    intake.finish()
+    intake.finish(lambda: True)
     assert b"".join(parsed[-3:]) == sent

@@ -158,7 +158,8 @@ class Session:
         """Let the session in, with the parts that its features keep for it."""
         metrics.SESSIONS.inc()
         self._key, self._parts = key, parts
-        self.connection.trust()
+        guests = self.login.agent.guest_network
+        self.connection.trust(f"agent {self.login.agent.agent_id}" if guests is None else f"guests {guests}")
 
     def part(self, kind: type[P]) -> P:
         """See SessionHandle."""

@@ -17,6 +17,7 @@ from services.gateway import metrics
 from services.gateway.transport import handshake, socket_options
 from services.gateway.transport.arrivals import Arrival
 from services.gateway.transport.host import Host
+from services.gateway.transport.idle_frames import IdleFrames
 from services.gateway.transport.intake import Intake
 from services.gateway.transport.listener import Listener
 from services.gateway.transport.outbox import OpenSink, Outbox, text_frame
@@ -28,7 +29,6 @@ WRITE_HIGH_WATER = 65536
 CLOSE_SECONDS = 2.0  # for the client to answer a close
 WAITING_FRAMES = 64  # messages read but not handed up; beyond that the socket is not read
 WAITING_CHARACTERS = 1 << 20  # the same, by their length
-
 STRANGERS = 8  # the part of an outbox's limit for who has not been let in yet
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_close_timer",
         "_frames",
         "_host",
+        "_idle",
         "_intake",
         "_listener",
         "_protocol",
@@ -64,20 +65,19 @@ class Connection(asyncio.Protocol):
         self._listener: Listener | None = None
         self._frames: deque[str] = deque()
         self._assembly = Assembly()
+        self._idle = IdleFrames(self._balance)
         self._stops = 0  # reasons not to hand messages up right now
         self._close_timer: asyncio.TimerHandle | None = None
         self.outbox: Outbox
         self.address = ""
-        self.opened_at = 0.0
-        self.next_ping = 0.0
+        self.opened_at = self.next_ping = 0.0
         self.pinged_at: float | None = None  # when the unanswered ping was sent, loop's clock
 
     # -- asyncio.Protocol ----------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the socket."""
-        transport = cast("asyncio.Transport", transport)  # uvloop's transport has the methods, but not this base class
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is not of the class
         settings = self._host.settings
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         limits = settings.outbox_messages, settings.outbox_bytes // STRANGERS
@@ -96,7 +96,9 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Request):
                 self._shake_hands(event)
             elif isinstance(event, Frame):
+                self._idle.take(event)
                 self._take(event)
+        self._idle.settle()
         if self._protocol.parser_exc is not None and self._listener is not None and self._close_timer is None:
             self._listener.unreadable("a frame is too large or malformed")
         self._flush()
@@ -108,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client sends no more."""
-        self._intake.finish()
+        self._intake.finish(lambda: not self._idle.resting)
         self._protocol.receive_eof()
         self._flush()
 
@@ -124,6 +126,7 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         if self._close_timer is not None:
             self._close_timer.cancel()
+        self._idle.stop()
         self.outbox.clear()
         self._frames.clear()
         self._intake.clear()
@@ -185,7 +188,7 @@ class Connection(asyncio.Protocol):
     def _ready(self) -> bool:
         """Whether more may be parsed: what was is being taken."""
         waits = len(self._frames) >= WAITING_FRAMES or sum(map(len, self._frames)) >= WAITING_CHARACTERS
-        return not (self._stops and waits)
+        return not self._idle.resting and not (self._stops and waits)
 
     def _balance(self) -> None:
         """Read the socket only while what was read is being taken."""
@@ -199,15 +202,15 @@ class Connection(asyncio.Protocol):
         elif not transport.is_reading():
             transport.resume_reading()
 
-    def trust(self) -> None:
-        """Who is let in is no stranger any more: it may send larger messages, and may have more waiting."""
+    def trust(self, name: str) -> None:
+        """Who is let in may send and have waiting more, and has turns by its agent's or its network's `name`."""
         settings = self._host.settings
         self._protocol.read_messages_of(settings.frame_bytes)
         self.outbox.max_bytes = settings.outbox_bytes
         self._host.guard.arrivals.known(self._arrival)
         if self._transport is not None:
             socket_options.widen(self._transport)
-        self._intake.change(self._host.guard.turn_of_member(self._arrival))
+        self._intake.change(self._host.guard.turn_of_member(name))
 
     def stop_reading(self) -> None:
         """Hand no more messages up until `go_on_reading` was called as often."""

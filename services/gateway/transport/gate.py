@@ -1,7 +1,7 @@
 """A gate that work for clients goes through: fair between them, and a bounded share of the event loop's time.
 
 Strangers, who have not authenticated, have one, in which each address has its turn; those who are in have another, in
-which each connection has. Whatever is sent, and from however many addresses, the lease and everything else have the rest.
+which each agent has. Whatever is sent, and from however many addresses, the lease and everything else have the rest.
 """
 
 import asyncio

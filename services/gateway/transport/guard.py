@@ -40,9 +40,9 @@ class Guard:
         """What does work for this connection when its address has its turn."""
         return partial(self.gate.enter, arrival.network or f"proxied {id(arrival)}")
 
-    def turn_of_member(self, arrival: Arrival) -> Callable[[Work], None]:
-        """The same once it has authenticated: every connection has turns of its own."""
-        return partial(self.members.enter, f"{id(arrival)}")
+    def turn_of_member(self, name: str) -> Callable[[Work], None]:
+        """The same once it has authenticated: every agent has its turns, and every network of guests."""
+        return partial(self.members.enter, name)
 
     def close(self) -> None:
         """Nobody has a turn any more."""

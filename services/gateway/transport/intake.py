@@ -40,10 +40,10 @@ class Intake:
         """From now on it has its turns from somebody else."""
         self._turn = turn
 
-    def finish(self) -> None:
-        """The client has closed: parse what came before, within bounds."""
+    def finish(self, go_on: Callable[[], bool]) -> None:
+        """The client has closed: parse what came before, within bounds, while `go_on` says so."""
         for _ in range(AT_THE_END):
-            if self._held:
+            if self._held and go_on():
                 self._parse(self._piece())
         self._held.clear()
 

@@ -1,0 +1,43 @@
+"""Frames that bring nothing: who sends them is read ever later, and everybody else notices nothing."""
+
+import asyncio
+
+import pytest
+
+from services.gateway.transport.intake import PIECE
+from tests.support.broker_kind import in_memory
+from tests.support.raw import PING, PONG, Raw, frame
+from tests.support.system import System, token
+
+pytestmark = in_memory
+
+
+@pytest.mark.parametrize("flood", [frame(b"", PING), frame(b"", PONG), frame(b"", 0, fin=False)])
+async def test_frames_that_bring_nothing(system: System, flood: bytes) -> None:
+    """However many a client sends, few are read; it may close, and then nothing of it is left to be done."""
+    await system.start()
+    friend, raw = await system.agent("friend"), await Raw.open(system.url)
+    await raw.say("authenticate", token=token("flooder"))
+    await raw.hear("auth_ok")
+    (connection,) = [
+        c
+        for c, s in system.gateways[0]._sessions.items()
+        if s.login.identity and s.login.identity.agent_id == "flooder"
+    ]
+    read = 0
+    parse = connection._protocol.receive_data
+
+    def counted(data: bytes | bytearray) -> None:
+        nonlocal read
+        read += len(data)
+        parse(data)
+
+    connection._protocol.receive_data = counted  # type: ignore[method-assign]
+    raw.writer.write((frame(b"", fin=False) if flood[0] & 15 == 0 else b"") + flood * 20_000)
+    await asyncio.sleep(1)
+    assert read <= 3 * PIECE
+    assert (await friend.ask("ping"))["type"] == "pong"
+    await raw.close()
+    await asyncio.sleep(0.5)
+    assert read <= 4 * PIECE
+    assert (await friend.ask("ping"))["type"] == "pong"
