@@ -13,7 +13,8 @@ class Cursor:
     """The position after the entry `sequence` of the log `incarnation`; with a `part`, after so many events of the entry.
 
     A signal's cursor also has `events`: the last event entry that the client was sent before it. When an event is lost on
-    its way to the gateway, only the next event shows that, and a signal may be delivered before it.
+    its way to the gateway, only the next event shows that, and a signal may be delivered before it. A push that is found
+    late has both: it is after that signal, and its `part` is of the entry behind `events`.
     """
 
     incarnation: str
@@ -27,6 +28,11 @@ class Cursor:
         if self.events is not None:
             return Position(self.events + 1)
         return self.sequence if self.part else Position(self.sequence + 1)
+
+    @property
+    def begun(self) -> Position:
+        """The position of the entry of which the client was sent `part` events."""
+        return self.sequence if self.events is None else Position(self.events + 1)
 
     def text(self) -> str:
         """The cursor as it goes over the wire."""

@@ -7,12 +7,13 @@ import pytest
 
 from services.gateway.replica.replay import Backlog, first_missed, replay, usable
 from services.gateway.replica.replica import Delivery, Push, Replica
+from services.rooms.deadlines import GatewayLost
 from shared.broker.room_log import StoredEvents
 from shared.rooms.roster import Roster, Snapshot
 from shared.values.cursor import Cursor
 from shared.values.ids import GatewayId, ParticipantId
 from shared.values.position import NOWHERE, Position
-from tests.support.absence import drop, resume
+from tests.support.absence import G1, drop, resume
 from tests.support.orders import ROOM, close, create, join, leave, update
 from tests.support.tape import Tape
 
@@ -253,3 +254,20 @@ def test_an_event_that_was_lost_before_a_signal() -> None:
     found = missed(tape, late, end)
     assert found is not None
     assert [item.sequence for item in found.items] == [behind.position]
+
+
+def test_a_batch_that_was_told_late() -> None:
+    """A client hears one of its events after a signal that is behind it, and goes: the others follow, and no signal twice."""
+    tape, cursor = room("a", "b")
+    lost = tape.do(GatewayLost(ROOM, G1))
+    tape.signal("p_a_1", ME, b"heard")
+    behind = tape.signal("p_b_1", ME, b"behind")
+    heard = tape.entries[-2].position
+    pushes = [item for item in live(tape, cursor.sequence) if isinstance(item, Push)]
+    assert [push.part for push in pushes] == [1, 2, 0]
+    for n, push in enumerate(pushes):
+        after = Cursor.parse(push.told_after(heard, "tape").text())
+        assert after is not None
+        found = missed(tape, after, behind.position)
+        assert found is not None
+        assert [item.sequence for item in found.items] == [*[lost.position] * (2 - n), behind.position]

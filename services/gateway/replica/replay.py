@@ -58,7 +58,7 @@ def replay(
             if entry.position < cursor.next_event:
                 continue
             told = entry.position
-            seen = cursor.part if entry.position == cursor.sequence else 0
+            seen = cursor.part if entry.position == cursor.begun else 0
             out += pushes_of(events[entry.position], snapshot.incarnation, seen)
             continue
         if not isinstance(entry, StoredSignal) or entry.to != own or entry.position <= cursor.sequence:

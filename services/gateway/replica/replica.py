@@ -34,7 +34,13 @@ class Push:
     ends: bool = False  # the room is closed after it
     moved: ParticipantId | None = None  # the participant whose seat has another connection from here on, with `epoch`
     epoch: int = 0
+    part: int = 0  # so many events of its entry are told with it; 0 when it is the last one
     away: ParticipantId | None = None  # the participant that rooms takes to have no connection from here on
+
+    def told_after(self, signal: Position, incarnation: str) -> Cursor:
+        """The cursor of a client that was sent this after a signal that is behind it in the log."""
+        events = Position(self.sequence - 1) if self.part else self.sequence
+        return Cursor(incarnation, signal, self.part, events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +251,8 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
         if part < seen:
             continue
         # A client that saw only some events of an entry must not skip the rest when it resumes.
-        cursor = Cursor(incarnation, entry.sequence, 0 if part == last else part + 1).text()
-        push = push_of(event, cursor)
+        told = 0 if part == last else part + 1
+        push = push_of(event, Cursor(incarnation, entry.sequence, told).text())
         if push is None:
             continue
         participant = event.change.participant
@@ -261,5 +267,6 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
             ends=event.type == "closed",
             moved=stamp.participant if moved else None,
             epoch=stamp.epoch if moved else 0,
+            part=told,
             away=participant.id if away and participant else None,
         )

@@ -24,7 +24,6 @@ from shared.broker.tail import read_up_to
 from shared.rooms.commands import ReadSnapshot
 from shared.rooms.roster import Roster, Snapshot
 from shared.values import pauses
-from shared.values.cursor import Cursor
 from shared.values.errors import Code, Refused, unavailable
 from shared.values.ids import ParticipantId, RoomId
 from shared.values.position import NOWHERE, Position
@@ -159,7 +158,7 @@ class RoomFeed:
 
     def _told_late(self, push: Push, after_signal: Position) -> bytes:
         """The push with a cursor that is not before signals which were delivered already."""
-        cursor = Cursor(self.replica.incarnation, after_signal, events=push.sequence)
+        cursor = push.told_after(after_signal, self.replica.incarnation)
         return _CURSOR.sub(b'"cursor":"%b"' % cursor.text().encode(), push.payload, count=1)
 
     def _move(self, push: Push) -> None:
