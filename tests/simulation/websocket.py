@@ -86,7 +86,7 @@ class VirtualWebSocket:
         if not self._process.dead:
             self._down.send(data, 0)
 
-    def trust(self) -> None:
+    def trust(self, name: str) -> None:
         """See Connection. Sizes are not simulated."""
 
     def stop_reading(self) -> None:

@@ -7,8 +7,8 @@ from websockets.frames import DATA_OPCODES, Frame
 
 from services.gateway.token_bucket import Bucket
 
-RATE = 10.0  # a second; a library sends a ping every few seconds
-BURST = 100.0
+RATE = 50.0  # a second, as of messages
+BURST = 2000.0
 TINY = 125  # bytes; who sends a message in fragments sends larger ones
 
 

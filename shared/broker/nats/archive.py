@@ -88,7 +88,6 @@ async def _upload(client: Client, stream: str, about: About, pieces: Iterable[by
     told = await _ask(client, f"$JS.API.STREAM.RESTORE.{stream}", about, stream)
     for piece in pieces:
         await _ask_raw(client, told["deliver_subject"], piece, stream)
-        _heed_cancellation()
     restored = await _ask_raw(client, told["deliver_subject"], b"", stream)
     if restored.get("state", {}).get("last_seq", -1) < about["state"]["last_seq"]:
         raise ArchiveError(f"NATS restored only a part of {stream}")
@@ -130,7 +129,7 @@ async def _next(subscription: Any, stream: str) -> Msg:
 
 
 def _heed_cancellation() -> None:
-    """Raises the CancelledError that `asyncio.wait_for` of Python 3.11 loses when it comes together with an answer."""
+    """Raises the CancelledError that nats-py's `asyncio.wait_for` loses when it comes together with an answer."""
     if (task := asyncio.current_task()) is not None and task.cancelling():
         raise asyncio.CancelledError
 
@@ -145,6 +144,7 @@ async def _ask_raw(client: Client, subject: str, body: bytes, stream: str) -> di
         answer = await client.request(subject, body, timeout=SECONDS)
     except _FAILURES as error:
         raise _gone(stream, error) from None
+    _heed_cancellation()
     told: dict[str, Any] = json.loads(answer.data) if answer.data else {}
     if "error" in told:
         why = told["error"]
