@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ from tests.support.system import System
 # No test is judged by its time: machines are shared.
 hypothesis.register_profile("parley", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("parley")
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be what tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SEED = "PARLEY_TEST_SEED"  # of what is chosen anew in every run
 LEFT_OVER = "a-token-that-is-none-of-the-services-business"
