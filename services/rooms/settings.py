@@ -81,7 +81,8 @@ class RoomsSettings(ServiceSettings):
         90.0,
         gt=0,
         description="Seconds for which nothing is trimmed from the log of an open room. "
-        "Not less than the gateways' `PARLEY_SIGNAL_SECONDS`, or who comes back late is not told what happened.",
+        "Not less than the gateways' `PARLEY_SIGNAL_SECONDS`, or who comes back late is not told what happened, "
+        "and a signal sent again may come twice.",
     )
     log_consumers: list[str] = Field(
         [],

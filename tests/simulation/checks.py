@@ -10,7 +10,7 @@ from shared.rooms.roster import Roster
 from shared.values.ids import RoomId
 from tests.simulation.client import Client
 from tests.simulation.cluster import Cluster
-from tests.simulation.ledger import OK, UNKNOWN, Ledger, Request
+from tests.simulation.ledger import OK, SIGNALS, UNKNOWN, Ledger, Request
 from tests.simulation.trims import check_trims
 from tests.support.invariants import check_entries
 from tests.support.operations import named_in
@@ -18,7 +18,6 @@ from tests.support.stored import events_of
 
 MAYBE = frozenset({UNKNOWN, "unavailable"})
 AGAIN = " again"  # appended to the name in a join that is asked once more
-SIGNALS = frozenset({"offer", "answer", "candidate"})
 
 
 @dataclass

@@ -9,8 +9,8 @@ import jwt
 from services.auth.settings import DEVELOPMENT_SECRET
 from shared.values.errors import CloseCode
 from tests.simulation.clock import EPOCH
-from tests.simulation.cluster import Cluster
-from tests.simulation.ledger import Ledger, Message, Request
+from tests.simulation.cluster import LOG_KEPT_SECONDS, Cluster
+from tests.simulation.ledger import SIGNALS, Ledger, Message, Request
 from tests.simulation.network import Network
 from tests.simulation.sight import Sight
 from tests.simulation.websocket import VirtualWebSocket
@@ -112,7 +112,11 @@ class Client:
             return
         self.ready.set()
         for request, answered in list(self.pending.values()):
-            if asyncio.get_running_loop().time() - request.since <= REMEMBERED_SECONDS:
+            signal = request.message["type"] in SIGNALS
+            known = (
+                LOG_KEPT_SECONDS if signal else REMEMBERED_SECONDS
+            )  # by the log's moves, a signal is told from a stale one
+            if asyncio.get_running_loop().time() - request.since <= known:
                 self._send(request)
                 continue
             del self.pending[request.id]

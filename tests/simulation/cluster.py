@@ -20,6 +20,7 @@ from tests.simulation.ports import ports_over
 from tests.simulation.process import Process
 
 DRAIN_SECONDS = 2.0
+LOG_KEPT_SECONDS = 20.0
 
 
 class Place:
@@ -59,7 +60,7 @@ class Cluster:
             empty_room_seconds=120,
             log_bytes=12_000,
             log_seconds=60,
-            log_kept_seconds=20,
+            log_kept_seconds=LOG_KEPT_SECONDS,
             closed_log_seconds=20,
         )
         self._gateway_settings = GatewaySettings(mode="development")

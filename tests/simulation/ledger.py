@@ -6,6 +6,7 @@ from typing import Any
 Message = dict[str, Any]
 
 OK = "ok"
+SIGNALS = frozenset({"offer", "answer", "candidate"})
 UNKNOWN = "unknown"  # there was no answer
 
 
