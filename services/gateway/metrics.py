@@ -18,7 +18,7 @@ MALFORMED = Tally(
     "parley_malformed_frames_total",
     "Connections ended by a malformed frame.",
     "error",
-    ("EOFError", "PayloadTooBig", "ProtocolError", "TooManyFragments", "UnicodeDecodeError"),
+    ("BinaryMessage", "PayloadTooBig", "ProtocolError", "TooManyFragments", "UnicodeDecodeError"),
 )
 CUTS = Tally(
     "parley_outbox_cuts_total", "Clients cut off, by reason.", "reason", ("slow_consumer", "stalled", "no_pong")

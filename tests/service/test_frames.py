@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from services.gateway import metrics
 from tests.support.broker_kind import in_memory
 from tests.support.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, frame, request
 from tests.support.system import System, token
@@ -52,7 +53,9 @@ MALFORMED: list[tuple[bytes, int]] = [
 async def test_malformed_frames(system: System) -> None:
     """The connection is closed with the code of RFC 6455, which reaches the client even while it still sends."""
     await system.start()
+    counters = [metrics.MALFORMED.labels(name)._value for name in metrics.MALFORMED.values]
     for sent, code in MALFORMED:
+        before = sum(counter.get() for counter in counters)
         raw = await Raw.open(system.url)
         await raw.say("authenticate", token=token("a"))
         await raw.hear("auth_ok")
@@ -61,6 +64,7 @@ async def test_malformed_frames(system: System) -> None:
         await sending
         await raw.send(frame(b"\x03\xe8", CLOSE))
         assert await raw.next_frame() is None, "nothing after a close"
+        assert sum(counter.get() for counter in counters) == before + 1, "it is counted"
         await raw.close()
     assert (await (await system.client()).login(token("b")))["type"] == "auth_ok"
 

@@ -100,12 +100,11 @@ class Connection(asyncio.Protocol):
                 self._take(event)
         self._idle.settle()
         if self._protocol.parser_exc is not None and self._listener is not None and self._close_timer is None:
+            metrics.MALFORMED.labels(type(self._protocol.parser_exc).__name__).inc()
             self._listener.unreadable("a frame is too large or malformed")
         self._flush()
         self._hand_up()
         if self._protocol.close_expected() and self._close_timer is None:
-            if self._protocol.parser_exc is not None:
-                metrics.MALFORMED.labels(type(self._protocol.parser_exc).__name__).inc()
             self._await_close()
 
     def eof_received(self) -> None:
@@ -168,6 +167,7 @@ class Connection(asyncio.Protocol):
                 message = self._assembly.take(frame)
             except Unreadable as unreadable:
                 if self._protocol.state is State.OPEN and self._listener is not None:
+                    metrics.MALFORMED.labels(unreadable.error).inc()
                     self._listener.unreadable(unreadable.why)
                 self.close(unreadable.code, unreadable.why)
                 return

@@ -7,10 +7,14 @@ PIECES = 1024  # of one message
 
 
 class Unreadable(Exception):  # noqa: N818 - what the client sent, not a failure of ours
-    """The client sent a frame that cannot be part of a message. The connection closes with this code."""
+    """The client sent a frame that cannot be part of a message. The connection closes with this code.
 
-    def __init__(self, code: CloseCode, why: str) -> None:
+    `error` is its name in the metrics.
+    """
+
+    def __init__(self, error: str, code: CloseCode, why: str) -> None:
         super().__init__(why)
+        self.error = error
         self.code = code
         self.why = why
 
@@ -26,7 +30,7 @@ class Assembly:
     def take(self, frame: Frame) -> str | None:
         """The message that is complete with this frame (TEXT, BINARY or CONT). Raises Unreadable."""
         if frame.opcode is Opcode.BINARY:
-            raise Unreadable(CloseCode.UNSUPPORTED_DATA, "a message is a text frame, not a binary one")
+            raise Unreadable("BinaryMessage", CloseCode.UNSUPPORTED_DATA, "a message is a text frame, not a binary one")
         if frame.opcode is Opcode.TEXT:
             if frame.fin:
                 return _text(frame.data)
@@ -38,7 +42,7 @@ class Assembly:
             return _text(whole)
         if len(self._pieces) > PIECES:
             self._pieces.clear()
-            raise Unreadable(CloseCode.MESSAGE_TOO_BIG, "a message has too many fragments")
+            raise Unreadable("TooManyFragments", CloseCode.MESSAGE_TOO_BIG, "a message has too many fragments")
         return None
 
 
@@ -46,4 +50,4 @@ def _text(message: BytesLike) -> str:
     try:
         return str(message, "utf-8")
     except UnicodeDecodeError:
-        raise Unreadable(CloseCode.INVALID_DATA, "a message is UTF-8") from None
+        raise Unreadable("UnicodeDecodeError", CloseCode.INVALID_DATA, "a message is UTF-8") from None
