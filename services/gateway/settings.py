@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+import re
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://(?:[^/\sA-Z\[\]]+|\[[0-9a-f:]+\](?::[0-9]+)?)")
 DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal key !!").decode()
 
 
@@ -176,6 +178,15 @@ class GatewaySettings(ServiceSettings):
             raise ValueError(
                 "PARLEY_SIGNAL_SECONDS must be at least PARLEY_GRACE_SECONDS + 2 × PARLEY_PING_SECONDS + "
                 "PARLEY_LEASE_SECONDS: who comes back within the grace time would miss signals"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _origins_can_match(self) -> Self:
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in self.allowed_origins):
+            raise ValueError(
+                "PARLEY_ALLOWED_ORIGINS: an origin is what browsers send, such as https://app.example or "
+                "http://localhost:5173: a scheme and a host in lower case, no path and no slash at the end"
             )
         return self
 
