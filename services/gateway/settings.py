@@ -9,7 +9,8 @@ from pydantic import Field, SecretStr, model_validator
 
 from shared.runtime.settings import GRACE_SECONDS, ServiceSettings
 
-_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://(?:[^/\sA-Z\[\]]+|\[[0-9a-f:]+\](?::[0-9]+)?)")
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://(?:[^/\sA-Z\[\]*?#@]+|\[[0-9a-f:]+\](?::[0-9]+)?)")
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")  # browsers leave it out
 DEVELOPMENT_SIGNAL_KEYS = "dev:" + base64.b64encode(b"parley development signal key !!").decode()
 
 
@@ -183,10 +184,11 @@ class GatewaySettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _origins_can_match(self) -> Self:
-        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in self.allowed_origins):
+        named = [origin for origin in self.allowed_origins if origin != "*"]
+        if not all(_ORIGIN.fullmatch(origin) and not _DEFAULT_PORT.fullmatch(origin) for origin in named):
             raise ValueError(
                 "PARLEY_ALLOWED_ORIGINS: an origin is what browsers send, such as https://app.example or "
-                "http://localhost:5173: a scheme and a host in lower case, no path and no slash at the end"
+                "http://localhost:5173: a scheme and a host in lower case, no path, no slash at the end, no pattern"
             )
         return self
 

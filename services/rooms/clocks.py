@@ -119,10 +119,8 @@ class Clocks:
         told = _told(mark)
         position = mark.position if mark else NOWHERE
         if told is not None and told.by not in (None, self.name) and not self._claim_is_old(position):
-            self._other, self._back = (
-                False,
-                None,
-            )  # if who claims it dies, it is rebuilt, and if it is lost again as well
+            # If who claims it dies, it is rebuilt, and if it is lost again as well.
+            self._other, self._back = False, None
             self._forget(told.id)
             return
         if why := self._incomplete(told):

@@ -19,7 +19,7 @@ IN_TINY_PIECES = (
 
 
 @pytest.mark.parametrize("flood", [frame(b"", PING), frame(b"", PONG), IN_TINY_PIECES])
-async def test_frames_that_bring_nothing(system: System, flood: bytes) -> None:
+async def test_frames_that_bring_nothing(system: System, flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many a client sends, few are read; it may close, and then nothing of it is left to be done."""
     await system.start()
     friend, raw = await system.agent("friend"), await Raw.open(system.url)
@@ -38,7 +38,7 @@ async def test_frames_that_bring_nothing(system: System, flood: bytes) -> None:
         read += len(data)
         parse(data)
 
-    connection._protocol.receive_data = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(connection._protocol, "receive_data", counted)
     raw.writer.write(flood * 20_000)
     await asyncio.sleep(1)
     assert read <= most

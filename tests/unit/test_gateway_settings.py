@@ -36,7 +36,10 @@ def test_signals_outlast_an_absence(settings: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "origins",
-    ["app.example", "https://app.example/", "https://App.example", "https://a.example/x", "https://a.example b"],
+    [
+        *("app.example", "https://app.example/", "https://App.example", "https://a.example/x", "https://a.example b"),
+        *("https://*.example", "https://a.example:443", "http://a.example:80"),
+    ],
 )
 def test_an_origin_that_could_never_match(origins: str) -> None:
     """Browsers send a scheme and a host: what is written otherwise would let nobody in, and say nothing."""
@@ -46,7 +49,7 @@ def test_an_origin_that_could_never_match(origins: str) -> None:
 
 def test_origins_of_all_kinds() -> None:
     """Of pages, of a development server, of apps and extensions."""
-    good = ["https://app.example", "http://localhost:5173", "http://[::1]:80", "capacitor://localhost", "null", "*"]
+    good = ["https://app.example", "http://localhost:5173", "http://[::1]:8080", "capacitor://localhost", "null", "*"]
     assert read(allowed_origins=",".join(good)).allowed_origins == good
 
 

@@ -256,9 +256,8 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
         if push is None:
             continue
         participant = event.change.participant
-        updated = event.type == "participant_updated" and participant is not None
-        moved = updated and stamp.gateway is not None
-        away = updated and participant is not None and participant.connection == "reconnecting"
+        updated = participant if event.type == "participant_updated" else None
+        moved = updated is not None and stamp.gateway is not None
         yield Push(
             entry.sequence,
             pushes.encode(push),
@@ -268,5 +267,5 @@ def pushes_of(entry: Entry, incarnation: str, seen: int = 0) -> Iterable[Push]:
             moved=stamp.participant if moved else None,
             epoch=stamp.epoch if moved else 0,
             part=told,
-            away=participant.id if away and participant else None,
+            away=updated.id if updated and updated.connection == "reconnecting" else None,
         )
