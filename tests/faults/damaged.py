@@ -66,7 +66,7 @@ async def _damaged(
             for _, client in watched.clients:
                 await client.ask("update_self", name=f"name-{n}")
         await asyncio.sleep(25 if restarted else 3)  # until the mark says how far the log has come
-        had = await _revisions(fleet)
+        had = await _revisions(fleet, "before")
         began = datetime.now(UTC).isoformat()
         if restarted:
             for member in list(fleet.members):
@@ -79,12 +79,12 @@ async def _damaged(
             fleet.spawn(member)
         await fleet.ready(within=60)
         await asyncio.sleep(SOON)
-        has = await _revisions(fleet)
+        has = await _revisions(fleet, "before", "after")
         harmed = [room_id for room_id, revision in had.items() if has.get(room_id, 0) < revision]
         said = sorted({str(line["event"]) for line in _lines(fleet) if _is_said(line, began)})
         row.saw(f"{name}: {len(harmed)} of {len(had)} rooms harmed; said: {'; '.join(said) or 'nothing'}")
         row.expect(bool(said) or not harmed, f"{name}: {len(harmed)} rooms are not what they were, and nobody said so")
-        row.expect("fresh" in has, f"{name}: a new room cannot be used")
+        row.expect("after" in has, f"{name}: a new room cannot be used")
         row.expect(not fleet.tracebacks(), f"{name}: tracebacks: {fleet.tracebacks()[:2]}")
     finally:
         await watched.close()
@@ -105,10 +105,10 @@ def _is_said(line: dict[str, object], since: str) -> bool:
     )
 
 
-async def _revisions(fleet: Fleet) -> dict[str, int]:
-    """Of each room that can be joined now."""
+async def _revisions(fleet: Fleet, *others: str) -> dict[str, int]:
+    """Of each room that can be joined now; these others are made by that."""
     found: dict[str, int] = {}
-    for room_id in (*(f"lost-{n}" for n in range(ROOMS)), "fresh"):
+    for room_id in (*(f"lost-{n}" for n in range(ROOMS)), *others):
         client = await Client.open(fleet.urls[0])
         try:
             await client.login(token("newcomer"))
