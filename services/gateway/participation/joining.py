@@ -145,7 +145,7 @@ class Joining:
         """
         feed, subscriber, log = participation.feed, participation.subscriber, self._context.ports.room_log
         # The client may send to every participant in its snapshot, so the replica must know them before it is sent.
-        await feed.reached(snapshot.sequence)
+        await feed.reached(snapshot)
         items: list[Push | Delivery] = []
         undelivered_from: Position | None = None
         if subscriber.moved_at:

@@ -168,7 +168,7 @@ class Resumption:
         )
         participation = Participation(feed, subscriber)
         self._entered(participation)
-        await feed.reached(snapshot.sequence)
+        await feed.reached(snapshot)
         backlog = await self._backlog(feed, resumed, cursor, end)
         metrics.RESUMES.labels("snapshot" if backlog is None else "replay").inc()
         if backlog is not None:

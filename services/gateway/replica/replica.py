@@ -233,6 +233,10 @@ class Replica:
         """Whether the roster contains the room's events up to this position."""
         return self.roster is not None and self.roster.sequence >= sequence
 
+    def includes(self, snapshot: Snapshot) -> bool:
+        """Whether the roster contains what this snapshot does, and is of the same log."""
+        return self.incarnation == snapshot.incarnation and self.contains(Position(snapshot.sequence))
+
     @property
     def incarnation(self) -> str:
         """The incarnation of the log that it follows; empty before `start`."""

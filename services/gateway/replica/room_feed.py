@@ -53,19 +53,19 @@ class RoomFeed:
         self._reading: asyncio.Task[None] | None = None
         self._generation = log.generation  # of the log whose entries the replica has
         self._resyncs = 0  # how often `resync` was called
-        self._awaited: list[tuple[Position, asyncio.Future[None]]] = []
+        self._awaited: list[tuple[Snapshot, asyncio.Future[None]]] = []
 
     def receive(self, entry: RoomEntry) -> None:
         """Take a committed entry, and hand out what the subscribers get of it."""
         self._hand_out(self.replica.receive(entry))
         self._repair_gap()
 
-    async def reached(self, sequence: Position) -> None:
-        """Wait until the replica contains the room's events up to `sequence`. Raises Refused when they do not come."""
-        if self.replica.contains(sequence):
+    async def reached(self, snapshot: Snapshot) -> None:
+        """Wait until the replica contains what this snapshot does. Raises Refused when it does not come to that."""
+        if self.replica.includes(snapshot):
             return
         arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        awaited = (sequence, arrived)
+        awaited = (snapshot, arrived)
         self._awaited.append(awaited)
         try:
             for seconds in REACH_SECONDS:
@@ -78,8 +78,8 @@ class RoomFeed:
         raise unavailable("the room")
 
     def _wake(self) -> None:
-        for sequence, arrived in self._awaited:
-            if self.replica.contains(sequence) and not arrived.done():
+        for snapshot, arrived in self._awaited:
+            if self.replica.includes(snapshot) and not arrived.done():
                 arrived.set_result(None)
 
     def on_gap(self) -> None:
@@ -236,7 +236,8 @@ class RoomFeed:
     async def _start_again(self) -> None:
         """The gap cannot be filled from the log, or the log is another one: begin with a snapshot, or give the room up.
 
-        Live subscribers lose the room, since they cannot be told what they missed.
+        Who was shown the room, or is about to be, loses it: it cannot be told what is between that and the snapshot. Whose
+        join or resume is still being asked is shown the room as of later.
         """
         generation = self._log.generation
         try:
@@ -249,7 +250,7 @@ class RoomFeed:
         if snapshot.incarnation != self._log.incarnation:  # of the log before: rooms has not noticed yet
             raise unavailable("the room")
         self._generation = generation
-        self._lose([subscriber for subscriber in self.subscribers.values() if subscriber.is_live])
+        self._lose([subscriber for subscriber in self.subscribers.values() if not subscriber.begin_anew()])
         self._hand_out(self.replica.start(snapshot))
 
     def _lose(self, subscribers: list[Subscriber]) -> None:

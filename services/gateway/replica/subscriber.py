@@ -125,6 +125,14 @@ class Subscriber:
             if frame is not None:
                 self.receiver.send_frame(frame)
 
+    def begin_anew(self) -> bool:
+        """The replica begins with a later snapshot: drop what was kept. False when too late, as rooms has answered."""
+        if self.phase is not Phase.EXPECTING:
+            return False
+        self._held = []
+        self.last_signal_at = NOWHERE
+        return True
+
     def leave(self) -> None:
         """The participant has asked to leave."""
         self.leaving = True
