@@ -17,7 +17,7 @@ from tests.support.broker_kind import on_both
 from tests.support.lost import lose_log
 from tests.support.patience import eventually
 from tests.support.shared_nats import SharedNats
-from tests.support.system import System
+from tests.support.system import System, token
 
 ROOM = RoomId("voice-1")
 SOON = 10.0
@@ -104,6 +104,31 @@ async def test_what_the_log_before_had_says_nothing_of_this_one(system: System, 
     await feed.reached(anew)
     assert feed.replica.incarnation == anew.incarnation != before
     context.feeds.release(feed)
+
+
+@on_both
+async def test_a_gateway_that_does_not_know_yet(system: System) -> None:
+    """Its replica is ahead of a log that went back, and neither the gateway nor rooms has seen that: who comes in has a
+    seat that the gateway does not find. It must not be silent about it: the client comes again, and is in."""
+    await system.start()
+    await (await system.agent("alice")).join(ROOM)
+    context = system.gateways[0].context
+    feed = await context.feeds.hold(ROOM)
+    assert feed.replica.roster is not None
+    feed.replica.roster.sequence = Position(feed.replica.roster.sequence + 1000)
+    bob = await system.client()
+    opened = await bob.login(token("bob"))
+    seen = await bob.join(ROOM)
+    assert (await bob.hear("go_away"))["reason"] == "room_lost"
+    assert await bob.closed() == 1012
+    feed.lose()  # now it knows
+    context.feeds.release(feed)
+    again = await system.client()
+    resume = {"token": opened["resumeToken"], "cursors": {ROOM: seen["cursor"]}}
+    assert (await again.ask("authenticate", token=token("bob"), resume=resume))["resumed"]
+    assert (await again.ask("update_self", name="here"))["type"] == "ok"
+    while (await again.hear("user_updated"))["participant"]["name"] != "here":
+        pass
 
 
 async def shown_anew(system: System) -> Snapshot:

@@ -72,9 +72,9 @@ class Joining:
             feed.forget(subscriber.participant_id)
             feeds.release(feed)
             raise
-        participation, end = self._enter(feed, subscriber, joined)
+        participation = self._enter(feed, subscriber, joined)
         try:
-            undelivered_from = await self._catch_up(participation, joined.snapshot, end)
+            undelivered_from = await self._catch_up(participation, joined.snapshot)
         except Refused:
             self._rooms.room_left(self._room_id)
             self._undo(joined.participant_id, self._now())
@@ -120,32 +120,23 @@ class Joining:
         drop = DropParticipant(room_id=self._room_id, session=opened.key, gateway=opened.gateway, since=asked_at)
         self._context.departures.undo(opened.key, self._room_id, [remove, drop])
 
-    def _enter(self, feed: RoomFeed, subscriber: Subscriber, joined: Joined) -> tuple[Participation, Position]:
-        """The participation, and the position up to which entries after the snapshot must be read from the log."""
-        snapshot = joined.snapshot
-        if joined.participant_id == subscriber.participant_id:
-            subscriber.seat(Position(snapshot.sequence))
-            feed.start(snapshot)
-            # The replica may have started with the later snapshot of another join.
-            end = Position(max(snapshot.sequence, feed.replica.started_at))
-        else:  # the session had a seat already
+    def _enter(self, feed: RoomFeed, subscriber: Subscriber, joined: Joined) -> Participation:
+        if joined.participant_id != subscriber.participant_id:  # the session had a seat already
             feed.forget(subscriber.participant_id)
-            seat = next(seat for seat in snapshot.seats if seat.participant.id == joined.participant_id)
-            subscriber, end = feed.welcome(
-                joined.participant_id, self._receiver, seat.epoch, Position(seat.moved_at), snapshot
-            )
+            seat = next(seat for seat in joined.snapshot.seats if seat.participant.id == joined.participant_id)
+            subscriber = feed.welcome(joined.participant_id, self._receiver, seat.epoch, Position(seat.moved_at))
         participation = Participation(feed, subscriber)
         self._rooms.add(participation)
-        return participation, end
+        return participation
 
-    async def _catch_up(self, participation: Participation, snapshot: Snapshot, end: Position) -> Position | None:
+    async def _catch_up(self, participation: Participation, snapshot: Snapshot) -> Position | None:
         """Read what lies between the snapshot and the live entries. Raises Refused when it cannot be read.
 
         Returns the position above which signals older than the snapshot follow it; None if there can be none.
         """
         feed, subscriber, log = participation.feed, participation.subscriber, self._context.ports.room_log
         # The client may send to every participant in its snapshot, so the replica must know them before it is sent.
-        await feed.reached(snapshot)
+        end = await feed.seat(subscriber, snapshot)
         items: list[Push | Delivery] = []
         undelivered_from: Position | None = None
         if subscriber.moved_at:

@@ -71,13 +71,15 @@ class Participations(SessionPart):
         # The replica may have taken the participant's leaving before the subscriber was live. It will not come again.
         if not feed.replica.contains(subscriber.seated_at):
             return
-        seat = feed.replica.seat(subscriber.participant_id)
-        if seat is None:
-            feed.forget(subscriber.participant_id)
-            self._session.participation_ended(room_id, None)
-        elif seat.participant.connection == "reconnecting":
-            feed.forget(subscriber.participant_id)
+        own = subscriber.participant_id
+        seat = feed.replica.seat(own)
+        # A seat that it has never seen is one of another log: the gateway is yet to find out that its own is gone.
+        if feed.replica.is_stranger(own) or (seat is not None and seat.participant.connection == "reconnecting"):
+            feed.forget(own)
             self._session.room_lost(room_id)
+        elif seat is None:
+            feed.forget(own)
+            self._session.participation_ended(room_id, None)
 
     def _participants(self) -> int:
         """The number of participants in all the session's rooms."""

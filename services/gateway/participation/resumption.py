@@ -163,12 +163,10 @@ class Resumption:
 
     async def _back_in(self, feed: RoomFeed, resumed: Resumed, cursor: Cursor | None) -> Returned:
         snapshot = resumed.snapshot
-        subscriber, end = feed.welcome(
-            resumed.participant_id, self._receiver, resumed.epoch, Position(resumed.moved_at), snapshot
-        )
+        subscriber = feed.welcome(resumed.participant_id, self._receiver, resumed.epoch, Position(resumed.moved_at))
         participation = Participation(feed, subscriber)
         self._entered(participation)
-        await feed.reached(snapshot)
+        end = await feed.seat(subscriber, snapshot)
         backlog = await self._backlog(feed, resumed, cursor, end)
         metrics.RESUMES.labels("snapshot" if backlog is None else "replay").inc()
         if backlog is not None:

@@ -201,7 +201,7 @@ class Replica:
         if position <= (seen if to in roster.seats else self.position):
             return []
         if not from_log:
-            if self._is_stranger(roster, to) or self._is_stranger(roster, sender):
+            if self.is_stranger(to) or self.is_stranger(sender):
                 return self._gap_before(signal, "stranger", roster.sequence)
             if to in roster.seats and signal.previous > seen:
                 return self._gap_before(signal, "signal", seen)
@@ -225,9 +225,10 @@ class Replica:
         self.is_another = True
         self.resync("another log")
 
-    def _is_stranger(self, roster: Roster, participant_id: ParticipantId) -> bool:
-        """Whether this replica has never seen the participant. Then it has missed a join."""
-        return participant_id not in roster.seats and participant_id not in self._gone
+    def is_stranger(self, participant_id: ParticipantId) -> bool:
+        """Whether this replica has never seen the participant. Then it has missed a join, or its log is another one."""
+        seats = self.roster.seats if self.roster else ()
+        return participant_id not in seats and participant_id not in self._gone
 
     def contains(self, sequence: Position) -> bool:
         """Whether the roster contains the room's events up to this position."""

@@ -116,17 +116,22 @@ class RoomFeed:
             self._hand_out(self.replica.start(snapshot))
             self._repair_gap()
 
-    def welcome(
-        self, participant_id: ParticipantId, receiver: Receiver, epoch: int, moved_at: Position, snapshot: Snapshot
-    ) -> tuple[Subscriber, Position]:
-        """From now on, keep what is committed for a session that has a seat already.
-
-        Returns its subscriber, and the position up to which the rest must be read from the log.
-        """
+    def welcome(self, participant_id: ParticipantId, receiver: Receiver, epoch: int, moved_at: Position) -> Subscriber:
+        """From now on, keep what is committed for a session that rooms has found to have a seat already."""
         subscriber = self.expect(participant_id, receiver, epoch, moved_at)
+        subscriber.kept_from = self.replica.position
+        return subscriber
+
+    async def seat(self, subscriber: Subscriber, snapshot: Snapshot) -> Position:
+        """Rooms has answered with this snapshot. Waits until the replica, too, has what is in it.
+
+        Returns the position up to which what follows the snapshot must be read from the log. Raises Refused.
+        """
         self.start(snapshot)
-        subscriber.seat(snapshot.sequence)
-        return subscriber, max(snapshot.sequence, self.replica.position)
+        await self.reached(snapshot)
+        subscriber.seat(Position(snapshot.sequence))
+        # The replica may have started with a later snapshot, of another join or of a log that was made anew.
+        return max(Position(snapshot.sequence), self.replica.started_at, subscriber.kept_from)
 
     # -- handing out ---------------------------------------------------------------------------------------------------
 
@@ -236,8 +241,7 @@ class RoomFeed:
     async def _start_again(self) -> None:
         """The gap cannot be filled from the log, or the log is another one: begin with a snapshot, or give the room up.
 
-        Who was shown the room, or is about to be, loses it: it cannot be told what is between that and the snapshot. Whose
-        join or resume is still being asked is shown the room as of later.
+        Who was shown the room, or is about to be, loses it: it cannot be told what is between that and the snapshot.
         """
         generation = self._log.generation
         try:

@@ -32,8 +32,8 @@ class Receiver(Protocol):
 class Phase(Enum):
     """How far a subscriber has come. The phases follow each other in this order."""
 
-    EXPECTING = "expecting"  # rooms is being asked for its join or resume
-    SEATED = "seated"  # rooms has answered: it has the seat, as of a position
+    EXPECTING = "expecting"  # rooms is being asked for its join or resume, or the replica lags rooms' answer
+    SEATED = "seated"  # it has the seat, as of a position
     CAUGHT_UP = "caught up"  # the entries between its snapshot and the first live one were read
     LIVE = "live"  # its snapshot was sent, and entries go to it as they are committed
 
@@ -46,6 +46,7 @@ class Subscriber:
         "_encode",
         "_held",
         "epoch",
+        "kept_from",
         "last_signal_at",
         "leaving",
         "moved_at",
@@ -69,6 +70,7 @@ class Subscriber:
         self.epoch = epoch
         self.moved_at = moved_at  # the entry that moved the seat to this connection; NOWHERE if it was never moved
         self.phase = Phase.EXPECTING
+        self.kept_from = NOWHERE  # entries up to here came before it was there to keep them
         self.seated_at = NOWHERE  # position of the snapshot in which rooms showed its seat
         self.told_up_to = NOWHERE  # entries up to here are in its snapshot, or were read for it
         self.last_signal_at = NOWHERE  # position of the last signal that it was given
@@ -88,7 +90,7 @@ class Subscriber:
         return self._held is not None and len(self._held) >= HELD_FRAMES
 
     def seat(self, position: Position) -> None:
-        """Rooms has answered that it has the seat, with a snapshot as of this position."""
+        """It has the seat, with a snapshot as of this position."""
         self._advance(Phase.EXPECTING, Phase.SEATED)
         self.seated_at = self.told_up_to = position
 
@@ -126,11 +128,11 @@ class Subscriber:
                 self.receiver.send_frame(frame)
 
     def begin_anew(self) -> bool:
-        """The replica begins with a later snapshot: drop what was kept. False when too late, as rooms has answered."""
+        """The replica begins with another snapshot: drop what was kept. False when the room is being shown already."""
         if self.phase is not Phase.EXPECTING:
             return False
         self._held = []
-        self.last_signal_at = NOWHERE
+        self.last_signal_at = self.kept_from = NOWHERE
         return True
 
     def leave(self) -> None:
