@@ -19,7 +19,7 @@ async def test_what_messages_are_made_of_is_free() -> None:
     for _ in range(int(BURST)):
         frames.take(PING)
     frames.settle()
-    assert not frames.resting
+    assert frames.may_go_on()
 
 
 async def test_a_flood_rests() -> None:
@@ -32,9 +32,9 @@ async def test_a_flood_rests() -> None:
             frames.take(frame)
         began = loop.time()
         frames.settle()
-        assert frames.resting
+        assert not frames.may_go_on()
         await rested.wait()
-        assert not frames.resting
+        assert frames.may_go_on()
         assert loop.time() - began >= 0.9 * int(RATE) // 10 / RATE
 
 

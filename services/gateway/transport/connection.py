@@ -1,4 +1,4 @@
-"""One WebSocket: an asyncio protocol around `websockets`' Sans-I/O `ServerProtocol`. It passes text messages to a Listener.
+"""One WebSocket: an asyncio protocol around `websockets`' Sans-I/O `ServerProtocol`; passes text messages to a Listener.
 
 uvicorn makes one for each upgrade request (its `ws` setting), and feeds it the request.
 """
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client sends no more."""
-        self._intake.finish(lambda: not self._idle.resting)
+        self._intake.finish(self._idle.may_go_on)
         self._protocol.receive_eof()
         self._flush()
 
@@ -122,12 +122,14 @@ class Connection(asyncio.Protocol):
         self.outbox.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
+        """The socket is gone. What came before counts: a page that leaves says so, and may reset the connection."""
+        if self._listener and exc and self._transport:
+            self._intake.finish(self._idle.may_go_on, socket_options.left_over(self._transport))
+        self._hand_up(the_rest=True)
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._idle.stop()
         self.outbox.clear()
-        self._frames.clear()
         self._intake.clear()
         self._host.guard.arrivals.gone(self._arrival)
         if self._listener is not None:
@@ -175,8 +177,8 @@ class Connection(asyncio.Protocol):
             if message is not None and (self._protocol.state is State.OPEN or self._protocol.close_rcvd_then_sent):
                 self._frames.append(message)
 
-    def _hand_up(self) -> None:
-        while self._frames and not self._stops and self._listener is not None:
+    def _hand_up(self, *, the_rest: bool = False) -> None:
+        while self._frames and (the_rest or not self._stops) and self._listener is not None:
             self._host.guard.arrivals.heard(self._arrival)
             try:
                 self._listener.received(self._frames.popleft())
@@ -188,7 +190,7 @@ class Connection(asyncio.Protocol):
     def _ready(self) -> bool:
         """Whether more may be parsed: what was is being taken."""
         waits = len(self._frames) >= WAITING_FRAMES or sum(map(len, self._frames)) >= WAITING_CHARACTERS
-        return not self._idle.resting and not (self._stops and waits)
+        return self._idle.may_go_on() and not (self._stops and waits)
 
     def _balance(self) -> None:
         """Read the socket only while what was read is being taken."""
@@ -281,11 +283,8 @@ class Connection(asyncio.Protocol):
             self._close_timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
 
     def _flush(self) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        frames = self._protocol.data_to_send()
-        if not frames:
+        transport, frames = self._transport, self._protocol.data_to_send()
+        if transport is None or not frames:
             return
         half_close = not frames[-1]
         if data := b"".join(frames):

@@ -13,7 +13,7 @@ TINY = 125  # bytes; who sends a message in fragments sends larger ones
 
 
 class IdleFrames:
-    """Counts them. After too many it is `resting`, and nothing of the connection is parsed until `rested` is called."""
+    """Counts them. After too many nothing of the connection is parsed until `rested` is called."""
 
     __slots__ = ("_bucket", "_count", "_rested", "_timer")
 
@@ -23,10 +23,9 @@ class IdleFrames:
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def resting(self) -> bool:
-        """Whether it sent too many."""
-        return self._timer is not None
+    def may_go_on(self) -> bool:
+        """Whether more may be parsed: it did not send too many."""
+        return self._timer is None
 
     def take(self, frame: Frame) -> None:
         """Count a frame, if it brings nothing."""

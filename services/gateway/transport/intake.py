@@ -40,8 +40,9 @@ class Intake:
         """From now on it has its turns from somebody else."""
         self._turn = turn
 
-    def finish(self, go_on: Callable[[], bool]) -> None:
-        """The client has closed: parse what came before, within bounds, while `go_on` says so."""
+    def finish(self, go_on: Callable[[], bool], rest: bytes = b"") -> None:
+        """The client has closed: parse what came before and `rest`, within bounds, while `go_on` says so."""
+        self._held += rest
         for _ in range(AT_THE_END):
             if self._held and go_on():
                 self._parse(self._piece())

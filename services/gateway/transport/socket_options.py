@@ -1,7 +1,8 @@
-"""Options of a client's TCP socket: how much the kernel may buffer, when the peer counts as gone, how to drop at once."""
+"""Options of a client's TCP socket: what the kernel may buffer, when the peer counts as gone, how to drop at once."""
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 
@@ -40,6 +41,17 @@ def discard(transport: asyncio.BaseTransport) -> None:
     if sock is not None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+def left_over(transport: asyncio.BaseTransport) -> bytes:
+    """What the kernel still has from a client whose connection broke while it was written to. Not for TLS."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("ssl_object") is not None:
+        return b""
+    try:
+        return os.read(sock.fileno(), MEMBER_BUFFER_BYTES)
+    except OSError:
+        return b""
 
 
 def refuse(sock: socket.socket) -> None:
