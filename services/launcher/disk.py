@@ -91,7 +91,7 @@ class DiskWatch:
             return
         self._said.discard(name)
         self._say("parley", f"NATS could not write ({why}); there are {shown(there)} free, and it is started anew")
-        server.kill_gently()
+        await server.end()
 
     async def wait_for_space(self, server: EmbeddedNats) -> None:
         """Return when there is enough space to start the server."""

@@ -241,21 +241,27 @@ class EmbeddedNats:
         if self.process is not None:
             self.process.send_signal(number)
 
-    def kill_gently(self) -> None:
-        """Ask the server to end, as `stop` does, but leave it to be started again."""
-        self.kill(signal.SIGTERM)
+    async def end(self) -> None:
+        """End the server as `stop` does, but leave it to be started again. Returns when it has ended."""
+        if self.process is not None:
+            await _ended(self.process)
 
     async def stop(self) -> None:
-        """Stop the server; kill it after `STOP_SECONDS`."""
+        """Stop the server for good."""
         process, self.process = self.process, None
         self._ports.let_go()
         if process is None:
             return
-        process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+        await _ended(process)
         self._forget_ports()
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and kill it after `STOP_SECONDS`: after a write error nats-server may never come to its end."""
+    process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    if process.poll() is None:
+        process.kill()
+    process.wait()

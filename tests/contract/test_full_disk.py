@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal as signals
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -171,3 +172,14 @@ async def test_the_limit_of_the_store_is_a_place(server: EmbeddedNats) -> None:
     assert store.size == 256 << 20
     assert store.used == stock.stored > 0
     await rooms.connection.close()
+
+
+async def test_a_server_that_does_not_come_to_its_end(server: EmbeddedNats) -> None:
+    """After a write error nats-server may hang while it ends. It is killed, and can be started again."""
+    process = server.process
+    assert process is not None
+    process.send_signal(signals.SIGSTOP)
+    await server.end()
+    assert process.poll() == -signals.SIGKILL
+    await server.start()
+    assert server.running

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from structlog.testing import capture_logs
 
 from services.launcher.embedded_nats import EmbeddedNats
 from shared.broker import subjects
@@ -247,6 +248,24 @@ async def test_a_denied_publish_changes_nothing(server: Server) -> None:
     assert "'gateway' lacks a permission" in str(failure)
     await ports.connection.close()
     assert await server.rooms.room_log.read(event_log(A), limit=10) == []
+
+
+@pytest.mark.parametrize("inbox", ["_R_.late.answer", "_INBOX.gateway.late"])
+async def test_an_answer_that_comes_too_late_is_not_fatal(server: Server, inbox: str) -> None:
+    """Rooms may answer for thirty seconds; a broker that does not store can keep it longer. It goes on."""
+    ports = await nats_ports.connect(Broker(server.url, "rooms", server.passwords["rooms"], 0.5), "test")
+    with capture_logs() as logs:
+        await over_nats(ports).client.publish(inbox, b"{}")
+        await eventually(
+            lambda: any(line["event"].startswith("an answer came too late") for line in logs), "it is said"
+        )
+    assert not over_nats(ports).failed.done()
+    await begin(ports, A)
+    await over_nats(ports).client.publish("_INBOX.rooms_and_more", b"{}")
+    await over_nats(ports).client.publish("agentlink.nobodys", b"{}")
+    await eventually(over_nats(ports).failed.done, "something else is fatal")
+    assert "agentlink.nobodys" in str(over_nats(ports).failed.exception())
+    await ports.connection.close()
 
 
 async def test_a_denied_subscription_is_fatal(server: Server) -> None:

@@ -93,6 +93,9 @@ async def stage(
         if recorded:
             await record(await fleet.ports(), ledger)
         yield Stage(fleet, load, ledger, chance)
+    except BaseException as unfinished:
+        unfinished.add_note("\n".join(fleet.last_words()))
+        raise
     finally:
         await load.close()
         await fleet.stop()

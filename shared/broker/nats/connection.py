@@ -18,7 +18,7 @@ from shared.broker.nats import watch as nats_watch
 from shared.broker.nats.clock import NatsClock
 from shared.broker.nats.replies import Replies
 from shared.broker.nats.store import NatsStore
-from shared.broker.nats.trouble import where, words
+from shared.broker.nats.trouble import is_late_answer, where, words
 from shared.telemetry import metrics
 from shared.values import pauses
 from shared.values.errors import Refused, unavailable
@@ -182,6 +182,9 @@ class NatsConnection:
         elif "permissions violation" in str(error).lower():
             if self.time.subject.lower() in str(error).lower():
                 self.time.forbidden = True
+                return
+            if is_late_answer(error, self.broker.user):
+                log.warning("an answer came too late: nobody waits for it any more")
                 return
             self._fail(BrokerError(f"NATS user {self.broker.user!r} lacks a permission: {error}"))
         elif "authorization violation" in str(error).lower() and not self.client.is_connected:

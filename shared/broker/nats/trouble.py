@@ -24,3 +24,13 @@ def words(error: BaseException) -> str:
 def where(url: str) -> str:
     """The addresses in the URL, without user and password."""
     return ", ".join(part.rpartition("@")[2] for part in url.split(","))
+
+
+def is_late_answer(error: Exception, user: str | None) -> bool:
+    """Whether what a user was not allowed to publish is an answer: NATS allows one for a time only (`allow_responses`).
+
+    What is not allowed below the user's own inbox is none: a process asks itself there.
+    """
+    said = str(error).lower()
+    own = f'publish to "_inbox.{user}.'.lower()
+    return own not in said and any(f'publish to "{start}' in said for start in ("_r_.", "_inbox."))
