@@ -7,6 +7,12 @@ LEAST_KB=${LEAST_KB:-65536}
 STORE=${STORE:-/data}
 PORT=${PORT:-8222}
 
+SERVER=${SERVER:-1}
+
+# After a write error nats-server may never come to the end that TERM asks for. From inside its container nobody can send
+# it KILL, as it is process 1 there; QUIT ends every Go program at once.
+end() { kill -TERM "$SERVER"; sleep 4; kill -QUIT "$SERVER" 2>/dev/null; }
+
 # wget of busybox shows no body of a 503, so ask by hand.
 ask() { printf 'GET %s HTTP/1.0\r\n\r\n' "$1" | nc -w 3 127.0.0.1 "$PORT"; }
 
@@ -19,7 +25,7 @@ case "$(ask /healthz)" in
     free=$(df -Pk "$STORE" | awk 'NR == 2 { print $4 }')
     if [ "${free:-0}" -ge "$LEAST_KB" ]; then
       echo "NATS met a write error, and there is space again: it has to be restarted"
-      [ "$1" != --restart ] || kill -TERM 1
+      [ "$1" != --restart ] || end
       exit 1
     fi
     echo "NATS cannot write: its disk is full" ;;

@@ -116,7 +116,7 @@ async def test_a_restart_ends_it(server: EmbeddedNats, disk: SmallDisk) -> None:
     await gateway.connection.close()
 
 
-def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> tuple[int, str]:
+def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path, *arguments: str, **more: str) -> tuple[int, str]:
     """The probe of the StatefulSet, as its image's shell runs it: its exit status and what it says."""
     assert server.monitor is not None
     variables = {
@@ -124,8 +124,10 @@ def alive(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> tuple[int, str]
         "STORE": str(disk.folder),
         "PORT": server.monitor.rpartition(":")[2],
         "LEAST_KB": "16384",
+        **more,
     }
-    done = subprocess.run([*disk.command, "sh", str(PROBE)], env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    command = [*disk.command, "sh", str(PROBE), *arguments]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     return done.returncode, done.stdout.strip()
 
 
@@ -140,6 +142,24 @@ def tools(tmp_path: Path) -> Path:
         (folder / "nc").write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{script}" "$@"\n')
         (folder / "nc").chmod(0o755)
     return folder
+
+
+async def test_the_probe_ends_a_server_that_does_not_end(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> None:
+    """In compose the probe ends NATS itself: also one that was asked to end and hangs, as a stubborn process does here."""
+    connect = connector(server.url, server.passwords, max_bytes=64 << 20, timeout=2)
+    rooms, gateway = await connect("rooms"), await connect("gateway")
+    await begin(rooms, A)
+    disk.fill(leave=1 << 20)
+    await post_until_refused(gateway)
+    disk.clear()
+    stubborn = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])  # noqa: S607, ASYNC220 - ours
+    try:
+        assert alive(server, disk, tools, "--restart", SERVER=str(stubborn.pid))[0] == 1
+        assert stubborn.wait(5) == -signals.SIGQUIT
+    finally:
+        stubborn.kill()
+    await rooms.connection.close()
+    await gateway.connection.close()
 
 
 async def test_the_probe_fails_only_when_a_restart_helps(server: EmbeddedNats, disk: SmallDisk, tools: Path) -> None:

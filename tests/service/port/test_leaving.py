@@ -60,7 +60,7 @@ async def test_a_connection_that_is_reset_while_it_is_written_to(system: System)
     feeds = system.gateways[0].context.feeds
     feed = await feeds.hold(RoomId("r"))
 
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's own has it
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.send(frame(b'{"type": "leave_room", "roomId": "r"}'))
     sock.close()
