@@ -62,7 +62,10 @@ async def histories(ports: Ports, ledger: Ledger) -> dict[str, History]:
 async def settled(
     ports: Ports, ledger: Ledger, callers: Sequence[Caller], within: float = CATCH_UP
 ) -> dict[str, History]:
-    """The logs, once every living caller has come to their ends, or the time is over."""
+    """The logs, once every living caller has come to their ends and heard its signals, or the time is over.
+
+    A signal may be stored just when its receiver's gateway reads what it missed: then it is heard a little later.
+    """
     deadline = time.monotonic() + within
     while True:
         logs = await histories(ports, ledger)
@@ -73,7 +76,8 @@ async def settled(
             for belief in caller.rooms.values()
             if belief.view.revision != logs[belief.room_id].fold.revision
         ]
-        if not behind or time.monotonic() > deadline:
+        told = not behind and not judge(logs, ledger, callers).problems["signals missed"]
+        if told or time.monotonic() > deadline:
             return logs
         await asyncio.sleep(0.2)
 
