@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from services.launcher.embedded_nats import EmbeddedNats
 from services.rooms.deadlines import GatewayLost
 from shared.broker.memory.connection import MemoryConnection
-from shared.broker.subjects import LOG_STREAM, PROBE, SNAPSHOT_STREAM
+from shared.broker.subjects import ALL_EVENTS, LOG_STREAM, PROBE, SNAPSHOT_STREAM
 from shared.values.ids import RoomId
 from shared.values.position import Position
 from tests.support.backup import Backup
@@ -18,7 +18,7 @@ from tests.support.broker import connector, over_nats
 from tests.support.broker_kind import on_both, on_nats
 from tests.support.client import Client
 from tests.support.lost import lose_log, taker
-from tests.support.patience import eventually_async
+from tests.support.patience import eventually, eventually_async
 from tests.support.shared_nats import SharedNats
 from tests.support.system import System, token
 
@@ -201,6 +201,11 @@ async def test_snapshots_are_deleted(system: System, shared_nats: SharedNats) ->
     assert not [m for m in alice.everything if m["type"] in ("user_left", "go_away")]
 
 
+def seen_ends(system: System) -> list[Position]:
+    """Where the log ended when each service last looked: below what nobody saw it is still the same log."""
+    return [state.last for ports in system.ports if (state := ports.watch.state(LOG_STREAM)) is not None]
+
+
 async def test_the_volume_is_rolled_back(nats_server: EmbeddedNats) -> None:
     """The stream has the creation time that it had, and an older end: that is another log too, for rooms and for clients."""
     system = System(connector(nats_server.url, nats_server.passwords, timeout=2))
@@ -218,7 +223,8 @@ async def test_the_volume_is_rolled_back(nats_server: EmbeddedNats) -> None:
         for name in ("1", "2", "3"):
             await bob.ask("update_self", name=name)
         before = system.ports[0].room_log.incarnation
-        await asyncio.sleep(2)  # until everybody has looked at the end
+        end = await system.ports[0].room_log.position(ALL_EVENTS)
+        await eventually(lambda: seen_ends(system) == [end, end], "rooms and the gateway have looked at the end")
         await nats_server.stop()
         store.rename(nats_server.folder / "later")
         (nats_server.folder / "earlier").rename(store)
